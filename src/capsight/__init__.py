@@ -1,0 +1,35 @@
+"""Predict RNA 5' cap sites from DNA sequence, and show which DNA says so.
+
+One public function per stage, each named like its command; they load on first use, so that importing
+`capsight` stays cheap.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_STAGES = {
+    "simulate": "capsight.simulate",
+    "windows": "capsight.data.windows",
+    "pretrain": "capsight.train.pretrain",
+    "finetune": "capsight.train.finetune",
+    "baseline": "capsight.train.baselines",
+    "evaluate": "capsight.train.evaluate",
+    "predict": "capsight.predict.score",
+    "report": "capsight.report.figures",
+    "run": "capsight.pipeline",
+}
+
+__all__ = ["__version__", *_STAGES]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the function of a stage when it is first asked for (PEP 562)."""
+    if name in _STAGES:
+        return getattr(import_module(_STAGES[name]), name)
+    raise AttributeError(f"module 'capsight' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

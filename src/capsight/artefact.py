@@ -1,0 +1,173 @@
+"""Artefacts: folders (or files) that say how they were made, appear whole or not at all, and can be trusted.
+
+Every stage writes into ``NAME.partial`` beside its output and renames it when all is done. The record
+(`config.yaml` in a folder, ``FILE.config.yaml`` beside a file) holds version, stage, settings, checksums of
+the inputs and of the outputs; the same record tells whether work is already done.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from capsight import __version__
+from capsight.config import dump
+from capsight.errors import InputError
+
+RECORD = "config.yaml"
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file; of an artefact folder, that of its record, which covers its files.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or the folder is no finished artefact.
+    """
+    if path.is_dir():
+        if not (path / RECORD).is_file():
+            raise InputError("is not a capsight artefact: it has no config.yaml", where=path)
+        path = path / RECORD
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+def _record_path(out: Path) -> Path:
+    """Where the record of a folder or of a file lies."""
+    return out / RECORD if out.is_dir() else out.with_name(f"{out.name}.{RECORD}")
+
+
+def _origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return what determines an artefact: code, settings and inputs. Paths are told, checksums count."""
+    return {
+        "capsight": __version__,
+        "stage": stage,
+        "seed": getattr(config, "seed", None),
+        "config": dump(config),
+        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+    }
+
+
+def _same_origin(record: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+    """Compare origins, inputs by checksum rather than by path."""
+
+    def essence(value: Mapping[str, Any]) -> tuple[Any, ...]:
+        sums = {name: item["sha256"] for name, item in value["inputs"].items()}
+        settings = {k: v for k, v in value["config"].items() if k not in sums}
+        return value["capsight"], value["stage"], settings, sums
+
+    try:
+        return essence(record) == essence(origin)
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """Read a record; an absent or broken one reads as empty."""
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
+    """Tell whether `out` was made by this code from these settings and inputs, and is still intact."""
+    record = _read_record(_record_path(out))
+    if not record.get("outputs") or not _same_origin(record, _origin(stage, config, inputs)):
+        return False
+    base = out if out.is_dir() else out.parent
+    return all((base / name).is_file() and sha256(base / name) == digest for name, digest in record["outputs"].items())
+
+
+@contextmanager
+def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
+    """Yield a folder to write into; when the block ends well, it becomes `out`, with its record.
+
+    A ``.partial`` folder left by an interrupted attempt with the same origin is handed back as it was, so
+    that the stage can continue from its checkpoint; any other is cleared first. A failed attempt by bad
+    input leaves nothing behind; an interruption leaves the ``.partial`` folder. A subfolder named
+    ``checkpoint`` is removed at the end.
+
+    Raises
+    ------
+    InputError
+        If `out` exists and is not an artefact of `capsight`, or cannot be written.
+    """
+    _refuse_foreign(out)
+    origin = _origin(stage, config, inputs)
+    partial = out.with_name(f"{out.name}.partial")
+    if not _same_origin(_read_record(partial / RECORD), origin):
+        shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=out) from None
+    _write_yaml(partial / RECORD, origin)
+    try:
+        yield partial
+    except InputError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(partial / "checkpoint", ignore_errors=True)
+    files = sorted(p for p in partial.rglob("*") if p.is_file() and p != partial / RECORD)
+    outputs = {p.relative_to(partial).as_posix(): sha256(p) for p in files}
+    _write_yaml(partial / RECORD, origin | {"outputs": outputs})
+    if out.exists():
+        shutil.rmtree(out)
+    partial.rename(out)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never replace something that `capsight` did not make."""
+    if out.is_file():
+        raise InputError("is a file: name a folder", where=out)
+    if out.is_dir() and any(out.iterdir()) and "capsight" not in _read_record(out / RECORD):
+        raise InputError(
+            "exists and was not made by capsight: it will not be overwritten", where=out, remedy="name another folder"
+        )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    Raises
+    ------
+    InputError
+        If the folder of `path` does not exist or cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise InputError("there is no such folder", where=path.parent, remedy="create it first")
+    if path.is_dir():
+        raise InputError("is a folder: name a file", where=path)
+    if not os.access(path.parent, os.W_OK):
+        raise InputError("the folder cannot be written", where=path.parent)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def record_file(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> None:
+    """Write the record of a single-file artefact beside it."""
+    origin = _origin(stage, config, inputs)
+    _write_yaml(out.with_name(f"{out.name}.{RECORD}"), origin | {"outputs": {out.name: sha256(out)}})
+
+
+def _write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a YAML file in one step."""
+    with writing(path) as partial:
+        partial.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,365 @@
+"""The settings of every stage: one frozen model each, strict YAML in and out.
+
+A recipe is a YAML file with one section per stage. Unknown keys are errors. Every field's description is
+also the help text of the command line option that sets it.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from capsight.errors import ConfigError
+
+
+def _split(value: object) -> object:
+    """Accept ``chrI,chrII`` where a list of names is expected."""
+    return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SimulateConfig(Config):
+    """A genome with planted promoter grammar: ground truth for demo and tests."""
+
+    bases: int = Field(3_000_000, ge=100_000, description="Length of the whole genome in bases.")
+    chromosomes: int = Field(6, ge=3, le=40, description="Number of chromosomes; their lengths differ.")
+    spacing: int = Field(1_200, ge=600, description="Mean distance between cap sites in bases.")
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
+class WindowsConfig(Config):
+    """Labelled windows and their folds, from a genome and peaks or from labelled sequences."""
+
+    genome: Path | None = Field(None, description="FASTA (plain, gzip or bgzip) of the genome.")
+    peaks: Path | None = Field(None, description="BED file of CAGE peaks with a strand column.")
+    train: Path | None = Field(
+        None, description="CSV with columns sequence,label for training, in place of genome and peaks."
+    )
+    validation: Names = Field(
+        (), description="Validation chromosomes, comma-separated; with --train: a CSV file."
+    )
+    test: Names = Field((), description="Test chromosomes, comma-separated; with --train: a CSV file.")
+    protocol: Literal["capsight", "haldar2026"] = Field(
+        "capsight", description="How windows are laid: ours, or the paper's."
+    )
+    length: int = Field(512, ge=16, le=65_536, description="Window length in bases (even).")
+    ratio: float = Field(1.0, gt=0, le=1_000, description="Negatives per positive (capsight protocol).")
+    exclusion: int = Field(
+        150, ge=0, description="No negative touches a peak, on either strand, widened by this many bases."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.length % 2:
+            raise ValueError(f"length must be even, so that the summit has a middle to sit on, not {self.length}")
+        if self.train is not None and (self.genome is not None or self.peaks is not None):
+            raise ValueError("give either genome and peaks, or labelled sequences (train), not both")
+        if self.train is None and (self.genome is None or self.peaks is None):
+            raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
+        if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
+            raise ValueError("labelled sequences need one validation file and at most one test file")
+        if self.train is None and (shared := set(self.validation) & set(self.test)):
+            raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
+        return self
+
+
+class TokenizerConfig(Config):
+    """How bases become tokens."""
+
+    kind: Literal["kmer", "neox"] = Field("kmer", description="k-mers, or the paper's GPT-NeoX encoding.")
+    k: int = Field(1, ge=1, le=8, description="Bases per token (kmer).")
+    stride: int = Field(1, ge=1, le=8, description="Bases from one token to the next (kmer).")
+    file: Path | None = Field(None, description="GPT-NeoX tokenizer.json (neox).")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "kmer" and self.stride > self.k:
+            raise ValueError(f"stride {self.stride} > k {self.k} would leave bases unread")
+        if self.kind == "neox" and self.file is None:
+            raise ValueError("the neox tokenizer needs file: a local GPT-NeoX tokenizer.json")
+        return self
+
+
+class ModelConfig(Config):
+    """The network's shape. The defaults of the LLaMA part are the paper's."""
+
+    width: int = Field(256, ge=8, description="Hidden size.")
+    mlp: int = Field(688, ge=8, description="Size of the gated feed-forward layer.")
+    layers: int = Field(4, ge=1, description="LLaMA blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads.")
+    causal: bool = Field(False, description="Attend to the left only, as the paper does.")
+    pooling: Literal["last", "mean", "attention"] = Field(
+        "mean", description="How one vector per window is made from the token states."
+    )
+    stem: int = Field(0, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
+    stem_layers: int = Field(2, ge=1, description="Residual convolutions in the stem.")
+    pool: int = Field(8, ge=1, description="Tokens that the stem pools into one position.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in stem, attention and head.")
+    init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
+        if self.stem and self.causal:
+            raise ValueError("a convolutional stem sees both sides of a base: set causal to false")
+        if self.stem and self.pooling == "last":
+            raise ValueError("pooling 'last' is for causal models without a stem")
+        return self
+
+
+class PhaseConfig(Config):
+    """One span of training with its own optimiser."""
+
+    steps: int = Field(1_000, ge=0, description="Optimiser updates.")
+    batch_size: int = Field(32, ge=1, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate.")
+    warmup_steps: int = Field(100, ge=0, description="Updates over which the rate rises from zero.")
+    min_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+
+
+class ReloraConfig(Config):
+    """ReLoRA (Lialin et al. 2023): low-rank updates, merged and restarted every cycle."""
+
+    rank: int = Field(128, ge=1, description="Rank of each update.")
+    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapters.")
+    cycle: int = Field(4_000, ge=1, description="Updates between merges.")
+    restart_warmup_steps: int = Field(100, ge=0, description="Updates of re-warm-up after a merge.")
+    reset: float = Field(0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge.")
+    trainable: Names = Field(
+        ("embeddings", "norms", "head", "stem"), description="Parts trained in full beside the adapters."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        unknown = set(self.trainable) - {"embeddings", "norms", "head", "stem"}
+        if unknown:
+            raise ValueError(f"trainable: {', '.join(sorted(unknown))} is not one of embeddings, norms, head, stem")
+        if self.restart_warmup_steps > self.cycle:
+            raise ValueError("restart_warmup_steps is longer than the cycle")
+        return self
+
+
+class PretrainConfig(Config):
+    """Language modelling on DNA: a full-rank warm-up, then ReLoRA."""
+
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    objective: Literal["causal", "masked"] = Field("masked", description="What the model learns to predict.")
+    mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden (masked).")
+    mask_span: int = Field(1, ge=1, description="Bases hidden together (masked).")
+    corpus: Literal["windows", "genome"] = Field(
+        "windows", description="Training windows, or the whole of the training chromosomes."
+    )
+    warmup: PhaseConfig = Field(PhaseConfig(), description="The full-rank phase.")
+    main: PhaseConfig = Field(PhaseConfig(), description="The ReLoRA phase (full rank where relora is false).")
+    relora: ReloraConfig | Literal[False] = Field(ReloraConfig(), description="ReLoRA, or false for full rank.")
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    evaluate_every: int = Field(500, ge=1, description="Updates between looks at the validation fold.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.objective == "causal") != self.model.causal:
+            raise ValueError(f"objective {self.objective!r} needs model.causal: {str(not self.model.causal).lower()}")
+        if self.objective == "masked" and (self.tokenizer.kind != "kmer" or self.tokenizer.k != self.tokenizer.stride):
+            raise ValueError("masking overlapping tokens gives the answer away: use k = stride, or objective causal")
+        return self
+
+
+class LoraConfig(Config):
+    """Low-rank adapters for fine-tuning (Hu et al. 2021), through peft."""
+
+    rank: int = Field(16, ge=1, description="Rank of the adapters.")
+    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
+    trainable: Names = Field(
+        ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
+    )
+
+
+class FinetuneConfig(Config):
+    """Classification of windows, starting from a pre-trained folder."""
+
+    lora: LoraConfig | Literal[False] = Field(LoraConfig(), description="LoRA, or false for all weights.")
+    epochs: float = Field(5.0, gt=0, description="Passes over the training fold.")
+    batch_size: int = Field(32, ge=1, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
+    learning_rate: float = Field(5e-5, gt=0, description="Peak learning rate.")
+    schedule: Literal["linear", "cosine"] = Field("linear", description="How the rate falls.")
+    warmup_steps: int = Field(0, ge=0, description="Updates over which the rate rises from zero.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
+    shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
+    reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
+    average: float = Field(0.0, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    max_train: int | None = Field(None, ge=1, description="At most this many training windows, drawn at random.")
+    max_validation: int | None = Field(None, ge=1, description="At most this many validation windows.")
+    evaluate_every: int | None = Field(None, ge=1, description="Updates between evaluations; default once an epoch.")
+    patience: int = Field(5, ge=1, description="Stop after this many evaluations without a better one.")
+    select: Literal["auroc", "loss", "mcc"] = Field("auroc", description="Validation metric that picks the weights.")
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
+class BaselineConfig(Config):
+    """A classical model on the same windows and folds."""
+
+    model: Literal["lgbm"] = Field("lgbm", description="LightGBM with library defaults, as in the paper.")
+    k: int = Field(3, ge=1, le=8, description="k-mers are counted per window.")
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
+class EvaluateConfig(Config):
+    """Metrics on one fold, with bootstrap intervals."""
+
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
+    bootstrap: int = Field(1_000, ge=0, description="Resamples behind each 95 % interval; 0 gives none.")
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+    seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
+
+
+class PredictConfig(Config):
+    """Probabilities for sequences or windows."""
+
+    fold: Literal["train", "validation", "test"] | None = Field(
+        None, description="Only this fold of windows.parquet; default all."
+    )
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+
+
+class Recipe(Config):
+    """All stages of one run. A stage that is absent (or null) is not run."""
+
+    description: str = Field("", description="What this recipe is for.")
+    simulate: SimulateConfig | None = None
+    windows: WindowsConfig
+    pretrain: PretrainConfig
+    finetune: FinetuneConfig
+    baseline: BaselineConfig | None = None
+    evaluate: EvaluateConfig = EvaluateConfig()
+    predict: PredictConfig = PredictConfig(fold="test")
+
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+
+def parse(model: type[AnyConfig], values: Mapping[str, Any], *, where: object = None) -> AnyConfig:
+    """Validate `values` against a config model.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first wrong key or value, and the nearest known key.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(model, error), where=where) from None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
+    except UnicodeDecodeError:
+        raise ConfigError("is not a text file", where=path) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise ConfigError(f"is not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
+    if not isinstance(values, dict):
+        raise ConfigError("holds no settings: a mapping of stages to settings is expected", where=path)
+    return values
+
+
+def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Return `values` with ``key.subkey=value`` assignments applied; values are read as YAML."""
+    result = yaml.safe_load(yaml.safe_dump(values))
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {assignment!r} is not of the form key=value")
+        *parents, last = key.split(".")
+        target = result
+        for parent in parents:
+            child = target.get(parent)
+            if not isinstance(child, dict):
+                child = target[parent] = {}
+            target = child
+        try:
+            target[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML") from None
+    return result
+
+
+def dump(config: BaseModel) -> dict[str, Any]:
+    """Return a config as plain YAML-ready values."""
+    return config.model_dump(mode="json")
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    """Say the first problem of a validation error in one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not _is_union_tag(part))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), _known_keys(model), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown key {key!r}{hint}{more}"
+    if first["type"] == "missing":
+        return f"{key!r} is missing{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = f", not {first['input']!r}" if isinstance(first["input"], str | int | float | bool) else ""
+    return f"{key}: {message}{shown}{more}" if key else f"{message}{more}"
+
+
+def _is_union_tag(part: str | int) -> bool:
+    """Tell pydantic's names of union members (``ReloraConfig``, ``literal[False]``) from keys."""
+    return isinstance(part, str) and (part.endswith("Config") or part.startswith("literal["))
+
+
+def _known_keys(model: type[BaseModel]) -> set[str]:
+    """Collect every key of a model and of the models nested in it."""
+    keys: set[str] = set()
+    pending: list[type[BaseModel]] = [model]
+    while pending:
+        for name, field in pending.pop().model_fields.items():
+            keys.add(name)
+            options = getattr(field.annotation, "__args__", (field.annotation,))
+            pending += [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+    return keys

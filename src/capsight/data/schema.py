@@ -1,0 +1,32 @@
+"""Names of the columns of every table that `capsight` writes, and of the folds."""
+
+from typing import Final
+
+CHROM: Final = "chrom"
+START: Final = "start"
+END: Final = "end"
+STRAND: Final = "strand"
+NAME: Final = "name"
+SCORE: Final = "score"
+SUMMIT: Final = "summit"
+LABEL: Final = "label"
+FOLD: Final = "fold"
+SOURCE: Final = "source"
+GC: Final = "gc"
+REPEAT: Final = "repeat"
+DISTANCE: Final = "distance"
+
+#: Columns of `windows.parquet`, in order. Coordinates are 0-based half-open; `distance` is the gap in
+#: bases from the window to the nearest peak on either strand (0: they overlap; -1: no peak on the contig).
+WINDOW_COLUMNS: Final = (CHROM, START, END, STRAND, LABEL, FOLD, SOURCE, GC, REPEAT, DISTANCE)
+
+#: Columns of a peaks table: 0-based half-open; `summit` is the position of the +1 base.
+PEAK_COLUMNS: Final = (CHROM, START, END, NAME, SCORE, STRAND, SUMMIT)
+
+#: Columns of `predictions.tsv`; `.` where a coordinate is unknown.
+PREDICTION_COLUMNS: Final = (NAME, CHROM, START, END, STRAND, SCORE)
+
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+FOLDS: Final = (TRAIN, VALIDATION, TEST)

@@ -1,0 +1,28 @@
+"""Errors that are the user's to mend: one clear line, exit code 2, no traceback."""
+
+
+class CapsightError(Exception):
+    """Base of every error that `capsight` reports to its user as one line."""
+
+
+class InputError(CapsightError):
+    """A file, a record or a combination of them that cannot be used.
+
+    Parameters
+    ----------
+    what
+        What is wrong, quoting the offending value.
+    where
+        The file, and the line or record where there is one, such as ``peaks.bed:12``.
+    remedy
+        What the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: object = None, remedy: str | None = None) -> None:
+        prefix = f"{where}: " if where is not None else ""
+        suffix = f" ({remedy})" if remedy else ""
+        super().__init__(f"{prefix}{what}{suffix}")
+
+
+class ConfigError(InputError):
+    """An unknown key, a value out of range, or options that contradict each other."""

@@ -1,0 +1,1 @@
+"""Scores from a trained model, for any input that holds sequence."""

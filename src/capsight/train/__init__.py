@@ -1,0 +1,1 @@
+"""Training: joins `data` and `model`; one loop for pre-training and fine-tuning."""
