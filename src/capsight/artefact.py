@@ -24,7 +24,7 @@ RECORD = "config.yaml"
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file; of an artefact folder, that of its record, which covers its files.
+    """Return the SHA-256 of a file; of an artefact folder, that of its files' names and checksums.
 
     Raises
     ------
@@ -32,9 +32,10 @@ def sha256(path: Path) -> str:
         If there is no such file, or the folder is no finished artefact.
     """
     if path.is_dir():
-        if not (path / RECORD).is_file():
-            raise InputError("is not a capsight artefact: it has no config.yaml", where=path)
-        path = path / RECORD
+        outputs = _read_record(path / RECORD).get("outputs")
+        if not isinstance(outputs, dict):
+            raise InputError("is not a finished capsight artefact: its config.yaml lists no outputs", where=path)
+        return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(outputs.items())).encode()).hexdigest()
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
