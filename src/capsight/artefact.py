@@ -21,6 +21,8 @@ from capsight.config import dump
 from capsight.errors import InputError
 
 RECORD = "config.yaml"
+#: Subfolder for what tells the time of day (TensorBoard): kept, but no part of the result.
+LOGS = "logs"
 
 
 def sha256(path: Path) -> str:
@@ -98,7 +100,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     A ``.partial`` folder left by an interrupted attempt with the same origin is handed back as it was, so
     that the stage can continue from its checkpoint; any other is cleared first. A failed attempt by bad
     input leaves nothing behind; an interruption leaves the ``.partial`` folder. A subfolder named
-    ``checkpoint`` is removed at the end.
+    ``checkpoint`` is removed at the end; one named ``logs`` is kept but not recorded.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(partial / "checkpoint", ignore_errors=True)
-    files = sorted(p for p in partial.rglob("*") if p.is_file() and p != partial / RECORD)
+    files = sorted(p for p in partial.rglob("*") if p.is_file() and p != partial / RECORD and LOGS not in p.parts)
     outputs = {p.relative_to(partial).as_posix(): sha256(p) for p in files}
     _write_yaml(partial / RECORD, origin | {"outputs": outputs})
     if out.exists():

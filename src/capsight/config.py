@@ -211,6 +211,7 @@ class FinetuneConfig(Config):
     weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")

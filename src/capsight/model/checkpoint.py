@@ -1,0 +1,142 @@
+"""The model folder: `config.json`, `model.safetensors`, and `capsight.json` with all that prediction needs.
+
+Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel` reads; with pooling ``last``
+`AutoModelForSequenceClassification` gives the same logits. Weights are safetensors, never pickle.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from capsight import __version__
+from capsight.config import TokenizerConfig
+from capsight.errors import InputError
+from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
+
+ARCHITECTURE = "config.json"
+WEIGHTS = "model.safetensors"
+CARD = "capsight.json"
+
+#: Which way windows are read, said in every model folder.
+STRANDED = "5'->3': minus-strand windows are reverse-complemented"
+
+
+class ModelCard(BaseModel):
+    """What `capsight.json` holds beside the network: how to make its input, and what it was worth."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    capsight: str = __version__
+    task: str
+    length: int
+    strand: str = STRANDED
+    tokenizer: TokenizerConfig
+    metrics: dict[str, Any] = {}
+
+
+AnyModel = TypeVar("AnyModel", CapsightForClassification, CapsightForPretraining)
+
+
+def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
+    """Write network, weights and card into an existing folder."""
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
+        folder / WEIGHTS,
+        metadata={"format": "pt"},
+    )
+    text = json.dumps(_architecture(model), indent=2, sort_keys=True)
+    (folder / ARCHITECTURE).write_text(text + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _architecture(model: nn.Module) -> dict[str, Any]:
+    """Return the content of `config.json`; a network without a stem is declared as the LLaMA that it is."""
+    config: CapsightConfig = model.config  # type: ignore[assignment]
+    values = config.to_diff_dict() | {"dtype": "float32"}
+    values.pop("transformers_version", None)
+    if config.stem:
+        return values | {"architectures": [type(model).__name__]}
+    same = isinstance(model, CapsightForPretraining) or config.pooling == "last"
+    task = "LlamaForCausalLM" if isinstance(model, CapsightForPretraining) else "LlamaForSequenceClassification"
+    return values | {"model_type": "llama", "architectures": [task if same else "LlamaModel"]}
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read `capsight.json` of a model folder.
+
+    Raises
+    ------
+    InputError
+        If `folder` is no model folder, or lacks its weights.
+    """
+    if not folder.is_dir():
+        raise InputError("there is no such model folder", where=folder)
+    for name in (CARD, ARCHITECTURE, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(f"is not a model folder: {name} is missing", where=folder)
+    try:
+        return ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
+
+
+def read_architecture(folder: Path) -> CapsightConfig:
+    """Read `config.json` of a model folder."""
+    try:
+        values = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
+        values.pop("model_type")
+        return CapsightConfig(**values)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE) from None
+
+
+def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]:
+    """Load a fine-tuned model, ready for prediction.
+
+    Raises
+    ------
+    InputError
+        If the folder is incomplete, damaged, or holds a pre-trained model without a classifier.
+    """
+    card = read_card(folder)
+    if card.task != "classification":
+        raise InputError(
+            f"holds a model for {card.task}, not for classification", where=folder, remedy="run capsight finetune first"
+        )
+    model = CapsightForClassification(read_architecture(folder))
+    _restore(model, folder, strict=True)
+    return model.eval(), card
+
+
+def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> CapsightForClassification:
+    """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`."""
+    read_card(folder)
+    torch.manual_seed(seed)
+    config = read_architecture(folder)
+    if dropout is not None:
+        config.hidden_dropout = config.attention_dropout = dropout
+    model = CapsightForClassification(config)
+    _restore(model, folder, strict=False)
+    return model
+
+
+def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
+    """Load weights into `model`; unless `strict`, its head may be absent and a language head be left over."""
+    try:
+        weights = load_file(folder / WEIGHTS)
+        report = model.load_state_dict(weights, strict=False)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"weights cannot be read: {reason}", where=folder / WEIGHTS) from None
+    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling."))]
+    spare = [k for k in report.unexpected_keys if strict or not k.startswith("lm_head.")]
+    if missing or spare:
+        raise InputError(
+            f"weights and config.json disagree about {(missing + spare)[0]}", where=folder, remedy="train it anew"
+        )

@@ -1,0 +1,185 @@
+"""`finetune`: from a pre-trained network to a classifier of windows, by LoRA or by training all weights."""
+
+import json
+import logging
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss, matthews_corrcoef, roc_auc_score
+from torch import Tensor, nn
+from torch.nn import functional
+
+from capsight import artefact
+from capsight.config import FinetuneConfig, PhaseConfig
+from capsight.data import schema
+from capsight.data.genome import reverse_complement
+from capsight.data.loader import Shuffled
+from capsight.data.tokenizer import Tokenizer, make_tokenizer
+from capsight.data.windows import Windows
+from capsight.errors import InputError
+from capsight.model.checkpoint import ModelCard, read_card, save_model, start_classifier
+from capsight.model.llama import CapsightForClassification
+from capsight.model.relora import add_adapters, plain_schedule
+from capsight.train.loop import Batch, Plan, fit
+
+logger = logging.getLogger(__name__)
+
+
+def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path) -> Path:
+    """Train a classifier on the training fold; the validation fold picks the weights.
+
+    Parameters
+    ----------
+    config
+        Adapters, optimiser, augmentation and early stopping.
+    windows
+        Folder of the `windows` stage.
+    pretrained
+        Folder of the `pretrain` stage (or an earlier model) with the same window length.
+    out
+        Model folder to write; with LoRA, the adapter is merged into the weights and also kept in ``adapter/``.
+
+    Raises
+    ------
+    InputError
+        If the folders do not fit each other.
+    """
+    inputs = {"windows": windows, "pretrained": pretrained}
+    if artefact.is_done(out, "finetune", config, inputs):
+        logger.info("finetune: %s is done already", out)
+        return out
+    data, card = Windows.open(windows), read_card(pretrained)
+    if card.length != data.length:
+        raise InputError(
+            f"the network reads {card.length} bases and the windows have {data.length}",
+            where=pretrained, remedy="pretrain on windows of the same length",
+        )  # fmt: skip
+    tokenizer = make_tokenizer(card.tokenizer, pretrained)
+    model = start_classifier(pretrained, config.seed, config.dropout)
+    with artefact.building(out, "finetune", config, inputs) as folder:
+        log = _train(model, config, data, tokenizer, folder)
+        best = max(log, key=lambda r: r[config.select] * (-1 if config.select == "loss" else 1))
+        metrics = {"validation": {k: best[k] for k in ("auroc", "mcc", "loss", "step")}}
+        save_model(model, card.model_copy(update={"task": "classification", "metrics": metrics}), folder)
+        tokenizer.save(folder)
+        text = "".join(json.dumps(record) + "\n" for record in log)
+        (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
+    return out
+
+
+def _train(
+    model: CapsightForClassification, config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, folder: Path
+) -> list[dict[str, Any]]:
+    """Train `model` in place, adapters merged at the end; return the log."""
+    task = ClassificationTask(config, data, tokenizer)
+    steps_per_epoch = task.n / (config.batch_size * config.accumulation)
+    steps = max(1, ceil(config.epochs * steps_per_epoch))
+    phase = PhaseConfig(
+        steps=steps,
+        batch_size=config.batch_size,
+        accumulation=config.accumulation,
+        learning_rate=config.learning_rate,
+        warmup_steps=min(config.warmup_steps, steps - 1),
+        min_ratio=0.0,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+    )
+    plan = Plan(
+        name="finetune",
+        phase=phase,
+        schedule=lambda t: schedule(t, phase, config.schedule),
+        seed=config.seed,
+        checkpoint_every=config.checkpoint_every,
+        evaluate_every=config.evaluate_every or ceil(steps_per_epoch),
+        precision=config.precision,
+        patience=config.patience,
+        select=(config.select, config.select != "loss"),
+        average=config.average,
+    )
+    if not config.lora:
+        return fit(model, task, plan, folder)
+    adapted = add_adapters(model, config.lora)
+    log = fit(adapted, task, plan, folder)
+    adapted.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
+    adapted.merge_and_unload()
+    return log
+
+
+def schedule(step: int, phase: PhaseConfig, kind: str) -> float:
+    """Rate at update `step` as a fraction of its peak: a linear rise, then a linear or cosine fall to zero."""
+    if kind == "cosine" or step < phase.warmup_steps:
+        return plain_schedule(step, phase)
+    return (phase.steps - step) / max(1, phase.steps - phase.warmup_steps)
+
+
+@dataclass
+class ClassificationTask:
+    """Tell windows with a cap site in the middle from windows without."""
+
+    config: FinetuneConfig
+    data: Windows
+    tokenizer: Tokenizer
+
+    def __post_init__(self) -> None:
+        config = self.config
+        self.training = self.data.fold(schema.TRAIN)
+        self.validation = self.data.fold(schema.VALIDATION)
+        self.rows = _sample(len(self.training.table), config.max_train, config.seed)
+        self.order = Shuffled(self.n, config.seed)
+        held = _sample(len(self.validation.table), config.max_validation, config.seed)
+        self.validation_labels = self.validation.labels[held]
+        if len(np.unique(self.validation_labels)) < 2:
+            raise InputError("the validation fold needs both positives and negatives", where=self.data.folder)
+        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(held)))
+        self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
+
+    @property
+    def n(self) -> int:
+        """Number of training windows."""
+        return len(self.rows)
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch `index`: tokens ``(batch_size, n_tokens)`` and labels ``(batch_size,)``."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, 3, index])
+        rows = self.rows[self.order.rows(index, config.batch_size)]
+        shift = rng.integers(-config.shift, config.shift + 1, len(rows)) if config.shift else None
+        codes = self.training.codes(rows, shift)
+        if config.reverse_complement:
+            flipped = rng.random(len(codes)) < 0.5
+            codes[flipped] = reverse_complement(codes[flipped])
+        labels = torch.from_numpy(self.training.labels[rows].astype(np.int64))
+        return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy in nats per window."""
+        logits = model(input_ids=batch["tokens"]).logits.float()
+        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return AUROC, Matthews correlation and loss on the validation fold."""
+        scores = [
+            torch.softmax(model(input_ids=part.to(device)).logits.float(), dim=1)[:, 1].cpu()
+            for part in self.validation_tokens.split(256)
+        ]
+        score = torch.cat(scores).double().numpy()
+        truth = self.validation_labels
+        return {
+            "auroc": float(roc_auc_score(truth, score)),
+            "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
+            "loss": float(log_loss(truth, score)),
+        }
+
+
+def _sample(n: int, most: int | None, seed: int) -> NDArray[np.int64]:
+    """Return at most `most` of `n` rows, drawn at random and in order."""
+    if most is None or most >= n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng([seed, 4]).choice(n, most, replace=False))

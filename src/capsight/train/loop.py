@@ -1,0 +1,322 @@
+"""The one training loop: steps, clipping, schedule, checkpoints, validation, early stopping, averaging.
+
+A task says what a batch is and what it costs; the loop does everything else. Batches are pure functions of
+their number and all remaining state is in the checkpoint (weights, optimiser, moving average, random state),
+so an interrupted run continues to the same bits. Checkpoints are safetensors and JSON.
+"""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from capsight.config import PhaseConfig
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Batch = Mapping[str, Tensor]
+
+
+class Task(Protocol):
+    """What the loop needs to know of a training stage."""
+
+    #: Tokens that one micro-batch holds, for the speed that the progress bar shows.
+    tokens_per_batch: int
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch number `index`, a pure function of it."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch."""
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return metrics on the validation fold; the model is in evaluation mode."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train, how fast, and when to look.
+
+    Attributes
+    ----------
+    phase
+        Steps, batch and optimiser settings.
+    schedule
+        Learning rate at a step, as a fraction of the peak.
+    select
+        Validation metric that picks the weights to keep, and whether larger is better; `None` keeps the last.
+    after_step
+        Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
+    """
+
+    name: str
+    phase: PhaseConfig
+    schedule: Callable[[int], float]
+    seed: int
+    checkpoint_every: int
+    evaluate_every: int
+    precision: str = "auto"
+    patience: int | None = None
+    select: tuple[str, bool] | None = None
+    average: float = 0.0
+    after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
+
+
+@dataclass
+class _State:
+    """What a checkpoint remembers beside tensors."""
+
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    stopped: bool = False
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def choose_precision(precision: str) -> str:
+    """Return accelerate's name for the arithmetic to use here; ``auto`` is bfloat16 where the GPU has it."""
+    if precision == "auto":
+        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    return {"fp32": "no"}.get(precision, precision)
+
+
+def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str, Any]]:
+    """Train `model` in place and return the log, one record per look.
+
+    Parameters
+    ----------
+    model
+        Parameters with ``requires_grad`` are trained. At the end it holds the weights that `plan` selects.
+    folder
+        Progress is kept in ``folder/checkpoint/<plan.name>`` and ``folder/logs``; where a checkpoint of an
+        interrupted run lies there, training continues from it.
+
+    Returns
+    -------
+    log
+        Records with ``step``, ``loss``, ``learning_rate``, and the validation metrics.
+    """
+    return _Loop(model, task, plan, folder).run()
+
+
+class _Loop:
+    """State of one training run."""
+
+    def __init__(self, model: nn.Module, task: Task, plan: Plan, folder: Path) -> None:
+        self.task, self.plan = task, plan
+        self.folder = folder / "checkpoint" / plan.name
+        set_seed(plan.seed)
+        self.accelerator = Accelerator(mixed_precision=choose_precision(plan.precision))
+        trained = [p for p in model.parameters() if p.requires_grad]
+        phase = plan.phase
+        optimizer = torch.optim.AdamW(
+            trained, lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay
+        )
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.bare = self.accelerator.unwrap_model(self.model)
+        self.state = _State()
+        self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.average else {}
+        self.best: dict[str, Tensor] = {}
+        self.losses: list[Tensor] = []  # since the last look
+        self._restore()
+        self.writer = SummaryWriter(str(folder / "logs" / plan.name)) if self.accelerator.is_main_process else None
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the end, or to where it no longer helps."""
+        phase, state = self.plan.phase, self.state
+        tokens = self.task.tokens_per_batch * phase.accumulation * self.accelerator.num_processes
+        with tqdm(
+            total=phase.steps, initial=state.step, desc=self.plan.name, unit="step", mininterval=_bar_interval(),
+            disable=not self.accelerator.is_main_process or not phase.steps,
+        ) as bar:  # fmt: skip
+            started, first = time.monotonic(), state.step
+            while state.step < phase.steps and not state.stopped:
+                rate = phase.learning_rate * self.plan.schedule(state.step)
+                self.losses.append(self._step(rate))
+                state.step += 1
+                bar.update()
+                if state.step % 20 == 0:
+                    speed = (state.step - first) * tokens / (time.monotonic() - started)
+                    bar.set_postfix_str(f"loss {self.losses[-1].item():.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s")
+                    self._trace(rate, self.losses[-1].item(), speed)
+                if self.plan.after_step and state.step < phase.steps:
+                    self.plan.after_step(self.bare, self.optimizer, state.step)
+                if state.step % self.plan.evaluate_every == 0 or state.step == phase.steps:
+                    self._look(torch.stack(self.losses).mean().item(), rate)
+                    self.losses = []
+                    self._save()
+                elif state.step % self.plan.checkpoint_every == 0:
+                    self._save()
+        self._finish()
+        return state.log
+
+    def _step(self, rate: float) -> Tensor:
+        """Make one update; return its mean loss."""
+        phase = self.plan.phase
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        total = torch.zeros((), device=self.accelerator.device)
+        for i in range(phase.accumulation):
+            micro = self.state.step * phase.accumulation + i
+            index = micro * self.accelerator.num_processes + self.accelerator.process_index
+            batch = {k: v.to(self.accelerator.device) for k, v in self.task.batch(index).items()}
+            with self.accelerator.autocast():
+                loss = self.task.loss(self.model, batch) / phase.accumulation
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        self.accelerator.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], phase.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._update_average()
+        return self.accelerator.reduce(total, reduction="mean")
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        return [(k, p) for k, p in self.bare.named_parameters() if p.requires_grad]
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Move the average of the weights, faster at first so that the start is soon forgotten."""
+        if not self.average:
+            return
+        decay = min(self.plan.average, (1 + self.state.step) / (10 + self.state.step))
+        for name, parameter in self._trained():
+            self.average[name].lerp_(parameter.detach(), 1 - decay)
+
+    @torch.no_grad()
+    def _swap_average(self) -> None:
+        """Exchange the weights and their moving average."""
+        for name, parameter in self._trained() if self.average else []:
+            kept = parameter.detach().clone()
+            parameter.copy_(self.average[name])
+            self.average[name].copy_(kept)
+
+    def _look(self, loss: float, rate: float) -> None:
+        """Validate, log, and remember the best weights."""
+        self.model.eval()
+        self._swap_average()
+        with torch.no_grad(), self.accelerator.autocast():
+            metrics = self.task.validate(self.bare, self.accelerator.device)
+        state = self.state
+        state.log.append({"step": state.step, "loss": loss, "learning_rate": rate, **metrics})
+        if self.writer:
+            for name, value in metrics.items():
+                self.writer.add_scalar(f"validation/{name}", value, state.step)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        logger.info("%s: step %d, loss %.4f%s", self.plan.name, state.step, loss, f", validation {shown}" if shown else "")
+        if self.plan.select:
+            key, larger = self.plan.select
+            value = metrics[key] if larger else -metrics[key]
+            if state.best is None or value > state.best:
+                state.best, state.best_step, state.stale = value, state.step, 0
+                self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
+            else:
+                state.stale += 1
+                state.stopped = self.plan.patience is not None and state.stale >= self.plan.patience
+        self._swap_average()
+
+    def _finish(self) -> None:
+        """Leave the selected weights in the model."""
+        if self.writer:
+            self.writer.close()
+        if self.best:
+            self.bare.load_state_dict(self.best)
+            logger.info("%s: kept the weights of step %d", self.plan.name, self.state.best_step)
+        elif self.average:
+            self._swap_average()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.wait_for_everyone()
+
+    def _trace(self, rate: float, loss: float, speed: float) -> None:
+        """Write the curves that TensorBoard shows."""
+        if self.writer:
+            for name, value in (("loss", loss), ("learning_rate", rate), ("tokens_per_second", speed)):
+                self.writer.add_scalar(f"train/{name}", value, self.state.step)
+
+    def _save(self) -> None:
+        """Write a checkpoint beside the last one, then take its place."""
+        if not self.accelerator.is_main_process:
+            return
+        fresh = self.folder.with_name(f"{self.folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        tensors = {f"weights/{k}": v for k, v in self.bare.state_dict().items()}
+        tensors |= {f"average/{k}": v for k, v in self.average.items()}
+        tensors |= {f"best/{k}": v for k, v in self.best.items()}
+        tensors |= _flatten(self.optimizer)
+        tensors["random/cpu"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["random/cuda"] = torch.cuda.get_rng_state()
+        if self.losses:
+            tensors["losses"] = torch.stack(self.losses)
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, fresh / "tensors.safetensors")
+        (fresh / "state.json").write_text(json.dumps(vars(self.state)), encoding="utf-8")
+        old = self.folder.with_name(f"{self.folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        fresh.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _restore(self) -> None:
+        """Continue from the checkpoint of an interrupted run, where there is one."""
+        old = self.folder.with_name(f"{self.folder.name}.old")
+        if not self.folder.exists() and old.exists():  # killed between the two renames of `_save`
+            old.rename(self.folder)
+        if not self.folder.exists():
+            return
+        try:
+            tensors = load_file(self.folder / "tensors.safetensors")
+            self.state = _State(**json.loads((self.folder / "state.json").read_text(encoding="utf-8")))
+        except Exception as error:
+            raise InputError(f"checkpoint is damaged: {error}", where=self.folder, remedy="delete it") from None
+        device = self.accelerator.device
+
+        def group(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.bare.load_state_dict(group("weights/"))
+        self.average, self.best = group("average/"), group("best/")
+        _unflatten(self.optimizer, group("optimizer/"))
+        torch.set_rng_state(tensors["random/cpu"])
+        if "random/cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random/cuda"])
+        self.losses = list(group("losses").get("", torch.zeros(0)))
+        if 0 < self.state.step < self.plan.phase.steps and not self.state.stopped:
+            logger.info("%s: continuing after step %d of %d", self.plan.name, self.state.step, self.plan.phase.steps)
+
+
+def _bar_interval() -> float:
+    """Seconds between redraws: often on a terminal, seldom in a log file."""
+    return 0.2 if os.isatty(2) else 60.0
+
+
+def _flatten(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the optimiser's state as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer/{i}/{key}": torch.as_tensor(v) for i, item in state.items() for key, v in item.items()}
+
+
+def _unflatten(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put named tensors back into the optimiser."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
