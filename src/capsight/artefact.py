@@ -50,7 +50,7 @@ def _record_path(out: Path) -> Path:
     return out / RECORD if out.is_dir() else out.with_name(f"{out.name}.{RECORD}")
 
 
-def _origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
+def origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
     """Return what determines an artefact: code, settings and inputs. Paths are told, checksums count."""
     return {
         "capsight": __version__,
@@ -61,7 +61,7 @@ def _origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[s
     }
 
 
-def _same_origin(record: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
+def _same_origin(record: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Compare origins, inputs by checksum rather than by path."""
 
     def essence(value: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def _same_origin(record: Mapping[str, Any], origin: Mapping[str, Any]) -> bool:
         return value["capsight"], value["stage"], settings, sums
 
     try:
-        return essence(record) == essence(origin)
+        return essence(record) == essence(expected)
     except (KeyError, TypeError, AttributeError):
         return False
 
@@ -87,7 +87,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
     """Tell whether `out` was made by this code from these settings and inputs, and is still intact."""
     record = _read_record(_record_path(out))
-    if not record.get("outputs") or not _same_origin(record, _origin(stage, config, inputs)):
+    if not record.get("outputs") or not _same_origin(record, origin(stage, config, inputs)):
         return False
     base = out if out.is_dir() else out.parent
     return all((base / name).is_file() and sha256(base / name) == digest for name, digest in record["outputs"].items())
@@ -108,15 +108,15 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
         If `out` exists and is not an artefact of `capsight`, or cannot be written.
     """
     _refuse_foreign(out)
-    origin = _origin(stage, config, inputs)
+    made_from = origin(stage, config, inputs)
     partial = out.with_name(f"{out.name}.partial")
-    if not _same_origin(_read_record(partial / RECORD), origin):
+    if not _same_origin(_read_record(partial / RECORD), made_from):
         shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=out) from None
-    _write_yaml(partial / RECORD, origin)
+    write_yaml(partial / RECORD, made_from)
     try:
         yield partial
     except InputError:
@@ -125,7 +125,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     shutil.rmtree(partial / "checkpoint", ignore_errors=True)
     files = sorted(p for p in partial.rglob("*") if p.is_file() and p != partial / RECORD and LOGS not in p.parts)
     outputs = {p.relative_to(partial).as_posix(): sha256(p) for p in files}
-    _write_yaml(partial / RECORD, origin | {"outputs": outputs})
+    write_yaml(partial / RECORD, made_from | {"outputs": outputs})
     if out.exists():
         shutil.rmtree(out)
     partial.rename(out)
@@ -166,11 +166,11 @@ def writing(path: Path) -> Iterator[Path]:
 
 def record_file(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> None:
     """Write the record of a single-file artefact beside it."""
-    origin = _origin(stage, config, inputs)
-    _write_yaml(out.with_name(f"{out.name}.{RECORD}"), origin | {"outputs": {out.name: sha256(out)}})
+    made_from = origin(stage, config, inputs)
+    write_yaml(out.with_name(f"{out.name}.{RECORD}"), made_from | {"outputs": {out.name: sha256(out)}})
 
 
-def _write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a YAML file in one step."""
     with writing(path) as partial:
         partial.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")

@@ -335,9 +335,10 @@ def dump(config: BaseModel) -> dict[str, Any]:
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem of a validation error in one line."""
-    first = error.errors()[0]
+    problems = [e for e in error.errors() if "literal[" not in str(e["loc"])] or error.errors()
+    first = problems[0]
     key = ".".join(str(part) for part in first["loc"] if not _is_union_tag(part))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
         near = get_close_matches(str(first["loc"][-1]), _known_keys(model), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -350,8 +351,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _is_union_tag(part: str | int) -> bool:
-    """Tell pydantic's names of union members (``ReloraConfig``, ``literal[False]``) from keys."""
-    return isinstance(part, str) and (part.endswith("Config") or part.startswith("literal["))
+    """Tell pydantic's names of union members (``function-after[…, ReloraConfig]``) from keys."""
+    return isinstance(part, str) and ("[" in part or part.endswith("Config"))
 
 
 def _known_keys(model: type[BaseModel]) -> set[str]:

@@ -5,6 +5,7 @@ updates: every `cycle` steps the adapters are added to the frozen weights and st
 change has a higher rank than any of its parts. The adapters themselves are peft's.
 """
 
+import warnings
 from collections.abc import Iterator
 from math import cos, pi
 
@@ -30,7 +31,9 @@ def add_adapters(model: nn.Module, config: LoraConfig | ReloraConfig) -> PeftMod
         target_modules=list(ADAPTED),
         modules_to_save=part_modules(model, config.trainable) or None,
     )
-    return get_peft_model(model, lora)
+    with warnings.catch_warnings():  # peft asks transformers by a name that transformers has deprecated
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        return get_peft_model(model, lora)
 
 
 def adapted_layers(model: nn.Module) -> Iterator[LoraLinear]:

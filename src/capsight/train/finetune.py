@@ -25,6 +25,7 @@ from capsight.errors import InputError
 from capsight.model.checkpoint import ModelCard, read_card, save_model, start_classifier
 from capsight.model.llama import CapsightForClassification
 from capsight.model.relora import add_adapters, plain_schedule
+from capsight.predict.scorer import probabilities
 from capsight.train.loop import Batch, Plan, fit
 
 logger = logging.getLogger(__name__)
@@ -165,11 +166,7 @@ class ClassificationTask:
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""
-        scores = [
-            torch.softmax(model(input_ids=part.to(device)).logits.float(), dim=1)[:, 1].cpu()
-            for part in self.validation_tokens.split(256)
-        ]
-        score = torch.cat(scores).double().numpy()
+        score = probabilities(model, self.validation_tokens, device)
         truth = self.validation_labels
         return {
             "auroc": float(roc_auc_score(truth, score)),

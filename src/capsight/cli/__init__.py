@@ -1,0 +1,57 @@
+"""The command line: one thin file per command, help in pipeline order.
+
+Nothing heavy is imported before a command runs, so that help answers at once.
+"""
+
+import logging
+import sys
+
+import typer
+
+from capsight.cli import (
+    baseline, evaluate, finetune, predict, pretrain, report, run, simulate, windows,
+)  # fmt: skip
+from capsight.cli.options import print_version
+from capsight.errors import CapsightError
+
+app = typer.Typer(
+    name="capsight",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, report):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example:  {module.EXAMPLE}")(module.command)
+
+
+@app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
+def capsight(
+    version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so."""
+
+
+def main() -> None:
+    """Run the command line: the user's mistakes give one line and exit code 2."""
+    try:
+        app()
+    except CapsightError as error:
+        _say(f"error: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("interrupted: the same command continues where this stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        if logging.getLogger("capsight").isEnabledFor(logging.DEBUG):
+            raise
+        _say(f"internal error: {type(error).__name__}: {error} (this is a bug in capsight: -v shows where)")
+        sys.exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(" ".join(line.split("\n")), err=True)

@@ -1,0 +1,28 @@
+"""`capsight baseline`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import BaselineConfig
+
+EXAMPLE = "capsight baseline --model lgbm --windows windows -o baseline"
+
+
+def command(
+    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    output: Output,
+    model: Annotated[str | None, described(BaselineConfig, "model", "--model")] = None,
+    k: Annotated[int | None, described(BaselineConfig, "k", "-k")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train a classical model on k-mer counts, to compare with."""
+    checked = settings(BaselineConfig, config, assignments, model=model, k=k, seed=seed)
+    from capsight.train.baselines import baseline
+
+    baseline(checked, windows, output)

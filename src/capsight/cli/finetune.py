@@ -1,0 +1,30 @@
+"""`capsight finetune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import FinetuneConfig
+
+EXAMPLE = "capsight finetune --windows windows --pretrained pretrained -o model"
+
+
+def command(
+    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    pretrained: Annotated[
+        Path, typer.Option("--pretrained", help="Folder of the pretrain stage.", show_default=False)
+    ],
+    output: Output,
+    epochs: Annotated[float | None, described(FinetuneConfig, "epochs", "--epochs")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train the classifier by LoRA (or all weights: --set lora=false), with early stopping."""
+    checked = settings(FinetuneConfig, config, assignments, epochs=epochs, seed=seed)
+    from capsight.train.finetune import finetune
+
+    finetune(checked, windows, pretrained, output)

@@ -1,0 +1,62 @@
+"""Options that mean the same in every command, and how they become settings."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel
+
+from capsight import __version__
+from capsight.config import load_yaml, override, parse
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"capsight {__version__}")
+        raise typer.Exit
+
+
+def _set_up_logging(verbose: bool) -> bool:
+    """Send what the library says to the terminal; with ``-v`` all of it."""
+    logger = logging.getLogger("capsight")
+    logger.handlers = [logging.StreamHandler(sys.stderr)]
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    return verbose
+
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="What to write.", show_default=False)]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with this stage's settings.", show_default=False)
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting, as key=value (nested: key.key=value); repeatable.", show_default=False),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of every random draw.", show_default="1")]
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+
+def settings(
+    model: type[AnyConfig], file: Path | None = None, assignments: list[str] | None = None, **given: Any
+) -> AnyConfig:
+    """Join a stage's settings: those of the file, then ``--set``, then options that were given."""
+    values = load_yaml(file) if file else {}
+    values = override(values, assignments or [])
+    values |= {key: value for key, value in given.items() if value is not None}
+    return parse(model, values, where=file)
+
+
+def described(model: type[BaseModel], field: str, *names: str, default: object = ...) -> Any:
+    """Return a command line option with the field's own description and default."""
+    info = model.model_fields[field]
+    shown = default if default is not ... else info.default
+    text = False if shown is None or shown == () else str(shown)
+    return typer.Option(*names, help=info.description, show_default=text)

@@ -1,0 +1,29 @@
+"""`capsight predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.config import PredictConfig
+
+EXAMPLE = "capsight predict --model model promoters.fa -o predictions.tsv"
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="FASTA, CSV with a sequence column, or windows.parquet.")
+    ],
+    model: Annotated[Path, typer.Option("--model", help="Model folder, or baseline folder.", show_default=False)],
+    output: Output,
+    fold: Annotated[str | None, described(PredictConfig, "fold", "--fold")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Score sequences or windows: a table with one probability per record, in input order."""
+    checked = settings(PredictConfig, config, assignments, fold=fold)
+    from capsight.predict.score import predict
+
+    predict(checked, model, source, output)

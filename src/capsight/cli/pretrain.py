@@ -1,0 +1,26 @@
+"""`capsight pretrain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, settings
+from capsight.config import PretrainConfig
+
+EXAMPLE = "capsight pretrain --windows windows -o pretrained --set warmup.steps=500 --set main.steps=2000"
+
+
+def command(
+    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    output: Output,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Pre-train LLaMA on the training chromosomes' DNA: a full-rank warm-up, then ReLoRA."""
+    checked = settings(PretrainConfig, config, assignments, seed=seed)
+    from capsight.train.pretrain import pretrain
+
+    pretrain(checked, windows, output)

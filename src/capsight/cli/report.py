@@ -1,0 +1,23 @@
+"""`capsight report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Output, Verbose
+
+EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    output: Output,
+    verbose: Verbose = False,
+) -> None:
+    """Draw the pictures of a run, and print its tables."""
+    from capsight.report.figures import report
+    from capsight.cli.show import show_run
+
+    report(run, output)
+    show_run(run)

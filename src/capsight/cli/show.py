@@ -1,0 +1,38 @@
+"""What commands show when they are done."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+
+def show_metrics(folders: Mapping[str, Path]) -> None:
+    """Print the metrics of one or more evaluations."""
+    from capsight.report.tables import chromosome_table, metrics_table
+
+    console = Console()
+    console.print(metrics_table(folders))
+    if table := chromosome_table(folders):
+        console.print(table)
+
+
+def show_run(run: Path) -> None:
+    """Print the tables of a run, where its files are, and what to do with them."""
+    from capsight.report.results import evaluations
+    from capsight.report.tables import truth_table
+
+    show_metrics(evaluations(run))
+    console = Console(soft_wrap=True)
+    if table := truth_table(run):
+        console.print(table)
+    console.print(f"\nResults in {run}/")
+    for name, what in (
+        ("evaluation/metrics.json", "all metrics with their intervals"),
+        ("predictions.tsv", "the probability of every window of the test fold"),
+        ("model/", "the trained model (safetensors)"),
+        ("report/", "pictures"),
+    ):
+        if (run / name).exists():
+            console.print(f"  {name:26}{what}", highlight=False)
+    console.print("\nNext, score your own sequences:", highlight=False)
+    console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv", highlight=False)

@@ -1,0 +1,23 @@
+"""`capsight simulate`."""
+
+from typing import Annotated
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import SimulateConfig
+
+EXAMPLE = "capsight simulate -o simulation --bases 3000000 --seed 1"
+
+
+def command(
+    output: Output,
+    bases: Annotated[int | None, described(SimulateConfig, "bases", "--bases")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make a genome with planted promoters: genome.fa, peaks.bed, ctss.bed, truth.tsv."""
+    checked = settings(SimulateConfig, config, assignments, bases=bases, seed=seed)
+    from capsight.simulate import simulate
+
+    simulate(checked, output)

@@ -1,0 +1,36 @@
+"""`capsight windows`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import WindowsConfig
+
+EXAMPLE = "capsight windows --genome sacCer3.fa --peaks peaks.bed --validation chrVII --test chrIV -o windows"
+
+
+def command(
+    output: Output,
+    genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
+    peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
+    protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
+    length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
+    train: Annotated[Path | None, described(WindowsConfig, "train", "--train")] = None,
+    validation: Annotated[str | None, described(WindowsConfig, "validation", "--validation")] = None,
+    test: Annotated[str | None, described(WindowsConfig, "test", "--test")] = None,
+    ratio: Annotated[float | None, described(WindowsConfig, "ratio", "--ratio")] = None,
+    exclusion: Annotated[int | None, described(WindowsConfig, "exclusion", "--exclusion")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
+    given = {
+        "genome": genome, "peaks": peaks, "protocol": protocol, "length": length, "train": train,
+        "validation": validation, "test": test, "ratio": ratio, "exclusion": exclusion, "seed": seed,
+    }  # fmt: skip
+    checked = settings(WindowsConfig, config, assignments, **given)
+    from capsight.data.windows import windows
+
+    windows(checked, output)

@@ -1,0 +1,140 @@
+"""`run`: every stage of a recipe, in order, into one folder; what is done and valid is skipped.
+
+    simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
+                           → baseline/ → evaluation-baseline/        → report/
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from capsight import artefact
+from capsight.config import Recipe, dump, load_yaml, override, parse
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+SIMULATION = "simulation"
+WINDOWS = "windows"
+PRETRAINED = "pretrained"
+MODEL = "model"
+BASELINE = "baseline"
+EVALUATION = "evaluation"
+BASELINE_EVALUATION = "evaluation-baseline"
+PREDICTIONS = "predictions.tsv"
+REPORT = "report"
+
+
+def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
+    """Run all stages of a recipe; the same call continues an interrupted run and ends with the same result.
+
+    Parameters
+    ----------
+    recipe
+        YAML file with one section per stage. Its relative paths are relative to the recipe itself.
+    out
+        Run folder.
+    overrides
+        ``stage.key=value`` assignments; their relative paths are relative to the current folder.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe has unknown keys or values out of range: before any work is done.
+    """
+    settings = read_recipe(recipe, out, overrides)
+    _claim(out, settings)
+    if settings.simulate:
+        from capsight.simulate import simulate
+
+        _announce("simulate", "a genome with planted promoters")
+        simulate(settings.simulate, out / SIMULATION)
+    from capsight.data.windows import windows
+
+    _announce("windows", "positives, negatives and folds")
+    windows(settings.windows, out / WINDOWS)
+    _learn(settings, out)
+    _measure(settings, out)
+    return out
+
+
+def _learn(settings: Recipe, out: Path) -> None:
+    """Train everything that the recipe asks for."""
+    if settings.baseline:
+        from capsight.train.baselines import baseline
+
+        _announce("baseline", "the classical model, on the same windows")
+        baseline(settings.baseline, out / WINDOWS, out / BASELINE)
+    from capsight.train.finetune import finetune
+    from capsight.train.pretrain import pretrain
+
+    _announce("pretrain", "language modelling on the training chromosomes")
+    pretrain(settings.pretrain, out / WINDOWS, out / PRETRAINED)
+    _announce("finetune", "cap sites against negatives")
+    finetune(settings.finetune, out / WINDOWS, out / PRETRAINED, out / MODEL)
+
+
+def _measure(settings: Recipe, out: Path) -> None:
+    """Score the folds and draw the report."""
+    from capsight.predict.score import predict
+    from capsight.report.figures import report
+    from capsight.train.evaluate import evaluate
+
+    _announce("evaluate", f"metrics on the {settings.evaluate.fold} fold")
+    evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
+    if settings.baseline:
+        evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
+    _announce("predict", "scores for every window")
+    predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
+    _announce("report", "pictures")
+    report(out, out / REPORT)
+
+
+def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
+    values = _resolve(load_yaml(recipe), recipe.parent)
+    values = override(values, overrides)
+    windows = values.get("windows")
+    if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
+        windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
+        windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
+    return parse(Recipe, values, where=recipe)
+
+
+def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the paths in a recipe relative to the current folder rather than to the recipe's."""
+    windows = values.get("windows")
+    if isinstance(windows, dict):
+        keys = ["genome", "peaks", "train"] + (["validation", "test"] if windows.get("train") else [])
+        for key in keys:
+            if isinstance(windows.get(key), str):
+                windows[key] = str(folder / windows[key])
+    pretrain = values.get("pretrain")
+    tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
+    if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
+        tokenizer["file"] = str(folder / tokenizer["file"])
+    return values
+
+
+def _claim(out: Path, settings: Recipe) -> None:
+    """Make the run folder and write what will be run into it.
+
+    Raises
+    ------
+    InputError
+        If `out` holds something that is not a run.
+    """
+    if out.is_file():
+        raise InputError("is a file: name a folder", where=out)
+    if out.is_dir() and any(out.iterdir()) and not (out / artefact.RECORD).is_file():
+        raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", where=out) from None
+    artefact.write_yaml(out / artefact.RECORD, artefact.origin("run", settings, {}))
+
+
+def _announce(stage: str, purpose: str) -> None:
+    logger.info("── %s: %s", stage, purpose)

@@ -1,0 +1,141 @@
+"""`report`: the pictures of a run."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn.metrics import auc, precision_recall_curve, roc_curve
+
+from capsight.data import schema
+from capsight.errors import InputError
+from capsight.report.results import THRESHOLD, evaluations, planted, read_log, read_scores
+
+logger = logging.getLogger(__name__)
+
+#: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
+MODEL_COLOURS = (BLUE, ORANGE)
+SIZE = 3.6  # inches, one panel
+DPI = 150
+
+
+def report(run: Path, out: Path) -> Path:
+    """Draw the pictures of a finished run.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    out
+        Folder for the pictures; those of an earlier report are replaced.
+
+    Raises
+    ------
+    InputError
+        If `run` holds no evaluation.
+    """
+    scores = {name: read_scores(folder) for name, folder in evaluations(run).items()}
+    if out.is_file():
+        raise InputError("is a file: name a folder", where=out)
+    out.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        _draw(out / "accuracy.png", [lambda a: _roc(a, scores), lambda a: _precision_recall(a, scores)])
+        first = next(iter(scores.values()))
+        _draw(out / "scores.png", [lambda a: _histogram(a, first), lambda a: _reliability(a, scores)])
+        logs = read_log(run / "pretrained"), read_log(run / "model")
+        panels: list[Callable[[Axes], None]] = []
+        if len(logs[0]):
+            panels.append(lambda a: _pretraining(a, logs[0]))
+        if len(logs[1]):
+            panels.append(lambda a: _finetuning(a, logs[1]))
+        if panels:
+            _draw(out / "training.png", panels)
+        contents = {name: planted(run, table) for name, table in scores.items()}
+        known = {name: table for name, table in contents.items() if table is not None}
+        if known:
+            _draw(out / "truth.png", [lambda a: _truth(a, known)], width=2.2)
+    logger.info("report: %s", ", ".join(sorted(p.name for p in out.glob("*.png"))))
+    return out
+
+
+def _draw(path: Path, panels: list[Callable[[Axes], None]], width: float = 1.0) -> None:
+    """Draw panels side by side into a PNG file, free of dates, so that the same run gives the same bytes."""
+    figure = Figure(figsize=(SIZE * width * len(panels), SIZE), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        panel(axes)
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _roc(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
+    for colour, (name, table) in zip(MODEL_COLOURS, scores.items(), strict=False):
+        false, true, _ = roc_curve(table[schema.LABEL], table[schema.SCORE])
+        axes.plot(false, true, color=colour, label=f"{name}, area {auc(false, true):.3f}")
+    axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance")
+    axes.set(xlabel="negatives called (false positive rate)", ylabel="cap sites called (recall)", aspect="equal")
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _precision_recall(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
+    for colour, (name, table) in zip(MODEL_COLOURS, scores.items(), strict=False):
+        precision, recall, _ = precision_recall_curve(table[schema.LABEL], table[schema.SCORE])
+        axes.plot(recall, precision, color=colour, label=name)
+    share = next(iter(scores.values()))[schema.LABEL].mean()
+    axes.axhline(share, color=GREY, lw=0.8, ls=":", label=f"chance at {share:.0%} positives")
+    axes.set(xlabel="cap sites called (recall)", ylabel="calls that are cap sites (precision)", ylim=(0, 1.02), aspect="equal")
+    axes.legend(frameon=False, loc="lower left")
+
+
+def _histogram(axes: Axes, table: pd.DataFrame) -> None:
+    bins = np.linspace(0, 1, 41).tolist()
+    for label, name, colour in ((0, "negatives", GREY), (1, "cap sites", BLUE)):
+        axes.hist(table.loc[table[schema.LABEL] == label, schema.SCORE], bins, color=colour, alpha=0.6, label=name)
+    axes.axvline(THRESHOLD, color="black", lw=0.8, ls=":")
+    axes.set(xlabel="probability of a cap site", ylabel="test windows")
+    axes.legend(frameon=False)
+
+
+def _reliability(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="perfectly calibrated")
+    for colour, (name, table) in zip(MODEL_COLOURS, scores.items(), strict=False):
+        bins = np.minimum((table[schema.SCORE] * 10).astype(int), 9)
+        means = table.groupby(bins)[[schema.SCORE, schema.LABEL]].mean()
+        axes.plot(means[schema.SCORE], means[schema.LABEL], "o-", ms=3, color=colour, label=name)
+    axes.set(xlabel="predicted probability", ylabel="share that are cap sites", aspect="equal")
+    axes.legend(frameon=False, loc="upper left")
+
+
+def _pretraining(axes: Axes, log: pd.DataFrame) -> None:
+    steps = log["step"].to_numpy().astype(float)
+    offset = np.where(log["phase"] == "main", steps[log["phase"] == "warmup"].max(initial=0), 0)
+    axes.plot(steps + offset, log["loss"], color=GREY, label="training")
+    axes.plot(steps + offset, log["validation_loss"], color=GREEN, label="validation fold")
+    axes.axhline(np.log(4), color="black", lw=0.8, ls=":", label="four equal bases")
+    if offset.any():
+        axes.axvline(offset.max(), color=ORANGE, lw=0.8, ls="--", label="full-rank warm-up ends")
+    axes.set(xlabel="pre-training step", ylabel="loss (nats per token)")
+    axes.legend(frameon=False)
+
+
+def _finetuning(axes: Axes, log: pd.DataFrame) -> None:
+    axes.plot(log["step"], log["auroc"], "o-", ms=3, color=BLUE)
+    axes.set(xlabel="fine-tuning step", ylabel="AUROC, validation fold")
+
+
+def _truth(axes: Axes, contents: dict[str, pd.DataFrame]) -> None:
+    """Draw the share of windows called a cap site, by what was planted in them."""
+    kinds: list[str] = []
+    for i, (colour, (name, table)) in enumerate(zip(MODEL_COLOURS, contents.items(), strict=False)):
+        what = np.where(table[schema.LABEL] == 1, "cap site: ", "no cap site: ") + table["content"]
+        rates = (table[schema.SCORE] >= THRESHOLD).groupby(what).mean().sort_index(ascending=False)
+        kinds = list(rates.index)
+        axes.barh(np.arange(len(rates)) + 0.4 * i, rates, 0.38, color=colour, label=name)
+    axes.set_yticks(np.arange(len(kinds)) + 0.2, kinds)
+    axes.set(xlabel="share of test windows called a cap site", xlim=(0, 1))
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)

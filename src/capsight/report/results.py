@@ -1,0 +1,92 @@
+"""What a run folder says, read back from its files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from capsight.data import schema
+from capsight.errors import InputError
+
+#: Names of the models of a run, as shown, and the folders of their evaluations.
+EVALUATIONS = {"capsight": "evaluation", "3-mer LightGBM": "evaluation-baseline"}
+THRESHOLD = 0.5
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read the metrics of an evaluation folder.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    try:
+        return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("holds no evaluation: metrics.json is missing or broken", where=folder) from None
+
+
+def evaluations(run: Path) -> dict[str, Path]:
+    """Return the evaluation folders of a run by model name."""
+    found = {name: run / folder for name, folder in EVALUATIONS.items() if (run / folder).is_dir()}
+    if not found:
+        raise InputError("is not a finished run: it has no evaluation", where=run)
+    return found
+
+
+def read_scores(folder: Path) -> pd.DataFrame:
+    """Read the windows of an evaluation with their scores."""
+    return pd.read_parquet(folder / "scores.parquet")
+
+
+def read_log(folder: Path) -> pd.DataFrame:
+    """Read a training log, `metrics.jsonl`; empty where there was no training."""
+    path = folder / "metrics.jsonl"
+    return pd.read_json(path, lines=True) if path.is_file() and path.stat().st_size else pd.DataFrame()
+
+
+def planted(run: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
+    """Say for every window of a simulated run what was planted in it.
+
+    Returns
+    -------
+    table
+        `scores` with a column ``content``: for positives the elements of the promoter at their centre, for
+        negatives ``decoys`` or ``nothing``; `None` if the run simulated no genome.
+    """
+    path = run / "simulation" / "truth.tsv"
+    if not path.is_file():
+        return None
+    truth = pd.read_csv(path, sep="\t", na_values=["."])
+    promoter = truth[truth["kind"] == "promoter"]
+    keys = [schema.CHROM, "cap_site", schema.STRAND]
+    names = promoter.sort_values("offset").groupby(keys)["element"].agg(" + ".join).rename("content")
+    middle = scores[schema.START] + (scores[schema.END] - scores[schema.START]) // 2
+    middle -= (scores[schema.STRAND] == "-").astype(int)
+    table = scores.assign(cap_site=middle).merge(names.reset_index(), on=keys, how="left")
+    negative = table[schema.LABEL] == 0
+    table.loc[negative, "content"] = "nothing"
+    table.loc[negative & _holds(table, truth[truth["kind"] == "decoy"]), "content"] = "decoys"
+    return table.dropna(subset=["content"])
+
+
+def _holds(table: pd.DataFrame, elements: pd.DataFrame) -> pd.Series:
+    """Tell which windows hold a whole element."""
+    held = pd.Series(False, index=table.index)
+    for chrom, rows in table.groupby(schema.CHROM):
+        here = elements[elements[schema.CHROM] == chrom].sort_values(schema.START)
+        first = here[schema.START].searchsorted(rows[schema.START])
+        last = here[schema.END].searchsorted(rows[schema.END], side="right")
+        held.loc[rows.index] = last > first
+    return held
+
+
+def seeds_and_inputs(run: Path) -> dict[str, Any]:
+    """Read the record of a run."""
+    try:
+        return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        raise InputError("is not a run of capsight: it has no config.yaml", where=run) from None

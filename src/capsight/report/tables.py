@@ -1,0 +1,90 @@
+"""The tables that a terminal shows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from capsight.data import schema
+from capsight.report.results import THRESHOLD, evaluations, planted, read_metrics, read_scores
+
+#: Metrics in the order shown, each with what it tells a biologist.
+METRICS = {
+    "auroc": "a cap site scores above a negative (0.5 is chance)",
+    "auprc": "precision averaged over recall",
+    "accuracy": "windows called right",
+    "precision": "calls that are cap sites",
+    "recall": "cap sites that are called",
+    "f1": "harmonic mean of precision and recall",
+    "mcc": "correlation of call and truth (0 is chance)",
+    "brier": "squared error of the probability (lower is better)",
+    "ece": "gap between probability and frequency (lower is better)",
+}
+#: A row for each chromosome is shown for up to this many of them.
+MOST_ROWS = 30
+
+
+def metrics_table(folders: Mapping[str, Path]) -> Table:
+    """Return the metrics of one or more evaluations side by side, with 95 % intervals."""
+    results = {name: read_metrics(folder) for name, folder in folders.items()}
+    first = next(iter(results.values()))
+    title = f"{first['fold']} fold: {first['n']:,} windows, {first['n_positive']:,} of them cap sites"
+    table = Table(title=title, title_justify="left", caption="[] 95 % bootstrap interval", caption_justify="left")
+    table.add_column("metric")
+    for name in results:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("what it says")
+    for metric, meaning in METRICS.items():
+        table.add_row(metric, *(_cell(result, metric) for result in results.values()), meaning)
+    return table
+
+
+def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
+    """Return AUROC per chromosome, where the fold has more than one."""
+    results = {name: read_metrics(folder).get("per_chromosome", {}) for name, folder in folders.items()}
+    chromosomes = next(iter(results.values()))
+    if not 1 < len(chromosomes) <= MOST_ROWS:
+        return None
+    table = Table(title="AUROC per chromosome", title_justify="left")
+    for column in ("chromosome", "windows", *results):
+        table.add_column(column, justify="left" if column == "chromosome" else "right")
+    for chromosome, values in chromosomes.items():
+        cells = (_cell(result[chromosome], "auroc") for result in results.values())
+        table.add_row(chromosome, f"{values['n']:,}", *cells)
+    return table
+
+
+def truth_table(run: Path) -> Table | None:
+    """Return planted truth beside what was found, for a run on a simulated genome."""
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    for name, folder in evaluations(run).items():
+        content = planted(run, read_scores(folder))
+        if content is None:
+            return None
+        for (label, kind), rows in content.groupby([schema.LABEL, "content"]):
+            counts.setdefault(f"{label}{kind}", {})[name] = (len(rows), int((rows[schema.SCORE] >= THRESHOLD).sum()))
+    names = list(next(iter(counts.values())))
+    table = Table(title="Planted truth, and what was found in the test fold", title_justify="left")
+    table.add_column("planted in the window")
+    table.add_column("windows", justify="right")
+    for name in names:
+        table.add_column(f"called cap site by {name}", justify="right")
+    for key in sorted(counts, reverse=True):
+        planted_as = f"cap site: {key[1:]}" if key[0] == "1" else f"no cap site: {_negative(key[1:])}"
+        cells = [f"{called:,} ({called / n:.0%})" for n, called in counts[key].values()]
+        table.add_row(planted_as, f"{counts[key][names[0]][0]:,}", *cells)
+    return table
+
+
+def _negative(content: str) -> str:
+    return "lone or misplaced elements" if content == "decoys" else "background only"
+
+
+def _cell(result: Mapping[str, Any], metric: str) -> str:
+    """Show a value and its interval."""
+    if result[metric] is None:
+        return "undefined"
+    interval = result.get("intervals", {}).get(metric)
+    shown = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{result[metric]:.3f}{shown}"

@@ -1,0 +1,84 @@
+"""The network: shapes, directions, and what a window's score may depend on."""
+
+import pytest
+import torch
+
+from capsight.config import ModelConfig
+from capsight.model.llama import CapsightForClassification, CapsightForPretraining, architecture, part_modules
+
+SMALL = {"width": 16, "mlp": 24, "layers": 2, "heads": 2}
+PLAIN = ModelConfig(**SMALL)
+STEM = ModelConfig(**SMALL, stem=8, pool=4, pooling="attention")
+CAUSAL = ModelConfig(**SMALL, causal=True, pooling="last")
+ALL = pytest.mark.parametrize("config", [PLAIN, STEM, CAUSAL], ids=["plain", "stem", "causal"])
+
+
+def tokens(n: int = 3, length: int = 30) -> torch.Tensor:
+    return torch.randint(3, 7, (n, length), generator=torch.Generator().manual_seed(0))
+
+
+@ALL
+def test_shapes(config: ModelConfig) -> None:
+    shape = architecture(config, 7, 30)
+    language = CapsightForPretraining(shape)(tokens())
+    assert language.logits.shape == (3, 30, 7)
+    assert language.states.shape == (3, 8 if config.stem else 30, 16)
+    assert CapsightForClassification(shape)(tokens()).logits.shape == (3, 2)
+
+
+@ALL
+def test_score_depends_on_its_own_window_alone(config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = CapsightForClassification(architecture(config, 7, 30)).eval()
+    together = model(tokens()).logits
+    alone = torch.cat([model(t[None]).logits for t in tokens()])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("causal", "changes"), [(True, False), (False, True)])
+def test_causal_models_do_not_look_ahead(causal: bool, changes: bool) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(**SMALL, causal=causal)
+    model = CapsightForPretraining(architecture(config, 7, 30)).eval()
+    before = tokens()
+    after = before.clone()
+    after[:, 20:] = (after[:, 20:] - 3 + 1) % 4 + 3
+    difference = (model(before).logits - model(after).logits)[:, :20].abs().max()
+    assert bool(difference > 1e-6) is changes
+
+
+def test_paper_size() -> None:
+    config = ModelConfig(width=256, mlp=688, layers=4, heads=4, causal=True, pooling="last")
+    model = CapsightForClassification(architecture(config, 50_254, 512))
+    n = sum(p.numel() for p in model.parameters())
+    assert round(n / 1e6, 1) == 16.0
+    assert 0.79 < model.model.embed_tokens.weight.numel() / n < 0.81
+
+
+def test_embedded_input_equals_tokens() -> None:
+    for config in (PLAIN, STEM):
+        model = CapsightForClassification(architecture(config, 7, 30)).eval()
+        with torch.no_grad():
+            same = model(embedded=model.embed(tokens())).logits
+            torch.testing.assert_close(same, model(tokens()).logits)
+
+
+def test_every_weight_is_reached_by_the_gradient() -> None:
+    for config in (PLAIN, STEM, CAUSAL):
+        for kind in (CapsightForClassification, CapsightForPretraining):
+            model = kind(architecture(config, 7, 30))
+            model(tokens()).logits.square().sum().backward()
+            idle = [name for name, p in model.named_parameters() if p.grad is None]
+            assert not idle
+
+
+def test_parts_have_the_names_that_recipes_use() -> None:
+    model = CapsightForPretraining(architecture(PLAIN, 7, 30))
+    assert part_modules(model, ("embeddings", "head")) == ["model.embed_tokens", "lm_head"]
+    assert len(part_modules(model, ("norms",))) == 2 * 2 + 1
+    assert part_modules(model, ("stem",)) == []
+    assert part_modules(CapsightForClassification(architecture(STEM, 7, 30)), ("stem", "head")) == [
+        "stem",
+        "pooling",
+        "score",
+    ]

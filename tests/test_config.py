@@ -1,0 +1,88 @@
+"""Settings: strict keys, one-line errors, YAML in and out."""
+
+from pathlib import Path
+
+import pytest
+
+from capsight.config import PretrainConfig, Recipe, ReloraConfig, WindowsConfig, dump, load_yaml, override, parse
+from capsight.errors import ConfigError
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+def test_unknown_key_names_its_neighbour() -> None:
+    with pytest.raises(ConfigError, match=r"r\.yaml: unknown key 'relora\.rnak'; did you mean 'rank'\?") as caught:
+        parse(PretrainConfig, {"relora": {"rnak": 3}}, where="r.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"length": 511}, "length must be even"),
+        ({"length": "long"}, "length: .*valid integer.*not 'long'"),
+        ({"validation": "chr1,chr2", "test": "chr2"}, "chr2: in both validation and test"),
+        ({"protocol": "mine"}, "protocol: .*'capsight' or 'haldar2026'.*not 'mine'"),
+        ({"train": "t.csv"}, "not both"),
+    ],
+)
+def test_bad_values_are_quoted(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(WindowsConfig, {"genome": "g.fa", "peaks": "p.bed"} | values)
+
+
+def test_masked_overlapping_tokens_are_refused() -> None:
+    with pytest.raises(ConfigError, match="gives the answer away"):
+        parse(PretrainConfig, {"tokenizer": {"k": 6, "stride": 1}})
+
+
+def test_names_are_split_at_commas() -> None:
+    config = parse(WindowsConfig, {"genome": "g", "peaks": "p", "validation": "chr1,chr2", "test": ["chr3"]})
+    assert config.validation == ("chr1", "chr2")
+    assert config.test == ("chr3",)
+
+
+def test_override_sets_nested_values_as_yaml() -> None:
+    before = {"pretrain": {"relora": {"rank": 8}}}
+    after = override(before, ["pretrain.relora=false", "windows.test=chr1", "finetune.lora.rank=4"])
+    assert after == {"pretrain": {"relora": False}, "windows": {"test": "chr1"}, "finetune": {"lora": {"rank": 4}}}
+    assert before == {"pretrain": {"relora": {"rank": 8}}}
+
+
+def test_override_wants_an_equals_sign() -> None:
+    with pytest.raises(ConfigError, match="key=value"):
+        override({}, ["pretrain.relora"])
+
+
+def test_relora_false_is_full_rank() -> None:
+    assert parse(PretrainConfig, {"relora": False}).relora is False
+    assert isinstance(parse(PretrainConfig, {"relora": {"rank": 4}}).relora, ReloraConfig)
+
+
+def test_round_trip_through_plain_values() -> None:
+    config = parse(PretrainConfig, {"relora": {"rank": 4}, "objective": "masked"})
+    assert parse(PretrainConfig, dump(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", r"r\.yaml:\d+: is not valid YAML"), ("- 1", "a mapping"), ("", "a mapping"), ("!!python/name:os.system", "YAML")],
+)
+def test_broken_yaml_gives_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_every_recipe_is_valid(path: Path) -> None:
+    values = load_yaml(path)
+    for key in ("genome", "peaks"):
+        values["windows"].setdefault(key, "x")
+    assert isinstance(parse(Recipe, values), Recipe)
+
+
+def test_there_are_recipes() -> None:
+    assert {p.stem for p in RECIPES} >= {"haldar2026", "yeast", "demo"}
