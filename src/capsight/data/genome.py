@@ -1,0 +1,405 @@
+"""The genome as a memory-mapped array of bases, built once from a FASTA and shared by every process.
+
+One byte per base: codes 0, 1, 2, 3 for A, C, G, T and 4 for N, plus `SOFT_MASK` where the FASTA is lower case
+(repeats). The store lies in ``<fasta name>.capsight/`` beside the FASTA, or, where that place cannot be
+written, below ``$CAPSIGHT_CACHE`` (default ``~/.cache/capsight``). It is rebuilt when size or time of the
+FASTA change. Its files are named by content and put in place by renaming, so processes that build it at the same
+time cannot harm each other.
+"""
+
+import gzip
+import hashlib
+import json
+import logging
+import os
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self, TextIO
+
+import numpy as np
+import pandas as pd
+import pysam
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from capsight import artefact
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Codes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+LETTERS: Final = "ACGTN"
+N_CODE: Final = 4
+#: Set in a stored byte whose letter was lower case.
+SOFT_MASK: Final = 8
+
+_CODE_BITS: Final = 7
+_FORMAT: Final = 1
+_INDEX: Final = "index.json"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+#: The empty block that ends every whole bgzip file (SAM specification, section 4.1.2).
+_BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+#: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
+_LETTERS_AT_ONCE: Final = 1 << 24
+_ROWS_AT_ONCE: Final = 1 << 14
+
+
+def _stored_codes() -> Codes:
+    """Return the stored byte of every letter, ``(256,)``."""
+    table = np.full(256, N_CODE, dtype=np.uint8)
+    for code, letter in enumerate("ACGT"):
+        table[ord(letter)] = table[ord(letter.lower())] = code
+    table[ord("a") : ord("z") + 1] |= SOFT_MASK
+    return table
+
+
+_STORED: Final = _stored_codes()
+_COMPLEMENT: Final = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
+_LETTER_BYTES: Final = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
+_KNOWN: Final = np.isin(np.arange(256), np.frombuffer(b"ACGTNacgtn", dtype=np.uint8))
+
+
+def encode(sequence: str) -> Codes:
+    """Return the codes ``(length,)`` of a sequence in upper or lower case; any letter but A, C, G, T is N."""
+    return _STORED[np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)] & _CODE_BITS
+
+
+def decode(codes: Codes) -> list[str]:
+    """Return the sequences of codes ``(n_windows, length)``."""
+    return [row.tobytes().decode() for row in _LETTER_BYTES[codes]]
+
+
+def reverse_complement(codes: Codes) -> Codes:
+    """Return the codes ``(..., length)`` of the other strand, 5'→3'."""
+    return _COMPLEMENT[codes[..., ::-1]]
+
+
+class Composition(NamedTuple):
+    """What windows are made of, each ``(n_windows,)``.
+
+    Attributes
+    ----------
+    gc
+        Share of G and C among the known bases (0 where none is known).
+    repeat
+        Share of soft-masked positions.
+    unknown
+        Number of N, positions outside the contig included.
+    """
+
+    gc: NDArray[np.float64]
+    repeat: NDArray[np.float64]
+    unknown: Ints
+
+
+def composition(stored: Codes) -> Composition:
+    """Measure stored bytes ``(n_windows, length)``: codes, with or without the `SOFT_MASK` bit."""
+    codes = stored & _CODE_BITS
+    unknown = np.count_nonzero(codes == N_CODE, axis=1)
+    gc = np.count_nonzero((codes == 1) | (codes == 2), axis=1)
+    repeat = np.count_nonzero(stored & SOFT_MASK, axis=1)
+    length = stored.shape[1]
+    return Composition(gc / np.maximum(length - unknown, 1), repeat / max(length, 1), unknown)
+
+
+@dataclass(frozen=True, eq=False)
+class Genome:
+    """A memory-mapped genome. Positions are 0-based; contigs are numbered in the order of the FASTA.
+
+    Attributes
+    ----------
+    path
+        The FASTA.
+    names, lengths
+        Of every contig; lengths in bases, ``(n_contigs,)``.
+    sha256
+        Checksum of the FASTA.
+    bases
+        Stored bytes of all contigs, one after the other; do not write.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    lengths: Ints
+    sha256: str
+    bases: Codes
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the store of a FASTA (plain, gzip or bgzip), building it on first use.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is no FASTA, is damaged, or names a contig twice.
+        """
+        state = _state(path)
+        for folder in _places(path):
+            if found := _read_index(folder, state):
+                return cls._map(path, folder, found)
+        folder = _writable_place(path)
+        return cls._map(path, folder, _build(path, folder, state))
+
+    @classmethod
+    def _map(cls, path: Path, folder: Path, index: dict[str, Any]) -> Self:
+        """Map the bases that `index` describes."""
+        bases = np.asarray(np.memmap(folder / _bases_name(index["sha256"]), dtype=np.uint8, mode="r"))
+        return cls(path, tuple(index["names"]), np.array(index["lengths"], np.int64), index["sha256"], bases)
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """Where each contig begins in `bases`, ``(n_contigs,)``."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @cached_property
+    def _lookup(self) -> pd.Index:
+        return pd.Index(self.names)
+
+    def index(self, names: ArrayLike) -> Ints:
+        """Return the number of each named contig, -1 for unknown names."""
+        return np.asarray(self._lookup.get_indexer(pd.Index(np.asarray(names, dtype=object))), dtype=np.int64)
+
+    def fetch(self, contig: Ints, start: Ints, length: int, minus: Mask) -> Codes:
+        """Gather windows, 5'→3' on their strand.
+
+        Parameters
+        ----------
+        contig, start
+            Contig number and leftmost position of each window, ``(n_windows,)``.
+        length
+            Bases per window.
+        minus
+            Windows to be read from the minus strand, ``(n_windows,)``.
+
+        Returns
+        -------
+        codes
+            ``(n_windows, length)``, 0 to 4; positions outside the contig are N.
+        """
+        codes = self._gather(contig, start, length)
+        codes &= _CODE_BITS
+        codes[minus] = reverse_complement(codes[minus])
+        return codes
+
+    def masked(self, contig: Ints, start: Ints, length: int) -> Mask:
+        """Tell which positions of plus-strand windows are soft-masked, ``(n_windows, length)``."""
+        return (self._gather(contig, start, length) & SOFT_MASK) > 0
+
+    def composition(self, contig: Ints, start: Ints, length: int) -> Composition:
+        """Measure windows, a bounded number at a time."""
+        cuts = range(0, len(start), _ROWS_AT_ONCE)
+        pieces = [(contig[i : i + _ROWS_AT_ONCE], start[i : i + _ROWS_AT_ONCE]) for i in cuts]
+        parts = [composition(self._gather(c, s, length)) for c, s in pieces]
+        if not parts:
+            return Composition(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+        return Composition(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def contig(self, number: int) -> Codes:
+        """Return a copy of the codes 0 to 4 of a whole contig, plus strand, without the soft mask."""
+        first = self.offsets[number]
+        return self.bases[first : first + self.lengths[number]] & _CODE_BITS
+
+    def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
+        """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
+        contig, start = np.asarray(contig, dtype=np.int64), np.asarray(start, dtype=np.int64)
+        if len(contig) and contig.min() < 0:
+            raise ValueError("contig -1: an unknown contig cannot be read")
+        size, first = self.lengths[contig], self.offsets[contig]
+        inside = (start >= 0) & (start + length <= size)
+        if inside.all() and len(start):
+            return sliding_window_view(self.bases, length)[first + start]
+        codes = np.full((len(start), length), N_CODE, dtype=np.uint8)
+        if inside.any():
+            codes[inside] = sliding_window_view(self.bases, length)[(first + start)[inside]]
+        begin, stop = np.maximum(start, 0), np.minimum(start + length, size)
+        for i in np.flatnonzero(~inside & (begin < stop)):
+            part = self.bases[first[i] + begin[i] : first[i] + stop[i]]
+            codes[i, begin[i] - start[i] : stop[i] - start[i]] = part
+        return codes
+
+
+def namesake(name: str, names: Collection[str]) -> str | None:
+    """Return the contig among `names` that `name` means under another convention (chrI/I, chrM/MT), if any."""
+
+    def key(text: str) -> str:
+        plain = text.lower().removeprefix("chr")
+        return "mt" if plain in ("m", "mt", "mito", "mitochondrion") else plain
+
+    return {key(other): other for other in names}.get(key(name))
+
+
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a plain or gzipped text file; whatever goes wrong while it is read is an `InputError`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is a folder, is no text, or is a truncated gzip.
+    """
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == _GZIP_MAGIC
+        opener = gzip.open if zipped else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
+            yield handle  # type: ignore[misc]
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=path) from None
+    except IsADirectoryError:
+        raise InputError("is a folder: name a file", where=path) from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again") from None
+    except UnicodeDecodeError:
+        raise InputError("is not a text file", where=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+def _state(path: Path) -> dict[str, int]:
+    """Return size and time of a file, by which a changed FASTA is known."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        what = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise InputError(what, where=path) from None
+    if path.is_dir():
+        raise InputError("is a folder: name a FASTA file", where=path)
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """Return where the store of a FASTA may lie: beside it, or in the cache."""
+    cache = Path(os.environ.get("CAPSIGHT_CACHE") or Path.home() / ".cache" / "capsight")
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return path.with_name(f"{path.name}.capsight"), cache / key
+
+
+def _writable_place(path: Path) -> Path:
+    """Return the first of the two places that can be written; it exists afterwards.
+
+    A folder whose permissions let nobody write is left alone even where the user (root) could.
+    """
+    beside, cache = _places(path)
+    for folder in (beside, cache):
+        try:
+            base = folder if folder.exists() else folder.parent
+            if folder == beside and not (base.stat().st_mode & 0o222 and os.access(base, os.W_OK)):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+        except OSError:
+            continue
+    raise InputError(
+        f"its base store can be written neither beside it nor in {cache.parent}", where=path,
+        remedy="set CAPSIGHT_CACHE to a folder that can be written",
+    )  # fmt: skip
+
+
+def _bases_name(sha256: str) -> str:
+    return f"bases.{sha256[:16]}.u8"
+
+
+def _read_index(folder: Path, state: dict[str, int]) -> dict[str, Any] | None:
+    """Return the index of a store, or nothing where it is absent, damaged or of another state of the FASTA."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        size = (folder / _bases_name(index["sha256"])).stat().st_size
+        same = index["format"] == _FORMAT and {key: index[key] for key in state} == state
+        return index if same and size == sum(index["lengths"]) > 0 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
+    """Write the store: bases first, then the index that names them."""
+    _check_fasta(path)
+    sha256 = artefact.sha256(path)
+    bases = folder / _bases_name(sha256)
+    names: list[str] = []
+    lengths: list[int] = []
+    counts = np.zeros(256, dtype=np.int64)
+    try:
+        with artefact.writing(bases) as partial, partial.open("wb") as out:
+            for name, sequence in _records(path):
+                names.append(name)
+                lengths.append(len(sequence))
+                for i in range(0, len(sequence), _LETTERS_AT_ONCE):
+                    letters = np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8)
+                    counts += np.bincount(letters, minlength=256)
+                    out.write(_STORED[letters].tobytes())
+            replaced = _check_letters(path, counts)
+            _check_names(path, names)
+        index = {"format": _FORMAT, **state, "sha256": sha256, "names": names, "lengths": lengths}
+        with artefact.writing(folder / _INDEX) as partial:
+            partial.write_text(json.dumps(index | {"replaced": replaced}, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"its base store cannot be written: {error.strerror}", where=folder) from None
+    for old in folder.glob("bases.*.u8"):
+        if old != bases:
+            old.unlink(missing_ok=True)
+    logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder)
+    return index
+
+
+def _records(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and sequence of every record."""
+    level = pysam.set_verbosity(0)  # htslib would write its own lines to stderr
+    try:
+        with pysam.FastxFile(str(path), persist=False) as reader:
+            for record in reader:
+                if record.quality is not None:
+                    raise InputError(f"record {record.name!r} has qualities: FASTQ, not FASTA", where=path)
+                if not record.name:
+                    raise InputError("a record has no name", where=path)
+                yield record.name, record.sequence or ""
+    except ValueError:
+        raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again") from None
+    finally:
+        pysam.set_verbosity(level)
+
+
+def _check_fasta(path: Path) -> None:
+    """Refuse what does not begin like a FASTA, and a bgzip file that lost its end."""
+    with open_text(path) as handle:
+        first = next((line for line in handle if line.strip()), "").strip()
+    if not first:
+        raise InputError("is empty", where=path)
+    if not first.startswith(">"):
+        raise InputError(f"is not FASTA: it begins with {first[:30]!r} and not with '>'", where=path)
+    with path.open("rb") as raw:
+        bgzip = raw.read(18)[12:14] == b"BC"
+        raw.seek(max(0, path.stat().st_size - len(_BGZF_END)))
+        if bgzip and raw.read() != _BGZF_END:
+            raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again")
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    """Refuse a contig that occurs twice."""
+    if len(set(names)) < len(names):
+        twice = next(name for name, again in zip(names, pd.Index(names).duplicated(), strict=True) if again)
+        raise InputError(f"contig {twice!r} occurs more than once", where=path)
+
+
+def _check_letters(path: Path, counts: Ints) -> dict[str, int]:
+    """Return how often each letter that is not A, C, G, T or N occurs; it is stored as N, and said."""
+    total = int(counts.sum())
+    if not total:
+        raise InputError("holds no bases", where=path)
+    replaced: dict[str, int] = {}
+    for byte in np.flatnonzero((counts > 0) & ~_KNOWN):
+        letter = chr(byte).upper()
+        replaced[letter] = replaced.get(letter, 0) + int(counts[byte])
+    if sum(replaced.values()) > total / 2:
+        raise InputError("is not DNA: most of its letters are not A, C, G, T or N", where=path)
+    if replaced:
+        letters = ", ".join(f"{letter} {count:,}" for letter, count in sorted(replaced.items()))
+        logger.warning("genome %s: letters other than A, C, G, T, N are read as N: %s", path.name, letters)
+    return replaced
