@@ -1,0 +1,202 @@
+"""The command line as a user meets it: help, one-line errors, exit codes, nothing half-written."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+COMMANDS = ("run", "simulate", "windows", "pretrain", "finetune", "baseline", "evaluate", "predict", "report")
+GENOME = "".join(np.random.default_rng(0).choice(list("ACGT"), 6000))
+FASTA = "".join(f">{name}\n{GENOME}\n" for name in ("chrI", "chrII", "chrIII"))
+PEAK = "{chrom}\t{start}\t{end}\tp\t9\t{strand}\n"
+PEAKS = "".join(
+    PEAK.format(chrom=chrom, start=s, end=s + 20, strand="+-"[i % 2])
+    for chrom in ("chrI", "chrII", "chrIII")
+    for i, s in enumerate((1000, 2500, 4000))
+)
+
+
+def capsight(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from capsight.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def one_line_error(done: subprocess.CompletedProcess[str]) -> str:
+    """Check what every fault of the user has in common; return the line."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    return errors[0]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "genome.fa").write_text(FASTA)
+    (tmp_path / "peaks.bed").write_text(PEAKS)
+    return tmp_path
+
+
+def windows(folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
+    given = [*map(str, more)]
+    options = {"--genome": "genome.fa", "--peaks": "peaks.bed", "--validation": "chrII", "--test": "chrIII",
+               "--length": "64", "-o": "out"}  # fmt: skip
+    for name, value in options.items():
+        if name not in given:
+            given += [name, value]
+    return capsight("windows", *given, cwd=folder)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str) -> None:
+    done = capsight(command, "-h")
+    assert done.returncode == 0
+    assert f"capsight {command}" in done.stdout.partition("Example:")[2]
+
+
+def test_commands_stand_in_pipeline_order() -> None:
+    text = capsight("--help").stdout
+    places = [text.index(f" {command} ") for command in COMMANDS]
+    assert places == sorted(places)
+
+
+def test_version() -> None:
+    from capsight import __version__
+
+    assert capsight("--version").stdout == f"capsight {__version__}\n"
+
+
+def test_good_input_works(files: Path) -> None:
+    done = windows(files)
+    assert done.returncode == 0, done.stderr
+    assert (files / "out" / "windows.parquet").is_file()
+
+
+BAD_PEAKS = {
+    "empty": ("", "no peaks"),
+    "only comments": ("# nothing\ntrack name=x\n", "no peaks"),
+    "other names": (PEAKS.replace("chr", ""), "'I'.*'chrI'"),
+    "unknown contig": (PEAKS + PEAK.format(chrom="plasmid", start=1, end=2, strand="+"), r"peaks\.bed:10: .*plasmid"),
+    "beyond the end": (PEAKS + PEAK.format(chrom="chrI", start=5990, end=6001, strand="+"), r"peaks\.bed:10: .*6,?000"),
+    "start after end": (PEAKS + PEAK.format(chrom="chrI", start=30, end=20, strand="+"), r"peaks\.bed:10: "),
+    "no strand": (PEAKS + PEAK.format(chrom="chrI", start=10, end=20, strand="."), r"peaks\.bed:10: .*strand"),
+    "three columns": ("chrI\t1\t5\n", r"peaks\.bed:1: .*strand"),
+    "not a number": (PEAKS.replace("1000", "ten", 1), r"peaks\.bed:1: .*ten"),
+    "negative": (PEAKS.replace("1000", "-10", 1), r"peaks\.bed:1: .*-10"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_PEAKS)
+def test_bad_peaks_give_one_line(files: Path, case: str) -> None:
+    text, message = BAD_PEAKS[case]
+    (files / "peaks.bed").write_text(text)
+    line = one_line_error(windows(files))
+    import re
+
+    assert re.search(message, line), line
+    assert not list(files.glob("out*"))
+
+
+BAD_OPTIONS = {
+    "missing genome": (["--genome", "none.fa"], "none.fa"),
+    "missing peaks": (["--peaks", "none.bed"], "none.bed"),
+    "unknown test chromosome": (["--test", "III"], "'III'.*'chrIII'"),
+    "unknown validation chromosome": (["--validation", "chrX"], "chrX"),
+    "same chromosome twice": (["--test", "chrII"], "both validation and test"),
+    "odd length": (["--length", "63"], "even"),
+    "unknown protocol": (["--protocol", "mine"], "haldar2026"),
+    "unknown key": (["--set", "lenght=64"], "did you mean 'length'"),
+    "output is a file": (["-o", "genome.fa"], "genome.fa"),
+    "output is somebody's": (["-o", "."], "not made by capsight"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_OPTIONS)
+def test_bad_options_give_one_line(files: Path, case: str) -> None:
+    options, message = BAD_OPTIONS[case]
+    before = sorted(p.name for p in files.iterdir())
+    line = one_line_error(windows(files, *options))
+    import re
+
+    assert re.search(message, line), line
+    assert sorted(p.name for p in files.iterdir() if not p.name.startswith("genome.fa.")) == before
+
+
+def test_fold_without_positives(files: Path) -> None:
+    (files / "peaks.bed").write_text("".join(line + "\n" for line in PEAKS.splitlines() if "chrIII" not in line))
+    assert "test" in one_line_error(windows(files))
+    assert not list(files.glob("out*"))
+
+
+def test_letters_other_than_bases_are_counted(files: Path) -> None:
+    (files / "genome.fa").write_text(FASTA.replace(GENOME[:9], GENOME[:4] + "RYR" + GENOME[7:9], 1))
+    done = windows(files)
+    assert done.returncode == 0
+    assert "3" in done.stderr
+    assert "R" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"chrI\t1\t2\n", b"\x00\x01\x02"])
+def test_not_a_genome(files: Path, content: bytes) -> None:
+    (files / "genome.fa").write_bytes(content)
+    assert "genome.fa" in one_line_error(windows(files))
+
+
+def test_truncated_gzip(files: Path) -> None:
+    (files / "g.fa.gz").write_bytes(gzip.compress(FASTA.encode())[:-400])
+    assert "g.fa.gz" in one_line_error(windows(files, "--genome", "g.fa.gz"))
+
+
+def test_model_folder_without_weights(files: Path) -> None:
+    assert windows(files).returncode == 0
+    model = files / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "capsight.json").write_text("{}")
+    done = capsight("predict", "genome.fa", "--model", "model", "-o", "p.tsv", cwd=files)
+    assert "model.safetensors is missing" in one_line_error(done)
+    assert not (files / "p.tsv").exists()
+    done = capsight("evaluate", "--model", "nowhere", "--windows", "out", "-o", "e", cwd=files)
+    assert "no such model folder" in one_line_error(done)
+    assert not (files / "e").exists()
+
+
+def test_unknown_recipe_key(files: Path) -> None:
+    (files / "r.yaml").write_text("windows: {genome: genome.fa, peaks: peaks.bed}\npretrain: {}\nfinetune: {epoch: 3}\n")
+    line = one_line_error(capsight("run", "r.yaml", "-o", "run", cwd=files))
+    assert "unknown key 'finetune.epoch'; did you mean 'epochs'?" in line
+    assert not (files / "run").exists()
+
+
+def test_missing_recipe(files: Path) -> None:
+    assert "none.yaml" in one_line_error(capsight("run", "none.yaml", "-o", "run", cwd=files))
+
+
+def test_baseline_predicts_a_fasta_in_order(files: Path) -> None:
+    assert windows(files).returncode == 0
+    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    records = {"b": GENOME[:64], "a": GENOME[64:128], "short": GENOME[:10], "long": GENOME[:100]}
+    (files / "x.fa").write_text("".join(f">{name} note\n{sequence}\n" for name, sequence in records.items()))
+    done = capsight("predict", "x.fa", "--model", "base", "-o", "p.tsv", cwd=files)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in (files / "p.tsv").read_text().splitlines()]
+    assert rows[0] == ["name", "chrom", "start", "end", "strand", "score"]
+    assert [row[0] for row in rows[1:]] == list(records)
+    assert all(row[1:5] == ["."] * 4 and 0 <= float(row[5]) <= 1 for row in rows[1:])
+    assert "1 of 4 sequences are longer" in done.stderr
+    assert "1 of 4 sequences are shorter" in done.stderr
+
+
+def test_evaluate_shows_what_it_writes(files: Path) -> None:
+    assert windows(files).returncode == 0
+    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    done = capsight("evaluate", "--model", "base", "--windows", "out", "-o", "e", "--bootstrap", 20, cwd=files)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((files / "e" / "metrics.json").read_text())
+    assert f"{metrics['auroc']:.3f}" in done.stdout
+    assert metrics["n"] == 6
+    assert metrics["per_chromosome"]["chrIII"]["n"] == 6
