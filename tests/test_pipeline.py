@@ -1,0 +1,196 @@
+"""The whole pipeline on a tiny simulated genome: every artefact, skipping, and a kill in the middle of training."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+
+from capsight import artefact
+from capsight.data import schema
+from capsight.errors import ConfigError, InputError
+from capsight.pipeline import read_recipe, run
+
+pytestmark = pytest.mark.pipeline
+
+RECIPE = {
+    "simulate": {"bases": 200_000, "chromosomes": 3, "seed": 4},
+    "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
+    "pretrain": {
+        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4, "dropout": 0.1},
+        "corpus": "genome",
+        "warmup": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
+        "main": {"steps": 60, "batch_size": 8, "warmup_steps": 2},
+        "relora": {"rank": 2, "alpha": 4, "cycle": 8, "restart_warmup_steps": 2},
+        "checkpoint_every": 5,
+        "evaluate_every": 20,
+    },
+    "finetune": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3, "checkpoint_every": 7, "average": 0.9},
+    "baseline": {},
+    "evaluate": {"bootstrap": 20},
+}
+SAME = ("windows/windows.parquet", "pretrained/model.safetensors", "model/model.safetensors",
+        "model/adapter/adapter_model.safetensors", "model/metrics.jsonl", "evaluation/metrics.json",
+        "predictions.tsv", "report/accuracy.png")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(recipe, tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> None:
+    for name in ("simulation", "windows", "pretrained", "model", "baseline", "evaluation", "evaluation-baseline"):
+        record = yaml.safe_load((finished / name / "config.yaml").read_text())
+        assert record["capsight"]
+        assert record["outputs"]
+        assert all(len(item["sha256"]) == 64 for item in record["inputs"].values())
+    record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
+    assert set(record["inputs"]) == {"model", "source"}
+    assert not list(finished.rglob("*.partial"))
+    assert not list(finished.rglob("checkpoint"))
+
+
+def test_metrics_are_complete_and_have_intervals(finished: Path) -> None:
+    metrics = json.loads((finished / "evaluation" / "metrics.json").read_text())
+    names = {"accuracy", "precision", "recall", "f1", "mcc", "auroc", "auprc", "brier", "ece"}
+    assert names | {"n", "n_positive", "intervals", "per_chromosome"} <= set(metrics)
+    assert set(metrics["per_chromosome"]) == {"chr3"}
+    for name in names:
+        low, high = metrics["intervals"][name]
+        assert low <= high
+        assert metrics["per_chromosome"]["chr3"][name] == metrics[name]
+
+
+def test_predictions_are_the_test_windows_in_order(finished: Path) -> None:
+    table = pd.read_csv(finished / "predictions.tsv", sep="\t")
+    windows = pd.read_parquet(finished / "windows" / "windows.parquet")
+    expected = windows[windows["fold"] == "test"]
+    assert list(table.columns) == list(schema.PREDICTION_COLUMNS)
+    for column in ("chrom", "start", "end", "strand"):
+        assert table[column].tolist() == expected[column].tolist()
+    scores = pd.read_parquet(finished / "evaluation" / "scores.parquet")["score"]
+    assert (table["score"] - scores.reset_index(drop=True)).abs().max() < 1e-6
+
+
+def test_a_second_run_does_nothing(finished: Path, recipe: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished / "model").rglob("*")}
+    run(recipe, finished)
+    assert {p: p.stat().st_mtime_ns for p in (finished / "model").rglob("*")} == before
+
+
+def test_a_changed_setting_repeats_only_what_depends_on_it(finished: Path, recipe: Path) -> None:
+    kept = artefact.sha256(finished / "pretrained" / "model.safetensors")
+    made = (finished / "pretrained" / "model.safetensors").stat().st_mtime_ns
+    old = artefact.sha256(finished / "model" / "model.safetensors")
+    run(recipe, finished, ["finetune.seed=7"])
+    assert (finished / "pretrained" / "model.safetensors").stat().st_mtime_ns == made
+    assert artefact.sha256(finished / "model" / "model.safetensors") != old
+    run(recipe, finished)
+    assert artefact.sha256(finished / "model" / "model.safetensors") == old
+    assert artefact.sha256(finished / "pretrained" / "model.safetensors") == kept
+
+
+@pytest.mark.parametrize("stage", ["pretrained", "model"])
+def test_killed_and_continued_equals_uninterrupted(stage: str, finished: Path, recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "broken"
+    code = f"from pathlib import Path; from capsight import run; run(Path({str(recipe)!r}), Path({str(out)!r}))"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    checkpoint = out / f"{stage}.partial" / "checkpoint" / ("main" if stage == "pretrained" else "finetune")
+    for _ in range(3000):
+        if (checkpoint / "state.json").exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
+    assert not (out / stage).exists()
+    run(recipe, out)
+    for name in SAME:
+        assert (out / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_no_window_of_one_fold_overlaps_another(finished: Path) -> None:
+    table = pd.read_parquet(finished / "windows" / "windows.parquet")
+    assert table.groupby("chrom")["fold"].nunique().max() == 1
+    assert set(table["fold"]) == set(schema.FOLDS)
+
+
+def test_pretrained_model_is_refused_for_prediction(finished: Path, tmp_path: Path) -> None:
+    from capsight.config import PredictConfig
+    from capsight.predict.score import predict
+
+    with pytest.raises(InputError, match="run capsight finetune first"):
+        predict(PredictConfig(), finished / "pretrained", finished / "windows", tmp_path / "p.tsv")
+
+
+def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finished: Path, tmp_path: Path) -> None:
+    import torch
+
+    from capsight.data.tokenizer import make_tokenizer
+    from capsight.data.windows import Windows
+    from capsight.model.checkpoint import load_classifier
+
+    plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, causal: true, pooling: last}",
+             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1"]  # fmt: skip
+    out = run(recipe, tmp_path / "plain", plain)
+    model, card = load_classifier(out / "model")
+    codes = Windows.open(out / "windows").fold("test").codes(pd.RangeIndex(5).to_numpy())
+    tokens = torch.from_numpy(make_tokenizer(card.tokenizer, out / "model").encode(codes))
+    twin = AutoModelForSequenceClassification.from_pretrained(out / "model").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(twin(tokens).logits, model(tokens).logits, atol=1e-5, rtol=1e-5)
+        states = AutoModel.from_pretrained(out / "model").eval()(tokens).last_hidden_state
+        torch.testing.assert_close(states, model(tokens).states, atol=1e-5, rtol=1e-5)
+    text = "".join("ACGT"[c] for c in codes[0])
+    assert AutoTokenizer.from_pretrained(out / "model")(text)["input_ids"] == tokens[0].tolist()
+
+
+def test_adapter_beside_the_model_is_a_peft_adapter(finished: Path) -> None:
+    import torch
+    from peft import PeftModel
+
+    from capsight.model.checkpoint import load_classifier, start_classifier
+
+    merged, _ = load_classifier(finished / "model")
+    base = start_classifier(finished / "pretrained", seed=1)
+    adapted = PeftModel.from_pretrained(base, finished / "model" / "adapter").eval()
+    tokens = torch.randint(3, 7, (4, 64), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(adapted(input_ids=tokens).logits, merged(tokens).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_recipe_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    values = {"windows": {"genome": "g.fa", "peaks": "../p.bed"}, "pretrain": {}, "finetune": {}}
+    (folder / "r.yaml").write_text(yaml.safe_dump(values))
+    read = read_recipe(folder / "r.yaml", tmp_path / "run", ["windows.test=chr1"])
+    assert read.windows.genome == folder / "g.fa"
+    assert read.windows.peaks == folder / ".." / "p.bed"
+    assert read_recipe(folder / "r.yaml", tmp_path / "run", ["windows.genome=x.fa"]).windows.genome == Path("x.fa")
+
+
+def test_foreign_folder_is_left_alone(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="not a run of capsight"):
+        run(recipe, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_recipe_errors_come_before_any_work(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown key"):
+        run(recipe, tmp_path / "run", ["predict.batchsize=3"])
+    assert not (tmp_path / "run").exists()
