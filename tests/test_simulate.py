@@ -1,4 +1,4 @@
-"""The simulated genome: what is promised in truth.tsv is in the genome, and only the grammar gives it away."""
+"""The simulated genome: truth.tsv tells what is in it, and only the grammar gives promoters away."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from capsight.config import SimulateConfig
 from capsight.errors import CapsightError, ConfigError
-from capsight.simulate import ELEMENTS, MARGIN, MIN_DISTANCE, PROMOTERS, simulate
+from capsight.simulate import ELEMENTS, MARGIN, MIN_DISTANCE, PROMOTERS, Promoter, simulate
 
 FILES = ("genome.fa", "peaks.bed", "ctss.bed", "truth.tsv", "motifs.meme")
 BED9 = ["chrom", "start", "end", "name", "score", "strand", "thick_start", "thick_end", "rgb"]
@@ -115,19 +115,20 @@ def test_every_element_stands_where_truth_says(simulated: Simulated, name: str, 
     windows = element_windows(simulated, name, kind)
     pwm = ELEMENTS[name].pwm
     assert len(windows) > 200
+    # The tolerances are standard errors of draws from the PWM, so that a base or a strand amiss cannot hide.
     frequencies = np.stack([(windows == base).mean(axis=0) for base in range(4)], axis=1)
-    assert np.abs(frequencies - pwm).max() < 0.15
-    shuffled = np.random.default_rng(0).permuted(windows, axis=0)[:, ::-1]
-    scores = log_odds(windows, pwm, 0)
-    expected = (pwm * np.log2(pwm / 0.25)).sum()
-    assert scores.mean() == pytest.approx(expected, abs=0.3)
-    assert (scores > -2).mean() > 0.95
-    assert scores.mean() > log_odds(shuffled, pwm, 0).mean() + 1
+    assert (np.abs(frequencies - pwm) < 5 * np.sqrt(pwm * (1 - pwm) / len(windows))).all()
+    bits = np.log2(pwm / 0.25)
+    expected = (pwm * bits).sum()
+    variance = ((pwm * bits**2).sum(axis=1) - (pwm * bits).sum(axis=1) ** 2).sum()
+    error = np.sqrt(variance / len(windows))
+    assert log_odds(windows, pwm, 0).mean() == pytest.approx(expected, abs=4 * error)
+    assert expected > log_odds(3 - windows[:, ::-1], pwm, 0).mean() + 3
 
 
 def test_truth_intervals_have_the_width_of_their_element_and_never_overlap(simulated: Simulated) -> None:
     truth = simulated.truth
-    assert list(truth.columns) == "chrom start end strand element kind offset cap_site".split()
+    assert list(truth.columns) == ["chrom", "start", "end", "strand", "element", "kind", "offset", "cap_site"]
     widths = truth["element"].map({name: len(element.pwm) for name, element in ELEMENTS.items()})
     assert (truth["end"] - truth["start"]).equals(widths)
     for _, rows in truth.groupby("chrom"):
@@ -174,12 +175,7 @@ def test_summits_have_an_initiator(simulated: Simulated) -> None:
     bases = gather(simulated, simulated.peaks.assign(site=simulated.peaks["thick_start"]), 1, 1)
     assert np.isin(bases[:, 0], [1, 3]).mean() > 0.9
     assert np.isin(bases[:, 1], [0, 2]).mean() > 0.9
-    assert {
-        strand: 0.4 < share < 0.6 for strand, share in simulated.peaks["strand"].value_counts(True).items()
-    } == {
-        "+": True,
-        "-": True,
-    }
+    assert 0.4 < (simulated.peaks["strand"] == "+").mean() < 0.6
 
 
 def test_peaks_are_bed9_in_the_layout_of_fantom5(simulated: Simulated) -> None:
@@ -209,15 +205,16 @@ def test_tags_add_up_to_the_peaks_and_are_most_at_the_summit(simulated: Simulate
     assert (ctss["end"] == ctss["start"] + 1).all()
     assert not ctss.duplicated(["chrom", "start", "strand"]).any()
     inside = 0
-    for (chrom, strand), peaks in simulated.peaks.groupby(["chrom", "strand"]):
-        tags = ctss.query("chrom == @chrom and strand == @strand").set_index("start")["score"]
-        for peak in peaks.itertuples():
-            own = tags.loc[peak.start : peak.end - 1]
-            assert own.sum() == peak.score
-            assert own.idxmax() == peak.thick_start
-            assert (own == own.max()).sum() == 1
-            assert {peak.start, peak.end - 1} <= set(own.index)
-            inside += len(own)
+    tags = ctss.set_index(["chrom", "strand", "start"])["score"].to_dict()
+    columns = ("chrom", "strand", "start", "end", "thick_start", "score")
+    for chrom, strand, start, end, summit, score in zip(*(simulated.peaks[c] for c in columns), strict=True):
+        own = np.array([tags.get((chrom, strand, position), 0) for position in range(start, end)])
+        assert own.sum() == score
+        assert own.argmax() == summit - start
+        assert (own == own.max()).sum() == 1
+        assert own[0] > 0
+        assert own[-1] > 0
+        inside += int((own > 0).sum())
     assert inside == len(ctss)
 
 
@@ -229,6 +226,35 @@ def test_sharp_and_broad_promoters_differ_in_width(simulated: Simulated) -> None
     is_broad = peaks.index.isin(broad)
     assert width[~is_broad].median() < 15
     assert 40 <= width[is_broad].median() <= 80
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_broad_initiation_prefers_pyrimidine_purine_fourfold(simulated: Simulated, strand: str) -> None:
+    peaks = simulated.peaks.query("strand == @strand and end - start > 30")
+    bases = gather(simulated, peaks.assign(site=peaks["thick_start"]), 26, 26)
+    preferred = np.isin(bases[:, :-1], [1, 3]) & np.isin(bases[:, 1:], [0, 2])
+    tags = simulated.ctss.query("strand == @strand").set_index(["chrom", "start"])["score"].to_dict()
+    steps = np.arange(-25, 26)
+    places = peaks["thick_start"].to_numpy()[:, None] + (1 if strand == "+" else -1) * steps
+    found = np.array(
+        [[tags.get((c, p), 0) for p in row] for c, row in zip(peaks["chrom"], places, strict=True)]
+    )
+    flanks = np.abs(steps) >= 8  # clear of the initiator, whose own bases are not free
+    here, preferred = found[:, flanks], preferred[:, flanks]
+    assert here[preferred].mean() / here[~preferred].mean() == pytest.approx(4, rel=0.2)
+
+
+def test_some_cpg_islands_have_no_promoter(simulated: Simulated) -> None:
+    islands = 0
+    for chrom, rows in simulated.peaks.groupby("chrom"):
+        bases = simulated.codes(str(chrom))
+        tiles = bases[: len(bases) // 250 * 250].reshape(-1, 250)
+        middles = np.arange(len(tiles)) * 250 + 125
+        far = np.abs(middles[:, None] - rows["thick_start"].to_numpy()).min(axis=1) > 600
+        pairs = ((tiles[:, :-1] == 1) & (tiles[:, 1:] == 2)).sum(axis=1)
+        expected = (tiles == 1).sum(axis=1) * (tiles == 2).sum(axis=1) / 250
+        islands += int((far & (pairs > 0.75 * expected) & (np.isin(tiles, [1, 2]).mean(axis=1) > 0.5)).sum())
+    assert islands > 20
 
 
 def test_broad_promoters_lie_in_cpg_islands(simulated: Simulated) -> None:
@@ -244,25 +270,36 @@ def test_broad_promoters_lie_in_cpg_islands(simulated: Simulated) -> None:
     assert cpg_ratio("TATA") < 0.5
 
 
-def test_decoys_outnumber_promoter_elements_and_never_make_a_promoter(simulated: Simulated) -> None:
-    truth = simulated.truth
-    decoys = truth.query("kind == 'decoy'")
+def implied_caps(decoys: pd.DataFrame, names: set[str], strand: str) -> npt.NDArray[np.int64]:
+    """Where the cap sites of these decoys would be, were they elements of promoters."""
+    rows = decoys[decoys["element"].isin(names) & (decoys["strand"] == strand)]
+    offsets = rows["element"].map({name: element.offset for name, element in ELEMENTS.items()}).to_numpy()
+    if strand == "+":
+        return np.asarray(rows["start"].to_numpy() - offsets)
+    return np.asarray(rows["end"].to_numpy() - 1 + offsets)
+
+
+def test_decoys_outnumber_promoter_elements(simulated: Simulated) -> None:
+    decoys = simulated.truth.query("kind == 'decoy'")
     assert (decoys[["offset", "cap_site"]] == ".").all(axis=None)
-    assert len(decoys) > 2 * (truth["kind"] == "promoter").sum()
-    assert set(decoys["strand"]) == {"+", "-"}
-    places = decoys.set_index(["chrom", "strand", "element"]).sort_index()
-    sign = {"+": 1, "-": -1}
-    together = 0
-    for chrom in simulated.genome:
+    assert len(decoys) > 2 * (simulated.truth["kind"] == "promoter").sum()
+    assert decoys["strand"].value_counts(normalize=True).to_dict() == pytest.approx(
+        {"+": 0.5, "-": 0.5}, abs=0.03
+    )
+    assert set(decoys["element"]) == set(ELEMENTS)
+
+
+@pytest.mark.parametrize("promoter", PROMOTERS.values(), ids=list(PROMOTERS))
+def test_decoys_pair_wrongly_and_never_rightly(simulated: Simulated, promoter: Promoter) -> None:
+    partners = set(promoter.elements) - {promoter.initiator}
+    misplaced = 0
+    for _, decoys in simulated.truth.query("kind == 'decoy'").groupby("chrom"):
         for strand in "+-":
-            five = {}
-            for name in ("TATA", "Inr"):
-                rows = places.loc[(chrom, strand, name)]
-                five[name] = (rows["start"] if strand == "+" else rows["end"] - 1).to_numpy()
-            distance = sign[strand] * (five["Inr"][:, None] - five["TATA"])
-            assert not (np.abs(distance - 29) < 2).any()
-            together += int((np.abs(distance) < 60).sum())
-    assert together > 20
+            initiators = implied_caps(decoys, {promoter.initiator}, strand)
+            wrong_by = np.abs(implied_caps(decoys, partners, strand)[:, None] - initiators)
+            assert wrong_by.min() >= 6
+            misplaced += int((wrong_by <= 14).sum())
+    assert misplaced > 200
 
 
 def test_motifs_are_the_planted_pwms_in_meme_format(simulated: Simulated) -> None:
@@ -325,8 +362,9 @@ def candidates(simulated: Simulated, length: int, rng: np.random.Generator) -> p
     for chrom, rows in simulated.peaks.groupby("chrom"):
         free = np.zeros(len(simulated.genome[str(chrom)]), dtype=bool)
         free[MARGIN:-MARGIN] = True
-        for peak in rows.itertuples():
-            free[max(0, peak.start - 150 - length // 2) : peak.end + 150 + length // 2] = False
+        margin = 150 + length // 2
+        for start, end in zip(rows["start"], rows["end"], strict=True):
+            free[max(0, start - margin) : end + margin] = False
         centres = rng.choice(np.flatnonzero(free), 12 * len(rows))
         tables.append(
             pd.DataFrame({"chrom": chrom, "site": centres, "strand": rng.choice(["+", "-"], len(centres))})
@@ -372,7 +410,8 @@ def test_only_the_grammar_tells_promoters_from_gc_matched_windows(simulated: Sim
     sites = simulated.peaks.assign(site=simulated.peaks["thick_start"])
     pool = candidates(simulated, length, rng)
     positives, others = (gather(simulated, table, length // 2, length // 2) for table in (sites, pool))
-    chosen = matched(*(np.isin(w, [1, 2]).mean(axis=1) for w in (positives, others)), rng)
+    gc, pool_gc = (np.isin(windows, [1, 2]).mean(axis=1) for windows in (positives, others))
+    chosen = matched(gc, pool_gc, rng)
     assert len(chosen) > 0.9 * len(positives)
 
     windows = np.concatenate([positives, others[chosen]])
@@ -383,5 +422,5 @@ def test_only_the_grammar_tells_promoters_from_gc_matched_windows(simulated: Sim
     quiet = {"objective": "binary", "num_threads": 1, "seed": 1, "deterministic": True, "verbose": -1}
     k_mers = lightgbm.train(quiet, data).predict(counts[test])
 
-    assert 0.5 < roc_auc_score(labels[test], k_mers) < 0.8
+    assert 0.55 < roc_auc_score(labels[test], k_mers) < 0.8
     assert roc_auc_score(labels, oracle(windows)) > 0.97

@@ -354,8 +354,25 @@ def _decoy_elements(reserved: Mask, rng: np.random.Generator) -> pd.DataFrame:
     right_places = slots + np.where(strands > 0, second, _SLOT - second - right_width)
     right_strands = np.where(modes == "orientation", -strands, strands)
     pair = modes != "single"
-    singles_and_lefts = _elements(left, left_places, strands)
-    return pd.concat([singles_and_lefts, _elements(right[pair], right_places[pair], right_strands[pair])])
+    names = np.concatenate([left, right[pair]])
+    places = np.concatenate([left_places, right_places[pair]])
+    return _without_chance_pairs(_elements(names, places, np.concatenate([strands, right_strands[pair]])))
+
+
+def _without_chance_pairs(decoys: pd.DataFrame) -> pd.DataFrame:
+    """Drop decoys that, by chance of neighbouring slots, stand where an initiator has its partner."""
+    names, strands = decoys["element"].to_numpy(dtype=str), decoys[STRAND].to_numpy()
+    offsets = np.array([ELEMENTS[name].offset for name in names])
+    five_prime = decoys["place"].to_numpy() + np.where(strands > 0, 0, _widths(names) - 1)
+    caps = five_prime - strands * offsets  # where the cap site would be, were it no decoy
+    dropped = np.zeros(len(decoys), dtype=bool)
+    for promoter in PROMOTERS.values():
+        for strand in (-1, 1):
+            near = np.arange(1 - _SPACING_ERROR[0], _SPACING_ERROR[0])
+            initiators = caps[(names == promoter.initiator) & (strands == strand)]
+            partners = np.isin(names, promoter.elements) & (names != promoter.initiator) & (strands == strand)
+            dropped |= partners & np.isin(caps, initiators[:, None] + near)
+    return decoys[~dropped]
 
 
 def _draw_pairs(modes: Names, rng: np.random.Generator) -> tuple[Names, Names, Ints]:

@@ -3,8 +3,8 @@
 One byte per base: codes 0, 1, 2, 3 for A, C, G, T and 4 for N, plus `SOFT_MASK` where the FASTA is lower case
 (repeats). The store lies in ``<fasta name>.capsight/`` beside the FASTA, or, where that place cannot be
 written, below ``$CAPSIGHT_CACHE`` (default ``~/.cache/capsight``). It is rebuilt when size or time of the
-FASTA change. Its files are named by content and put in place by renaming, so processes that build it at the same
-time cannot harm each other.
+FASTA change. Its files are named by content and put in place by renaming, so processes that build it at the
+same time cannot harm each other.
 """
 
 import gzip
@@ -12,9 +12,10 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import zlib
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +50,8 @@ _BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000
 #: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
 _LETTERS_AT_ONCE: Final = 1 << 24
 _ROWS_AT_ONCE: Final = 1 << 14
+#: Processes write under names of their own; threads of one process take turns.
+_BUILDING: Final = threading.Lock()
 
 
 def _stored_codes() -> Codes:
@@ -66,9 +69,13 @@ _LETTER_BYTES: Final = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 _KNOWN: Final = np.isin(np.arange(256), np.frombuffer(b"ACGTNacgtn", dtype=np.uint8))
 
 
-def encode(sequence: str) -> Codes:
-    """Return the codes ``(length,)`` of a sequence in upper or lower case; any letter but A, C, G, T is N."""
-    return _STORED[np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)] & _CODE_BITS
+def encode(sequence: str, *, soft_mask: bool = False) -> Codes:
+    """Return the codes ``(length,)`` of a sequence in upper or lower case; any letter but A, C, G, T is N.
+
+    With `soft_mask`, the codes of lower-case letters carry the `SOFT_MASK` bit.
+    """
+    stored = _STORED[np.frombuffer(sequence.encode("latin-1", "replace"), dtype=np.uint8)]
+    return stored if soft_mask else stored & np.uint8(_CODE_BITS)
 
 
 def decode(codes: Codes) -> list[str]:
@@ -141,11 +148,18 @@ class Genome:
             If the file is missing, is no FASTA, is damaged, or names a contig twice.
         """
         state = _state(path)
-        for folder in _places(path):
-            if found := _read_index(folder, state):
-                return cls._map(path, folder, found)
-        folder = _writable_place(path)
-        return cls._map(path, folder, _build(path, folder, state))
+        with _BUILDING:
+            for folder in _places(path):
+                if found := _read_index(folder, state):
+                    return cls._map(path, folder, found)
+            folder = _writable_place(path)
+            try:
+                index = _build(path, folder, state)
+            except InputError:
+                with suppress(OSError):
+                    folder.rmdir()  # leaves no trace, unless something is in it
+                raise
+            return cls._map(path, folder, index)
 
     @classmethod
     def _map(cls, path: Path, folder: Path, index: dict[str, Any]) -> Self:
@@ -204,7 +218,7 @@ class Genome:
     def contig(self, number: int) -> Codes:
         """Return a copy of the codes 0 to 4 of a whole contig, plus strand, without the soft mask."""
         first = self.offsets[number]
-        return self.bases[first : first + self.lengths[number]] & _CODE_BITS
+        return self.bases[first : first + self.lengths[number]] & np.uint8(_CODE_BITS)
 
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
@@ -226,7 +240,7 @@ class Genome:
 
 
 def namesake(name: str, names: Collection[str]) -> str | None:
-    """Return the contig among `names` that `name` means under another convention (chrI/I, chrM/MT), if any."""
+    """Return the contig that `name` would be called among `names` by another convention (chrI/I, chrM/MT)."""
 
     def key(text: str) -> str:
         plain = text.lower().removeprefix("chr")
@@ -249,7 +263,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
             zipped = raw.read(2) == _GZIP_MAGIC
         opener = gzip.open if zipped else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
-            yield handle  # type: ignore[misc]
+            yield handle
     except FileNotFoundError:
         raise InputError("there is no such file", where=path) from None
     except IsADirectoryError:
@@ -267,7 +281,11 @@ def _state(path: Path) -> dict[str, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        what = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        what = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else f"cannot be read: {error.strerror}"
+        )
         raise InputError(what, where=path) from None
     if path.is_dir():
         raise InputError("is a folder: name a FASTA file", where=path)
@@ -308,7 +326,7 @@ def _bases_name(sha256: str) -> str:
 
 
 def _read_index(folder: Path, state: dict[str, int]) -> dict[str, Any] | None:
-    """Return the index of a store, or nothing where it is absent, damaged or of another state of the FASTA."""
+    """Return the index of a store, or nothing where it is absent, damaged or out of date."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         size = (folder / _bases_name(index["sha256"])).stat().st_size
@@ -320,7 +338,6 @@ def _read_index(folder: Path, state: dict[str, int]) -> dict[str, Any] | None:
 
 def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
     """Write the store: bases first, then the index that names them."""
-    _check_fasta(path)
     sha256 = artefact.sha256(path)
     bases = folder / _bases_name(sha256)
     names: list[str] = []
@@ -328,11 +345,13 @@ def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
     counts = np.zeros(256, dtype=np.int64)
     try:
         with artefact.writing(bases) as partial, partial.open("wb") as out:
-            for name, sequence in _records(path):
+            for name, sequence in read_fasta(path):
                 names.append(name)
                 lengths.append(len(sequence))
                 for i in range(0, len(sequence), _LETTERS_AT_ONCE):
-                    letters = np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8)
+                    letters = np.frombuffer(
+                        sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8
+                    )
                     counts += np.bincount(letters, minlength=256)
                     out.write(_STORED[letters].tobytes())
             replaced = _check_letters(path, counts)
@@ -345,12 +364,21 @@ def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
     for old in folder.glob("bases.*.u8"):
         if old != bases:
             old.unlink(missing_ok=True)
-    logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder)
+    logger.info(
+        "genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder
+    )
     return index
 
 
-def _records(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and sequence of every record."""
+def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and sequence of every record of a FASTA (plain, gzip or bgzip).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no FASTA, or is damaged.
+    """
+    _check_fasta(path)
     level = pysam.set_verbosity(0)  # htslib would write its own lines to stderr
     try:
         with pysam.FastxFile(str(path), persist=False) as reader:

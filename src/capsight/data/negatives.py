@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from capsight.data.genome import Genome, Ints, Mask
 from capsight.data.peaks import PeakIndex
@@ -14,8 +13,9 @@ logger = logging.getLogger(__name__)
 
 GC_BIN: Final = 0.02
 _BINS: Final = round(1 / GC_BIN) + 1
-#: Spare candidates are kept for this many bins to either side.
+#: Spare candidates are kept for all that is wanted this many bins to either side, and some beyond.
 _REACH: Final = 5
+_SPARE: Final = 1_000
 _ROUNDS: Final = 10
 _SMALLEST_POOL: Final = 1 << 13
 _LARGEST_POOL: Final = 1 << 20
@@ -40,10 +40,10 @@ def matched(
 ) -> Places:
     """Draw random windows with the GC content of given windows, one for each.
 
-    Places are uniform over the contigs, strands even. A window shares no base with an excluded interval, lies in
-    its contig, has no N, and no place is drawn twice (not even once for each strand). GC is matched in bins
-    of 0.02: pools of candidates are drawn until every bin is full, for a bounded number of rounds; what a bin
-    still lacks is taken from the nearest bins.
+    Places are uniform over the contigs, strands even. A window shares no base with an excluded interval, lies
+    in its contig, has no N, and no place is drawn twice (not even once for each strand). GC is matched in
+    bins of 0.02: pools of candidates are drawn until every bin is full, for a bounded number of rounds; what
+    a bin still lacks is taken from the nearest bins.
 
     Parameters
     ----------
@@ -73,7 +73,9 @@ def matched(
     if moved:
         logger.info("negatives: %d of %d come from a neighbouring GC bin", moved, wanted.sum())
     if taken.sum() < wanted.sum():
-        logger.warning("negatives: %d wanted, %d found: too little DNA outside peaks", wanted.sum(), taken.sum())
+        logger.warning(
+            "negatives: %d wanted, %d found: too little DNA outside peaks", wanted.sum(), taken.sum()
+        )
     contig, start = pool.locate(place[taken])
     return Places(contig, start, rng.random(len(start)) < 0.5)
 
@@ -97,7 +99,7 @@ class _Pool:
         self.places = int(self.ends[-1]) if len(contigs) else 0
 
     def draw(self, size: int, rng: np.random.Generator) -> Ints:
-        """Draw place numbers: `size` with replacement, or, where that is not much less than all, all, shuffled."""
+        """Draw `size` place numbers with replacement, or all of them, shuffled, where that is little more."""
         return rng.integers(0, self.places, size) if size * 4 < self.places else rng.permutation(self.places)
 
     def locate(self, place: Ints) -> tuple[Ints, Ints]:
@@ -114,25 +116,35 @@ class _Pool:
 
 
 def _collect(pool: _Pool, wanted: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Draw growing pools until every bin is full or the rounds are over; return places and bins in drawn order."""
+    """Draw growing pools until every bin is full or the rounds are over; return places as drawn, and bins."""
     place, gc_bin = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    limit = maximum_filter1d(wanted, 2 * _REACH + 1, mode="constant")
+    limit = _limit(wanted)
     for turn in range(_ROUNDS):
-        missing = int(np.maximum(wanted - np.bincount(gc_bin, minlength=_BINS), 0).sum())
+        have = np.bincount(gc_bin, minlength=_BINS)
+        missing = int(np.maximum(wanted - have, 0).sum())
         if not missing or not pool.places:
             break
         size = min(max(_SMALLEST_POOL, 2 * missing) << turn, max(_LARGEST_POOL, 2 * missing))
         drawn = pool.draw(size, rng)
+        parts = [(place, gc_bin)]
         for i in range(0, len(drawn), _CHUNK):
             more, bins = pool.usable(drawn[i : i + _CHUNK])
-            place, gc_bin = np.append(place, more), np.append(gc_bin, bins)
-            first = np.sort(np.unique(place, return_index=True)[1])
-            place, gc_bin = place[first], gc_bin[first]
-            kept = _rank(gc_bin) < limit[gc_bin]
-            place, gc_bin = place[kept], gc_bin[kept]
+            open_ = have[bins] < limit[bins]
+            parts.append((more[open_], bins[open_]))
+        place, gc_bin = (np.concatenate(column) for column in zip(*parts, strict=True))
+        first = np.sort(np.unique(place, return_index=True)[1])
+        place, gc_bin = place[first], gc_bin[first]
+        kept = _rank(gc_bin) < limit[gc_bin]
+        place, gc_bin = place[kept], gc_bin[kept]
         if len(drawn) == pool.places:
             break
     return place, gc_bin
+
+
+def _limit(wanted: Ints) -> Ints:
+    """Return how many candidates to keep per bin: enough for its neighbours too, and some for any other."""
+    near = np.convolve(wanted, np.ones(2 * _REACH + 1, dtype=np.int64), mode="same")
+    return near + min(int(wanted.sum()), _SPARE)
 
 
 def _rank(gc_bin: Ints) -> Ints:

@@ -34,8 +34,8 @@ class _Peak(NamedTuple):
 def read_peaks(path: Path, genome: Genome) -> pd.DataFrame:
     """Read CAGE peaks from BED6 to BED12, plain or gzipped.
 
-    The summit is thickStart where the file uses it (thickEnd = thickStart + 1, inside the peak, as in FANTOM5's
-    BED9); elsewhere it is the 5' end of the peak on its strand: the first base on +, the last on -.
+    The summit is thickStart where the file uses it (thickEnd = thickStart + 1, inside the peak, as in
+    FANTOM5's BED9); elsewhere it is the 5' end of the peak on its strand: the first base on +, the last on -.
 
     Parameters
     ----------
@@ -88,7 +88,9 @@ def _parse(line: str, where: str, number: int) -> _Peak:
     start, end = _position(fields[1], "start", where), _position(fields[2], "end", where)
     if start >= end:
         raise InputError(
-            f"start {start} is not below end {end}", where=where, remedy="BED is 0-based half-open: end = start + length"
+            f"start {start} is not below end {end}",
+            where=where,
+            remedy="BED is 0-based half-open: end = start + length",
         )
     summit = _summit(fields, start, end, where)
     return _Peak(fields[0], start, end, fields[3], _score(fields[4], where), strand, summit, number)
@@ -147,7 +149,7 @@ def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     lost = table.loc[contig < 0, schema.CHROM]
     raise InputError(
         f"contig {chrom!r} is not in {genome.path.name}, which has {_some(genome.names)}", where=where,
-        remedy=f"{len(lost)} of {len(table)} peaks lie on contigs that the genome lacks: {_some(lost.unique())}",
+        remedy=f"{len(lost)} of {len(table)} peaks lie on contigs that it lacks: {_some(lost.unique())}",
     )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def _report(table: pd.DataFrame, path: Path, without: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class PeakIndex:
-    """Sorted ends of peaks, either strand, laid end to end over the genome: where are peaks near?
+    """Where peaks begin and end, on either strand, contigs laid end to end: finds what is near.
 
     Attributes
     ----------
@@ -199,7 +201,7 @@ class PeakIndex:
         return begun > ended
 
     def distance(self, contig: Ints, start: Ints, length: int) -> Ints:
-        """Return the gap in bases from each window to the nearest peak: 0 if they touch, -1 if the contig has none."""
+        """Return the gap in bases to the nearest peak: 0 if they touch, -1 if none is there."""
         first, far = self.genome.offsets[contig] + start, np.iinfo(np.int64).max
         low, high = self.genome.offsets[contig], self.genome.offsets[contig] + self.genome.lengths[contig]
         right = np.append(self.starts, far)[np.searchsorted(self.starts, first + length, side="left")]

@@ -37,7 +37,7 @@ class Tokenizer(ABC):
     vocabulary
         Number of distinct tokens.
     pad
-        The token that fills up.
+        A token that occurs in no window.
     """
 
     config: TokenizerConfig
@@ -140,6 +140,7 @@ class NeoxTokenizer(Tokenizer):
     #: The paper's embedding has this many rows; the tokenizer's remaining 23 entries are runs of spaces.
     VOCABULARY = 50_254
     END = "<|endoftext|>"
+    PAD = "<|padding|>"
 
     def __init__(self, config: TokenizerConfig, file: Path | None = None) -> None:
         self.config = config
@@ -149,7 +150,8 @@ class NeoxTokenizer(Tokenizer):
         end = self._bpe.token_to_id(self.END)
         if end is None:
             raise InputError(f"is not a GPT-NeoX tokenizer: it has no {self.END}", where=self.file)
-        self.end, self.pad = end, end
+        self.end = end
+        self.pad = self._bpe.token_to_id(self.PAD) or end
         # Rows of words met so far: per word, with and without the leading space, its tokens and their spans.
         self._row = {first: np.full(5**self.WORD, -1, dtype=np.int32) for first in (True, False)}
         self._ids = np.zeros((0, self.WORD), dtype=np.int64)
@@ -176,7 +178,7 @@ class NeoxTokenizer(Tokenizer):
         """Copy the tokenizer file that was given."""
         if self.file is not None and self.file != folder / FILE:
             shutil.copyfile(self.file, folder / FILE)
-        _write_tokenizer_config(folder, {"eos_token": self.END, "pad_token": self.END})
+        _write_tokenizer_config(folder, {"eos_token": self.END, "pad_token": self.PAD})
 
     def _encode(self, codes: Codes) -> tuple[Tokens, NDArray[np.int32]]:
         """Look up every word, lay the words' tokens end to end, and repeat each row to the common length."""

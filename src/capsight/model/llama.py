@@ -56,8 +56,11 @@ class Output(NamedTuple):
     states: Tensor
 
 
-def architecture(config: ModelConfig, vocabulary: int, n_tokens: int) -> CapsightConfig:
-    """Turn the settings of a recipe into the configuration of a network for `n_tokens` tokens a window."""
+def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int = 0) -> CapsightConfig:
+    """Turn the settings of a recipe into the configuration of a network for `n_tokens` tokens a window.
+
+    `pad` is a token that never occurs in a window; Hugging Face's own classifier wants one to find the last.
+    """
     positions = -(-n_tokens // config.pool) if config.stem else n_tokens
     return CapsightConfig(
         vocab_size=vocabulary,
@@ -71,6 +74,7 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int) -> Capsigh
         use_cache=False,
         is_causal=config.causal,
         num_labels=2,
+        pad_token_id=pad,
         bos_token_id=None,
         eos_token_id=None,
         stem=config.stem,

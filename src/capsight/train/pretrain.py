@@ -59,7 +59,7 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     n_tokens = tokenizer.n_tokens(data.length)
     if n_tokens < 1:
         raise InputError(f"windows of {data.length} bases hold no token of {config.tokenizer.k} bases", where=windows)
-    model = CapsightForPretraining(architecture(config.model, tokenizer.vocabulary, n_tokens))
+    model = CapsightForPretraining(architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad))
     with artefact.building(out, "pretrain", config, inputs) as folder:
         log = _train(model, config, data, tokenizer, folder)
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}

@@ -1,0 +1,155 @@
+"""Sequences from CSV and FASTA files, with or without labels."""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capsight.artefact import writing
+from capsight.data.genome import open_text, read_fasta
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+SEQUENCE: Final = "sequence"
+LABEL: Final = "label"
+NAME: Final = "name"
+
+_BASES: Final = frozenset("ACGTN")
+#: IUPAC codes of more than one base (NC-IUB 1984); read as N, and said.
+_AMBIGUOUS: Final = frozenset("RYSWKMBDHV")
+
+
+class Sequences(NamedTuple):
+    """Sequences as they stand in the file, and their names (or record numbers from 0)."""
+
+    names: list[str]
+    sequences: list[str]
+
+
+class Labelled(NamedTuple):
+    """Sequences with labels: 1 has a cap site, 0 has none, ``(n_sequences,)``."""
+
+    names: list[str]
+    sequences: list[str]
+    labels: NDArray[np.int64]
+
+
+def read_labelled(path: Path) -> Labelled:
+    """Read a CSV (plain or gzip) with the columns sequence and label; names are record numbers from 0.
+
+    Raises
+    ------
+    InputError
+        Naming file and line, if a column is missing, a label is neither 0 nor 1, or a sequence is no DNA.
+    """
+    labels: list[int] = []
+    sequences: list[str] = []
+    for where, record in _read_csv(path, (SEQUENCE, LABEL)):
+        if record[LABEL].strip() not in ("0", "1"):
+            raise InputError(f"label {record[LABEL]!r} is neither 0 nor 1", where=where)
+        labels.append(int(record[LABEL]))
+        sequences.append(record[SEQUENCE].strip())
+    _check_some(sequences, path)
+    return Labelled([str(i) for i in range(len(labels))], sequences, np.array(labels, dtype=np.int64))
+
+
+def read_sequences(path: Path) -> Sequences:
+    """Read a FASTA, or a CSV with a column sequence and perhaps one called name; plain or gzip.
+
+    Raises
+    ------
+    InputError
+        Naming file and line or record, if the file is neither, or a sequence is no DNA.
+    """
+    with open_text(path) as handle:
+        fasta = next((line for line in handle if line.strip()), "").lstrip().startswith(">")
+    names: list[str] = []
+    sequences: list[str] = []
+    if fasta:
+        tally: Counter[str] = Counter()
+        for name, sequence in read_fasta(path):
+            _check_dna(sequence, f"{path}: record {name!r}", tally)
+            names.append(name)
+            sequences.append(sequence)
+        _report(tally, path)
+    else:
+        for _, record in _read_csv(path, (SEQUENCE,)):
+            names.append(record.get(NAME, str(len(names))))
+            sequences.append(record[SEQUENCE].strip())
+    _check_some(sequences, path)
+    return Sequences(names, sequences)
+
+
+def sequence_store(records: Iterable[tuple[str, str]], folder: Path) -> Path:
+    """Write named sequences as ``sequences.fa`` into `folder`, so that `Genome.open` serves them as contigs.
+
+    Case is kept (lower case is soft-masked). Names must be unique and free of white space.
+    """
+    path = folder / "sequences.fa"
+    with writing(path) as partial, partial.open("w", encoding="ascii", newline="\n") as out:
+        out.writelines(f">{name}\n{sequence}\n" for name, sequence in records)
+    return path
+
+
+def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield place (file:line) and fields of every record of a CSV whose header has the `needed` columns."""
+    tally: Counter[str] = Counter()
+    with open_text(path) as handle:
+        reader = csv.reader(handle)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            if not header:
+                raise InputError("is empty", where=path)
+            for name in needed:
+                if name not in header:
+                    raise InputError(
+                        f"has no column {name!r}; its columns are {_quote(header)}", where=f"{path}:1"
+                    )
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise InputError(f"{len(row)} fields, but the header has {len(header)}", where=where)
+                record = dict(zip(header, row, strict=True))
+                _check_dna(record[SEQUENCE].strip(), where, tally)
+                yield where, record
+        except csv.Error as error:
+            raise InputError(f"is not CSV: {error}", where=f"{path}:{reader.line_num}") from None
+    _report(tally, path)
+
+
+def _quote(header: list[str]) -> str:
+    """List column names for a message, the first few, each cut short."""
+    shown = ", ".join(repr(name[:30]) for name in header[:6])
+    return shown + (", …" if len(header) > 6 else "")
+
+
+def _check_dna(sequence: str, where: str, tally: Counter[str]) -> None:
+    """Refuse an empty sequence and letters that stand for no base; count those that stand for several."""
+    letters = set(sequence.upper()) - _BASES
+    if not sequence:
+        raise InputError("the sequence is empty", where=where)
+    if foreign := sorted(letters - _AMBIGUOUS):
+        remedy = "this is RNA: write T for U" if foreign == ["U"] else None
+        raise InputError(f"the sequence is not DNA: it has {foreign[0]!r}", where=where, remedy=remedy)
+    for letter in letters:
+        tally[letter] += sequence.upper().count(letter)
+
+
+def _check_some(sequences: list[str], path: Path) -> None:
+    if not sequences:
+        raise InputError("holds no sequences", where=path)
+
+
+def _report(tally: Counter[str], path: Path) -> None:
+    """Say which letters are read as N."""
+    if tally:
+        letters = ", ".join(f"{letter} {count:,}" for letter, count in sorted(tally.items()))
+        logger.warning("sequences %s: letters other than A, C, G, T, N are read as N: %s", path.name, letters)

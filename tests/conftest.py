@@ -1,0 +1,53 @@
+"""Small genomes that tests write, and the real ones where they are present."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+# Tiny networks are fastest on one thread, and bits may differ between numbers of threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+class Inputs(NamedTuple):
+    genome: Path
+    peaks: Path
+
+
+def linked(folder: str, genome: str, peaks: str, place: Path) -> Inputs:
+    """Link a real genome into a folder of our own, so that its store is built there."""
+    if not (REAL / folder).is_dir():
+        pytest.skip(f"the shared real data ({folder}) are not here")
+    (place / genome).symlink_to(REAL / folder / genome)
+    return Inputs(place / genome, REAL / folder / peaks)
+
+
+@pytest.fixture(scope="session")
+def yeast(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return linked("yeast", "sacCer3.fa.gz", "stripeseq.ypd.peaks.bed", tmp_path_factory.mktemp("yeast"))
+
+
+@pytest.fixture(scope="session")
+def hg19mini(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    place = tmp_path_factory.mktemp("hg19mini")
+    return linked("hg19mini", "hg19mini.fa.gz", "hg19mini.cage_peaks.bed.gz", place)
+
+
+@pytest.fixture
+def write_fasta(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes ``{name: sequence}`` as FASTA, 60 letters a line."""
+
+    def write(contigs: Mapping[str, str], name: str = "genome.fa") -> Path:
+        path = tmp_path / name
+        lines = [
+            f">{contig}\n" + "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60))
+            for contig, text in contigs.items()
+        ]
+        path.write_text("".join(lines))
+        return path
+
+    return write

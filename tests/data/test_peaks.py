@@ -1,0 +1,173 @@
+import gzip
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capsight.data import schema
+from capsight.data.genome import Genome
+from capsight.data.peaks import PeakIndex, read_peaks
+from capsight.errors import InputError
+
+
+@pytest.fixture
+def genome(write_fasta):
+    return Genome.open(write_fasta({"chrI": "ACGT" * 50, "chrII": "ACGT" * 25}))
+
+
+@pytest.fixture
+def read(tmp_path, genome):
+    def run(text):
+        path = tmp_path / "peaks.bed"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read_peaks(path, genome)
+
+    return run
+
+
+def test_bed9_summits_and_bed6_five_prime_ends(read):
+    table = read(
+        "chrI\t10\t20\tp1\t5\t+\t13\t14\t255,0,0\n"
+        "chrI\t10\t20\tp2\t5\t-\t13\t14\t0,0,255\n"
+        "chrI\t10\t20\tp3\t5.5\t+\n"
+        "chrII\t10\t20\tp4\t.\t-\n"
+    )
+    assert tuple(table.columns) == schema.PEAK_COLUMNS
+    assert table.chrom.tolist() == ["chrI", "chrI", "chrI", "chrII"]
+    assert table.name.tolist() == ["p1", "p2", "p3", "p4"]
+    assert table.summit.tolist() == [13, 13, 10, 19]
+    assert table.score.tolist()[:3] == [5, 5, 5.5]
+    assert np.isnan(table.score[3])
+
+
+@pytest.mark.parametrize(
+    "thick",
+    ["10\t20", "10\t10", "0\t0", "12\t14", "30\t31", "9\t10", "20\t21"],
+    ids=["whole", "empty", "zero", "wide", "outside", "before", "after"],
+)
+def test_thick_ends_that_are_no_summit_are_not_taken_for_one(read, thick):
+    assert read(f"chrI\t10\t20\tp\t0\t-\t{thick}\t0\n").summit.tolist() == [19]
+
+
+def test_thick_start_on_the_edges_of_the_peak_counts(read):
+    table = read("chrI\t10\t20\tp\t0\t-\t10\t11\t0\nchrI\t10\t20\tp\t0\t+\t19\t20\t0\n")
+    assert table.summit.tolist() == [10, 19]
+
+
+def test_skips_headers_and_accepts_crlf_spaces_and_bed12(read):
+    table = read(
+        'track name="x"\r\nbrowser position chrI\r\n# words\r\n\r\n'
+        "chrI 1 5 p 0 +\r\n"
+        "chrI\t1\t5\tp\t0\t-\t3\t4\t0\t1\t4\t0\r\n"
+    )
+    assert table.summit.tolist() == [1, 3]
+    assert table.strand.tolist() == ["+", "-"]
+
+
+def test_reads_gzip_whatever_its_name(read):
+    assert read(gzip.compress(b"chrI\t1\t5\tp\t0\t+\n")).start.tolist() == [1]
+
+
+def test_repeated_peaks_stay_and_are_said(read, caplog):
+    with caplog.at_level(logging.INFO):
+        table = read("chrI\t1\t5\tp\t0\t+\nchrI\t1\t5\tq\t0\t+\nchrI\t1\t5\tr\t0\t-\n")
+    assert table.name.tolist() == ["p", "q", "r"]
+    assert "3 peaks on 1 contigs" in caplog.text
+    assert "no summit for 3 of 3: their 5' end is used" in caplog.text
+    assert "1 peaks repeat the place of an earlier one" in caplog.text
+
+
+GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no peaks"),
+        ("# only words\n\n", "holds no peaks"),
+        (GOOD + "chrI\t1\t5\n", r"peaks.bed:3: no strand"),
+        (GOOD + "chrI\t1\t5\tp\t0\t.\n", r"peaks.bed:3: no strand"),
+        (GOOD + "words\n", r"peaks.bed:3: is not BED: 1 columns"),
+        (GOOD + "chrI\t1\t5\tp\t0\t*\n", r"peaks.bed:3: strand '\*' is neither"),
+        (GOOD + "chrI\tone\t5\tp\t0\t+\n", r"peaks.bed:3: start 'one' is not an integer"),
+        (GOOD + "chrI\t1\t5.5\tp\t0\t+\n", r"peaks.bed:3: end '5.5' is not an integer"),
+        (GOOD + "chrI\t1_0\t50\tp\t0\t+\n", r"peaks.bed:3: start '1_0' is not an integer"),
+        (GOOD + "chrI\t7\t5\tp\t0\t+\n", r"peaks.bed:3: start 7 is not below end 5"),
+        (GOOD + "chrI\t5\t5\tp\t0\t+\n", r"peaks.bed:3: start 5 is not below end 5"),
+        (GOOD + "chrI\t-3\t5\tp\t0\t+\n", r"peaks.bed:3: start -3 is negative"),
+        (GOOD + "chrI\t1\t5\tp\tmuch\t+\n", r"peaks.bed:3: score 'much' is not a number"),
+        (GOOD + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t2\n", r"peaks.bed:3: thickStart .* narrowPeak"),
+        (GOOD + "chrI\t1\t201\tp\t0\t+\n", r"peaks.bed:3: the peak ends at 201, but chrI has 200 bases"),
+        (
+            "I\t1\t5\tp\t0\t+\n",
+            r"peaks.bed:1: contig 'I' is not in genome.fa, which has 'chrI' \(rename the contigs so that "
+            r"both files agree\)",
+        ),
+        (
+            GOOD + "chrIX\t1\t5\tp\t0\t+\nchrV\t1\t5\tp\t0\t+\nchrV\t2\t5\tp\t0\t+\n",
+            r"peaks.bed:3: contig 'chrIX' is not in genome.fa, which has chrI, chrII "
+            r"\(3 of 4 peaks lie on contigs that it lacks: chrIX, chrV\)",
+        ),
+        (b"\xff\xfe\x00", "is not a text file"),
+        (gzip.compress(GOOD.encode() * 9999)[:-20], "is truncated or damaged"),
+    ],
+)  # fmt: skip
+def test_refuses_bad_records_with_file_and_line(read, text, message):
+    with pytest.raises(InputError, match=message):
+        read(text)
+
+
+def test_a_peak_may_reach_the_contig_end(read):
+    assert read("chrI\t190\t200\tp\t0\t-\n").summit.tolist() == [199]
+
+
+def test_refuses_a_missing_file(tmp_path, genome):
+    with pytest.raises(InputError, match="there is no such file"):
+        read_peaks(tmp_path / "peaks.bed", genome)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_overlap_and_distance_equal_their_definitions(genome_of_three, data):
+    genome = genome_of_three
+    contig = st.integers(0, 2)
+    peaks = data.draw(st.lists(st.tuples(contig, st.integers(0, 59), st.integers(1, 20)), max_size=6))
+    peaks = [(c, s, min(60, s + n)) for c, s, n in peaks]
+    margin = data.draw(st.integers(0, 8))
+    length = data.draw(st.integers(1, 12))
+    windows = data.draw(st.lists(st.tuples(contig, st.integers(0, 60 - length)), min_size=1, max_size=9))
+    table = pd.DataFrame(
+        [(genome.names[c], s, e) for c, s, e in peaks], columns=[schema.CHROM, schema.START, schema.END]
+    )
+    index = PeakIndex.of(table.astype({schema.START: int, schema.END: int}), genome, margin)
+    zones = [(c, max(0, s - margin), min(60, e + margin)) for c, s, e in peaks]
+    expected = []
+    for c, s in windows:
+        gaps = [max(0, a - (s + length), s - b) for k, a, b in zones if k == c]
+        expected.append(min(gaps, default=-1))
+    shared = [any(k == c and a < s + length and s < b for k, a, b in zones) for c, s in windows]
+    contigs, starts = (np.array(column) for column in zip(*windows, strict=True))
+    assert index.overlaps(contigs, starts, length).tolist() == shared
+    assert index.distance(contigs, starts, length).tolist() == expected
+
+
+@pytest.fixture(scope="module")
+def genome_of_three(tmp_path_factory):
+    path = tmp_path_factory.mktemp("three") / "genome.fa"
+    path.write_text("".join(f">c{i}\n{'ACGT' * 15}\n" for i in range(3)))
+    return Genome.open(path)
+
+
+@pytest.mark.real
+def test_real_yeast_peaks(yeast):
+    genome = Genome.open(yeast.genome)
+    table = read_peaks(yeast.peaks, genome)
+    assert len(table) == 5_911
+    assert table.iloc[0].to_dict() == {
+        "chrom": "chrI", "start": 24_830, "end": 24_850, "name": "chrI:24830..24850,+", "score": 50.0,
+        "strand": "+", "summit": 24_837,
+    }  # fmt: skip
+    assert ((table.start <= table.summit) & (table.summit < table.end)).all()
