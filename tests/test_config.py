@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from capsight.config import PretrainConfig, Recipe, ReloraConfig, WindowsConfig, dump, load_yaml, override, parse
+from capsight.config import FinetuneConfig, PretrainConfig, Recipe, ReloraConfig, WindowsConfig, dump, load_yaml, override, parse
 from capsight.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 def test_unknown_key_names_its_neighbour() -> None:
-    with pytest.raises(ConfigError, match=r"r\.yaml: unknown key 'relora\.rnak'; did you mean 'rank'\?") as caught:
+    with pytest.raises(ConfigError, match=r"r\.yaml: unknown key 'relora\.rnak'; did you mean 'relora\.rank'\?") as caught:
         parse(PretrainConfig, {"relora": {"rnak": 3}}, where="r.yaml")
     assert "\n" not in str(caught.value)
 
@@ -47,6 +47,16 @@ def test_override_sets_nested_values_as_yaml() -> None:
     after = override(before, ["pretrain.relora=false", "windows.test=chr1", "finetune.lora.rank=4"])
     assert after == {"pretrain": {"relora": False}, "windows": {"test": "chr1"}, "finetune": {"lora": {"rank": 4}}}
     assert before == {"pretrain": {"relora": {"rank": 8}}}
+
+
+def test_known_key_at_the_wrong_place_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'stride'; did you mean 'tokenizer\.stride'"):
+        parse(PretrainConfig, {"stride": 2})
+
+
+def test_parts_are_checked() -> None:
+    with pytest.raises(ConfigError, match=r"lora\.trainable.*'embeddings', 'norms', 'head' or 'stem'"):
+        parse(FinetuneConfig, {"lora": {"trainable": "tail"}})
 
 
 def test_override_wants_an_equals_sign() -> None:

@@ -52,6 +52,17 @@ def test_data_needs_no_torch() -> None:
         assert not any(name.split(".")[0] in ("torch", "transformers", "peft") for name in imported(path)), path
 
 
+def test_every_stage_is_a_function_of_the_package() -> None:
+    import importlib
+
+    import capsight
+
+    for name, module in capsight._STAGES.items():
+        importlib.import_module(module)
+        assert callable(getattr(capsight, name)), name
+        assert getattr(capsight, name) is getattr(importlib.import_module(module), name)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["windows", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (

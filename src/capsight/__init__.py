@@ -4,7 +4,9 @@ One public function per stage, each named like its command; they load on first u
 `capsight` stays cheap.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -33,3 +35,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps ``capsight.predict`` the function: importing the subpackage of that name would hide it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _STAGES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

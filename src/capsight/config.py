@@ -21,6 +21,9 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Part = Literal["embeddings", "norms", "head", "stem"]
+#: Parts of the network that are trained in full beside adapters.
+Parts = Annotated[tuple[Part, ...], BeforeValidator(_split)]
 
 
 class Config(BaseModel):
@@ -143,15 +146,12 @@ class ReloraConfig(Config):
     cycle: int = Field(4_000, ge=1, description="Updates between merges.")
     restart_warmup_steps: int = Field(100, ge=0, description="Updates of re-warm-up after a merge.")
     reset: float = Field(0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge.")
-    trainable: Names = Field(
+    trainable: Parts = Field(
         ("embeddings", "norms", "head", "stem"), description="Parts trained in full beside the adapters."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        unknown = set(self.trainable) - {"embeddings", "norms", "head", "stem"}
-        if unknown:
-            raise ValueError(f"trainable: {', '.join(sorted(unknown))} is not one of embeddings, norms, head, stem")
         if self.restart_warmup_steps > self.cycle:
             raise ValueError("restart_warmup_steps is longer than the cycle")
         return self
@@ -173,6 +173,7 @@ class PretrainConfig(Config):
     relora: ReloraConfig | Literal[False] = Field(ReloraConfig(), description="ReLoRA, or false for full rank.")
     checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
     evaluate_every: int = Field(500, ge=1, description="Updates between looks at the validation fold.")
+    validation_windows: int = Field(512, ge=1, description="Validation windows behind every validation loss.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
@@ -193,7 +194,7 @@ class LoraConfig(Config):
     rank: int = Field(16, ge=1, description="Rank of the adapters.")
     alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
-    trainable: Names = Field(
+    trainable: Parts = Field(
         ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
     )
 
@@ -340,8 +341,9 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"] if not _is_union_tag(part))
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _known_keys(model), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = _known_keys(model)
+        near = get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"; did you mean {known[near[0]]!r}?" if near else ""
         return f"unknown key {key!r}{hint}{more}"
     if first["type"] == "missing":
         return f"{key!r} is missing{more}"
@@ -355,13 +357,15 @@ def _is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and ("[" in part or part.endswith("Config"))
 
 
-def _known_keys(model: type[BaseModel]) -> set[str]:
-    """Collect every key of a model and of the models nested in it."""
-    keys: set[str] = set()
-    pending: list[type[BaseModel]] = [model]
-    while pending:
-        for name, field in pending.pop().model_fields.items():
-            keys.add(name)
+def _known_keys(model: type[BaseModel]) -> dict[str, str]:
+    """Map every key of a model, and of the models nested in it, to its dotted path (the shortest one)."""
+    keys: dict[str, str] = {}
+    pending: list[tuple[str, type[BaseModel]]] = [("", model)]
+    for prefix, nested in pending:
+        for name, field in nested.model_fields.items():
+            keys.setdefault(name, f"{prefix}{name}")
             options = getattr(field.annotation, "__args__", (field.annotation,))
-            pending += [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+            pending += [
+                (f"{prefix}{name}.", o) for o in options if isinstance(o, type) and issubclass(o, BaseModel)
+            ]
     return keys

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 COMMANDS = ("run", "simulate", "windows", "pretrain", "finetune", "baseline", "evaluate", "predict", "report")
-GENOME = "".join(np.random.default_rng(0).choice(list("ACGT"), 6000))
-FASTA = "".join(f">{name}\n{GENOME}\n" for name in ("chrI", "chrII", "chrIII"))
+CONTIGS = {
+    name: "".join(np.random.default_rng(i).choice(list("ACGT"), 6000)) for i, name in enumerate(("chrI", "chrII", "chrIII"))
+}
+GENOME = CONTIGS["chrI"]
+FASTA = "".join(f">{name}\n{sequence}\n" for name, sequence in CONTIGS.items())
 PEAK = "{chrom}\t{start}\t{end}\tp\t9\t{strand}\n"
 PEAKS = "".join(
     PEAK.format(chrom=chrom, start=s, end=s + 20, strand="+-"[i % 2])

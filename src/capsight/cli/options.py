@@ -45,13 +45,13 @@ AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 
 def settings(
-    model: type[AnyConfig], file: Path | None = None, assignments: list[str] | None = None, **given: Any
+    kind: type[AnyConfig], file: Path | None = None, assignments: list[str] | None = None, /, **given: Any
 ) -> AnyConfig:
     """Join a stage's settings: those of the file, then ``--set``, then options that were given."""
     values = load_yaml(file) if file else {}
     values = override(values, assignments or [])
     values |= {key: value for key, value in given.items() if value is not None}
-    return parse(model, values, where=file)
+    return parse(kind, values, where=file)
 
 
 def described(model: type[BaseModel], field: str, *names: str, default: object = ...) -> Any:

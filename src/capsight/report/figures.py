@@ -114,7 +114,7 @@ def _reliability(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
 def _pretraining(axes: Axes, log: pd.DataFrame) -> None:
     steps = log["step"].to_numpy().astype(float)
     offset = np.where(log["phase"] == "main", steps[log["phase"] == "warmup"].max(initial=0), 0)
-    axes.plot(steps + offset, log["loss"], color=GREY, label="training")
+    axes.plot(steps + offset, log["train_loss"], color=GREY, label="training")
     axes.plot(steps + offset, log["validation_loss"], color=GREEN, label="validation fold")
     axes.axhline(np.log(4), color="black", lw=0.8, ls=":", label="four equal bases")
     if offset.any():

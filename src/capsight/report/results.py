@@ -10,8 +10,6 @@ import yaml
 from capsight.data import schema
 from capsight.errors import InputError
 
-#: Names of the models of a run, as shown, and the folders of their evaluations.
-EVALUATIONS = {"capsight": "evaluation", "3-mer LightGBM": "evaluation-baseline"}
 THRESHOLD = 0.5
 
 
@@ -31,9 +29,12 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def evaluations(run: Path) -> dict[str, Path]:
     """Return the evaluation folders of a run by model name."""
-    found = {name: run / folder for name, folder in EVALUATIONS.items() if (run / folder).is_dir()}
-    if not found:
+    if not (run / "evaluation").is_dir():
         raise InputError("is not a finished run: it has no evaluation", where=run)
+    found = {"capsight": run / "evaluation"}
+    if (run / "evaluation-baseline").is_dir():
+        card = json.loads((run / "baseline" / "baseline.json").read_text(encoding="utf-8"))
+        found[f"{card['k']}-mer LightGBM"] = run / "evaluation-baseline"
     return found
 
 

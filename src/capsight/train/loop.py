@@ -110,7 +110,7 @@ def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str
     Returns
     -------
     log
-        Records with ``step``, ``loss``, ``learning_rate``, and the validation metrics.
+        Records with ``step``, ``train_loss``, ``learning_rate``, and the validation metrics.
     """
     return _Loop(model, task, plan, folder).run()
 
@@ -214,7 +214,7 @@ class _Loop:
         with torch.no_grad(), self.accelerator.autocast():
             metrics = self.task.validate(self.bare, self.accelerator.device)
         state = self.state
-        state.log.append({"step": state.step, "loss": loss, "learning_rate": rate, **metrics})
+        state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
         if self.writer:
             for name, value in metrics.items():
                 self.writer.add_scalar(f"validation/{name}", value, state.step)

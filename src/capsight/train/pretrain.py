@@ -27,8 +27,6 @@ from capsight.train.loop import Batch, Plan, fit
 
 logger = logging.getLogger(__name__)
 
-#: Windows of the validation fold behind every validation loss.
-VALIDATION_WINDOWS = 512
 IGNORED = -100
 
 
@@ -49,7 +47,7 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     InputError
         If the windows cannot be used.
     """
-    inputs = {"windows": windows} | ({"tokenizer": config.tokenizer.file} if config.tokenizer.file else {})
+    inputs = {"windows": windows} | ({"tokenizer_file": config.tokenizer.file} if config.tokenizer.file else {})
     if artefact.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
@@ -83,7 +81,7 @@ def _train(
             continue
         relora = config.relora if name == "main" else False
         corpus = make_corpus(config, data, seed=config.seed + (name == "main"))
-        task = LanguageTask(config, tokenizer, corpus, _validation_codes(data), phase.batch_size)
+        task = LanguageTask(config, tokenizer, corpus, _validation_codes(data, config.validation_windows), phase.batch_size)
         adapted = add_adapters(model, relora) if relora else model
         plan = Plan(
             name=name,
@@ -129,10 +127,10 @@ def make_corpus(config: PretrainConfig, data: Windows, seed: int) -> Corpus:
     return lambda index, size: training.codes(order.rows(index, size))
 
 
-def _validation_codes(data: Windows) -> Codes:
+def _validation_codes(data: Windows, most: int) -> Codes:
     """Return the base codes of a fixed sample of the validation fold, ``(n_windows, length)``."""
     fold = data.fold(schema.VALIDATION)
-    rows = np.linspace(0, len(fold.table) - 1, min(VALIDATION_WINDOWS, len(fold.table))).astype(np.int64)
+    rows = np.linspace(0, len(fold.table) - 1, min(most, len(fold.table))).astype(np.int64)
     return fold.codes(rows)
 
 
