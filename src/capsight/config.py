@@ -103,7 +103,7 @@ class ModelConfig(Config):
     layers: int = Field(4, ge=1, description="LLaMA blocks.")
     heads: int = Field(4, ge=1, description="Attention heads.")
     causal: bool = Field(False, description="Attend to the left only, as the paper does.")
-    pooling: Literal["last", "mean", "attention"] = Field(
+    pooling: Literal["last", "mean", "attention", "position"] = Field(
         "mean", description="How one vector per window is made from the token states."
     )
     stem: int = Field(0, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")

@@ -171,7 +171,7 @@ def test_model_folder_without_weights(files: Path) -> None:
 def test_unknown_recipe_key(files: Path) -> None:
     (files / "r.yaml").write_text("windows: {genome: genome.fa, peaks: peaks.bed}\npretrain: {}\nfinetune: {epoch: 3}\n")
     line = one_line_error(capsight("run", "r.yaml", "-o", "run", cwd=files))
-    assert "unknown key 'finetune.epoch'; did you mean 'epochs'?" in line
+    assert "unknown key 'finetune.epoch'; did you mean 'finetune.epochs'?" in line
     assert not (files / "run").exists()
 
 

@@ -7,7 +7,7 @@ Choices:
 * The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions, and
   a maximum over every `pool` tokens, so that attention runs over few positions. A learned vector per position
   is added after it, because a cap site has a fixed place in its window and rotary positions are only relative.
-* One vector per window is made by taking the last position (the paper), the mean, or a learned attention.
+* One vector per window is made by taking the last position (the paper), the mean, or a learned weighting.
 * No biases in the blocks and the heads, no tied weights, no batch statistics: a window's score depends on that
   window alone.
 """
@@ -113,13 +113,21 @@ class Stem(nn.Module):
 
 
 class Pooling(nn.Module):
-    """One vector per window: the last position, the mean, or a mean weighted by learned attention."""
+    """One vector per window.
+
+    ``last`` takes the last position, ``mean`` the mean of all, ``attention`` a mean weighted by what the states
+    hold, ``position`` one weighted by where they stand: a learned weight for each position and feature, which
+    starts as the mean.
+    """
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__()
         self.kind = config.pooling
         if self.kind == "attention":
             self.query = nn.Linear(config.hidden_size, 1, bias=False)
+        if self.kind == "position":
+            n_positions = -(-config.n_tokens // config.pool)
+            self.weight = nn.Parameter(torch.full((n_positions, config.hidden_size), 1 / n_positions))
 
     def forward(self, states: Tensor) -> Tensor:
         """Map ``(n_windows, n_positions, width)`` to ``(n_windows, width)``."""
@@ -127,6 +135,8 @@ class Pooling(nn.Module):
             return states[:, -1]
         if self.kind == "mean":
             return states.mean(dim=1)
+        if self.kind == "position":
+            return (self.weight * states).sum(dim=1)
         return (torch.softmax(self.query(states), dim=1) * states).sum(dim=1)
 
 
