@@ -4,14 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from capsight.config import FinetuneConfig, PretrainConfig, Recipe, ReloraConfig, WindowsConfig, dump, load_yaml, override, parse
+from capsight.config import (
+    FinetuneConfig,
+    PretrainConfig,
+    Recipe,
+    ReloraConfig,
+    WindowsConfig,
+    dump,
+    load_yaml,
+    override,
+    parse,
+)
 from capsight.errors import ConfigError
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 def test_unknown_key_names_its_neighbour() -> None:
-    with pytest.raises(ConfigError, match=r"r\.yaml: unknown key 'relora\.rnak'; did you mean 'relora\.rank'\?") as caught:
+    with pytest.raises(
+        ConfigError, match=r"r\.yaml: unknown key 'relora\.rnak'; did you mean 'relora\.rank'\?"
+    ) as caught:
         parse(PretrainConfig, {"relora": {"rnak": 3}}, where="r.yaml")
     assert "\n" not in str(caught.value)
 
@@ -45,7 +57,11 @@ def test_names_are_split_at_commas() -> None:
 def test_override_sets_nested_values_as_yaml() -> None:
     before = {"pretrain": {"relora": {"rank": 8}}}
     after = override(before, ["pretrain.relora=false", "windows.test=chr1", "finetune.lora.rank=4"])
-    assert after == {"pretrain": {"relora": False}, "windows": {"test": "chr1"}, "finetune": {"lora": {"rank": 4}}}
+    assert after == {
+        "pretrain": {"relora": False},
+        "windows": {"test": "chr1"},
+        "finetune": {"lora": {"rank": 4}},
+    }
     assert before == {"pretrain": {"relora": {"rank": 8}}}
 
 
@@ -76,7 +92,12 @@ def test_round_trip_through_plain_values() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [1", r"r\.yaml:\d+: is not valid YAML"), ("- 1", "a mapping"), ("", "a mapping"), ("!!python/name:os.system", "YAML")],
+    [
+        ("a: [1", r"r\.yaml:\d+: is not valid YAML"),
+        ("- 1", "a mapping"),
+        ("", "a mapping"),
+        ("!!python/name:os.system", "YAML"),
+    ],
 )
 def test_broken_yaml_gives_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "r.yaml"

@@ -53,7 +53,15 @@ def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> None:
-    for name in ("simulation", "windows", "pretrained", "model", "baseline", "evaluation", "evaluation-baseline"):
+    for name in (
+        "simulation",
+        "windows",
+        "pretrained",
+        "model",
+        "baseline",
+        "evaluation",
+        "evaluation-baseline",
+    ):
         record = yaml.safe_load((finished / name / "config.yaml").read_text())
         assert record["capsight"]
         assert record["outputs"]

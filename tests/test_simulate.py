@@ -56,16 +56,12 @@ def gather(simulated: Simulated, sites: pd.DataFrame, before: int, after: int) -
     for chrom in simulated.genome:
         here = (sites["chrom"] == chrom).to_numpy()
         sign = np.where(sites["strand"][here] == "+", 1, -1)[:, None]
-        bases = simulated.codes(chrom)[
-            sites["site"][here].to_numpy()[:, None] + sign * np.arange(-before, after)
-        ]
+        bases = simulated.codes(chrom)[sites["site"][here].to_numpy()[:, None] + sign * np.arange(-before, after)]
         windows[here] = np.where(sign > 0, bases, np.where(bases < 4, 3 - bases, 4))
     return windows
 
 
-def log_odds(
-    windows: npt.NDArray[np.uint8], pwm: npt.NDArray[np.float64], column: int
-) -> npt.NDArray[np.float64]:
+def log_odds(windows: npt.NDArray[np.uint8], pwm: npt.NDArray[np.float64], column: int) -> npt.NDArray[np.float64]:
     """Bits of a PWM over a uniform background, its first base in `column`; N scores zero."""
     scores = np.vstack([np.log2(pwm.T / 0.25), np.zeros(len(pwm))])
     return sum((scores[windows[:, column + i], i] for i in range(len(pwm))), np.zeros(len(windows)))
@@ -161,9 +157,7 @@ def test_published_offsets() -> None:
 
 def test_every_peak_is_one_whole_promoter_of_one_class(simulated: Simulated) -> None:
     planted = simulated.truth.query("kind == 'promoter'").astype({"cap_site": int})
-    found = planted.groupby(["chrom", "cap_site", "strand"])["element"].agg(
-        lambda names: tuple(sorted(names))
-    )
+    found = planted.groupby(["chrom", "cap_site", "strand"])["element"].agg(lambda names: tuple(sorted(names)))
     peaks = simulated.peaks.set_index(["chrom", "thick_start", "strand"]).index
     assert sorted(found.index) == sorted(peaks)
     shares = found.value_counts(normalize=True).to_dict()
@@ -236,9 +230,7 @@ def test_broad_initiation_prefers_pyrimidine_purine_fourfold(simulated: Simulate
     tags = simulated.ctss.query("strand == @strand").set_index(["chrom", "start"])["score"].to_dict()
     steps = np.arange(-25, 26)
     places = peaks["thick_start"].to_numpy()[:, None] + (1 if strand == "+" else -1) * steps
-    found = np.array(
-        [[tags.get((c, p), 0) for p in row] for c, row in zip(peaks["chrom"], places, strict=True)]
-    )
+    found = np.array([[tags.get((c, p), 0) for p in row] for c, row in zip(peaks["chrom"], places, strict=True)])
     flanks = np.abs(steps) >= 8  # clear of the initiator, whose own bases are not free
     here, preferred = found[:, flanks], preferred[:, flanks]
     assert here[preferred].mean() / here[~preferred].mean() == pytest.approx(4, rel=0.2)
@@ -283,9 +275,7 @@ def test_decoys_outnumber_promoter_elements(simulated: Simulated) -> None:
     decoys = simulated.truth.query("kind == 'decoy'")
     assert (decoys[["offset", "cap_site"]] == ".").all(axis=None)
     assert len(decoys) > 2 * (simulated.truth["kind"] == "promoter").sum()
-    assert decoys["strand"].value_counts(normalize=True).to_dict() == pytest.approx(
-        {"+": 0.5, "-": 0.5}, abs=0.03
-    )
+    assert decoys["strand"].value_counts(normalize=True).to_dict() == pytest.approx({"+": 0.5, "-": 0.5}, abs=0.03)
     assert set(decoys["element"]) == set(ELEMENTS)
 
 
@@ -304,9 +294,7 @@ def test_decoys_pair_wrongly_and_never_rightly(simulated: Simulated, promoter: P
 
 def test_motifs_are_the_planted_pwms_in_meme_format(simulated: Simulated) -> None:
     text = (simulated.folder / "motifs.meme").read_text()
-    assert text.startswith(
-        "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\n"
-    )
+    assert text.startswith("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\nBackground letter frequencies\n")
     background = [float(value) for value in text.split("\n")[7].split()[1::2]]
     assert sum(background) == pytest.approx(1, abs=1e-4)
     for block in text.split("MOTIF ")[1:]:
@@ -342,9 +330,7 @@ def test_finished_work_is_not_done_again_and_damage_is_mended(tmp_path: Path) ->
     "settings", [{"chromosomes": 40}, {"spacing": 60_000}], ids=["short chromosomes", "wide spacing"]
 )
 def test_a_genome_too_small_is_a_clear_error(tmp_path: Path, settings: dict[str, int]) -> None:
-    with pytest.raises(
-        ConfigError, match=r"shortest of \d+ chromosomes .* spacing \d+ needs \d+ \(give more bases"
-    ):
+    with pytest.raises(ConfigError, match=r"shortest of \d+ chromosomes .* spacing \d+ needs \d+ \(give more bases"):
         simulate(SimulateConfig(bases=100_000, **settings), tmp_path / "sim")
     assert list(tmp_path.iterdir()) == []
 
@@ -366,15 +352,11 @@ def candidates(simulated: Simulated, length: int, rng: np.random.Generator) -> p
         for start, end in zip(rows["start"], rows["end"], strict=True):
             free[max(0, start - margin) : end + margin] = False
         centres = rng.choice(np.flatnonzero(free), 12 * len(rows))
-        tables.append(
-            pd.DataFrame({"chrom": chrom, "site": centres, "strand": rng.choice(["+", "-"], len(centres))})
-        )
+        tables.append(pd.DataFrame({"chrom": chrom, "site": centres, "strand": rng.choice(["+", "-"], len(centres))}))
     return pd.concat(tables, ignore_index=True)
 
 
-def matched(
-    gc: npt.NDArray[np.float64], pool_gc: npt.NDArray[np.float64], rng: np.random.Generator
-) -> list[int]:
+def matched(gc: npt.NDArray[np.float64], pool_gc: npt.NDArray[np.float64], rng: np.random.Generator) -> list[int]:
     """For each value of `gc`, an unused member of the pool within 0.02; those without any are left out."""
     free = np.ones(len(pool_gc), dtype=bool)
     chosen = []

@@ -137,7 +137,9 @@ def _refuse_foreign(out: Path) -> None:
         raise InputError("is a file: name a folder", where=out)
     if out.is_dir() and any(out.iterdir()) and "capsight" not in _read_record(out / RECORD):
         raise InputError(
-            "exists and was not made by capsight: it will not be overwritten", where=out, remedy="name another folder"
+            "exists and was not made by capsight: it will not be overwritten",
+            where=out,
+            remedy="name another folder",
         )
 
 

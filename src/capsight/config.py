@@ -49,9 +49,7 @@ class WindowsConfig(Config):
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
     )
-    validation: Names = Field(
-        (), description="Validation chromosomes, comma-separated; with --train: a CSV file."
-    )
+    validation: Names = Field((), description="Validation chromosomes, comma-separated; with --train: a CSV file.")
     test: Names = Field((), description="Test chromosomes, comma-separated; with --train: a CSV file.")
     protocol: Literal["capsight", "haldar2026"] = Field(
         "capsight", description="How windows are laid: ours, or the paper's."
@@ -365,7 +363,5 @@ def _known_keys(model: type[BaseModel]) -> dict[str, str]:
         for name, field in nested.model_fields.items():
             keys.setdefault(name, f"{prefix}{name}")
             options = getattr(field.annotation, "__args__", (field.annotation,))
-            pending += [
-                (f"{prefix}{name}.", o) for o in options if isinstance(o, type) and issubclass(o, BaseModel)
-            ]
+            pending += [(f"{prefix}{name}.", o) for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
     return keys

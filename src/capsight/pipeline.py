@@ -1,7 +1,7 @@
 """`run`: every stage of a recipe, in order, into one folder; what is done and valid is skipped.
 
-    simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
-                           → baseline/ → evaluation-baseline/        → report/
+simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
+                       → baseline/ → evaluation-baseline/        → report/
 """
 
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from capsight import artefact
-from capsight.config import Recipe, dump, load_yaml, override, parse
+from capsight.config import Recipe, load_yaml, override, parse
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)

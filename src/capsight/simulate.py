@@ -97,9 +97,7 @@ ELEMENTS: Final[dict[str, Element]] = {
     "DPE": Element(_pwm((40, 3, 54, 3), _G, (58, 2, 2, 38), (3, 62, 3, 32), (30, 28, 38, 4), _T), 27, 0),
     "GCbox": Element(_pwm(_WEAK_G, _WEAK_G, _G, _G, _C, _G, _G, _WEAK_G, _WEAK_G, (5, 62, 5, 28)), -55, 2),
     "BREu": Element(_pwm(_S, _S, _R, _C, _G, _C, _C), -38, 0),
-    "InrWeak": Element(
-        _pwm(_WEAK_Y, (4, 62, 6, 28), (58, 3, 36, 3), _ANY, (30, 16, 20, 34), _WEAK_Y, _WEAK_Y), -2, 0
-    ),
+    "InrWeak": Element(_pwm(_WEAK_Y, (4, 62, 6, 28), (58, 3, 36, 3), _ANY, (30, 16, 20, 34), _WEAK_Y, _WEAK_Y), -2, 0),
 }
 
 #: Every class of promoters; the shares add up to one.

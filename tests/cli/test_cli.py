@@ -11,7 +11,8 @@ import pytest
 
 COMMANDS = ("run", "simulate", "windows", "pretrain", "finetune", "baseline", "evaluate", "predict", "report")
 CONTIGS = {
-    name: "".join(np.random.default_rng(i).choice(list("ACGT"), 6000)) for i, name in enumerate(("chrI", "chrII", "chrIII"))
+    name: "".join(np.random.default_rng(i).choice(list("ACGT"), 6000))
+    for i, name in enumerate(("chrI", "chrII", "chrIII"))
 }
 GENOME = CONTIGS["chrI"]
 FASTA = "".join(f">{name}\n{sequence}\n" for name, sequence in CONTIGS.items())
@@ -169,7 +170,9 @@ def test_model_folder_without_weights(files: Path) -> None:
 
 
 def test_unknown_recipe_key(files: Path) -> None:
-    (files / "r.yaml").write_text("windows: {genome: genome.fa, peaks: peaks.bed}\npretrain: {}\nfinetune: {epoch: 3}\n")
+    (files / "r.yaml").write_text(
+        "windows: {genome: genome.fa, peaks: peaks.bed}\npretrain: {}\nfinetune: {epoch: 3}\n"
+    )
     line = one_line_error(capsight("run", "r.yaml", "-o", "run", cwd=files))
     assert "unknown key 'finetune.epoch'; did you mean 'finetune.epochs'?" in line
     assert not (files / "run").exists()

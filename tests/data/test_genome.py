@@ -58,9 +58,7 @@ def test_positions_outside_a_contig_are_n_and_never_the_neighbouring_contig(writ
 
 def test_mixed_windows_keep_their_order(write_fasta):
     genome = Genome.open(write_fasta({"a": "ACGT", "b": "TTTGGG"}))
-    codes = genome.fetch(
-        np.array([1, 0, 1, 0]), np.array([0, -1, 2, 0]), 4, np.array([False, False, True, True])
-    )
+    codes = genome.fetch(np.array([1, 0, 1, 0]), np.array([0, -1, 2, 0]), 4, np.array([False, False, True, True]))
     assert decode(codes) == ["TTTG", "NACG", "CCCA", "ACGT"]
     assert codes.dtype == np.uint8
     codes[:] = 0  # a copy: the store must not change

@@ -54,8 +54,7 @@ def test_every_negative_keeps_the_rules(tmp_path_factory, seed, peaks, exclusion
         (c, s)
         for c in (0, 1)
         for s in range(400 - LENGTH + 1)
-        if "N" not in contigs[c][s : s + LENGTH]
-        and not any(k == c and a < s + LENGTH and s < b for k, a, b in zones)
+        if "N" not in contigs[c][s : s + LENGTH] and not any(k == c and a < s + LENGTH and s < b for k, a, b in zones)
     }
     places = list(zip(drawn.contig.tolist(), drawn.start.tolist(), strict=True))
     assert len(set(places)) == len(places)

@@ -36,9 +36,7 @@ def world(write_fasta, tmp_path):
     def make(peaks, contigs=contigs, out="windows", **settings):
         genome = write_fasta(contigs)
         bed = tmp_path / "peaks.bed"
-        bed.write_text(
-            "".join(f"{c}\t{s}\t{e}\tp\t0\t{strand}\t{t}\t{t + 1}\t0\n" for c, s, e, strand, t in peaks)
-        )
+        bed.write_text("".join(f"{c}\t{s}\t{e}\tp\t0\t{strand}\t{t}\t{t + 1}\t0\n" for c, s, e, strand, t in peaks))
         given = {"length": LENGTH, "validation": ["chrII"], "test": ["chrIII"], "exclusion": 20} | settings
         return Windows.open(windows(WindowsConfig(genome=genome, peaks=bed, **given), tmp_path / out))
 
@@ -109,9 +107,7 @@ def test_duplicates_keep_test_before_validation_before_train_and_positives_first
 
 
 def test_rows_are_in_order_and_types_are_fixed(world):
-    peaks = [
-        (c, s, s + 9, strand, s + 3) for c, _, _, _, _ in EACH for s in (900, 300, 2_000) for strand in "-+"
-    ]
+    peaks = [(c, s, s + 9, strand, s + 3) for c, _, _, _, _ in EACH for s in (900, 300, 2_000) for strand in "-+"]
     data = world(peaks)
     table = data.table
     rank = table.fold.map({"train": 0, "validation": 1, "test": 2})
@@ -134,9 +130,7 @@ def test_repeat_fraction_counts_lower_case(world):
 
 
 def test_ratio_sets_the_number_of_negatives(world):
-    data = world(
-        [(c, s, s + 2, "+", s) for c in ("chrI", "chrII", "chrIII") for s in (500, 1_500)], ratio=2.5
-    )
+    data = world([(c, s, s + 2, "+", s) for c in ("chrI", "chrII", "chrIII") for s in (500, 1_500)], ratio=2.5)
     assert {name: counts["negative"] for name, counts in summary(data)["folds"].items()} == {
         "train": 5, "validation": 5, "test": 5,
     }  # fmt: skip

@@ -9,7 +9,15 @@ import sys
 import typer
 
 from capsight.cli import (
-    baseline, evaluate, finetune, predict, pretrain, report, run, simulate, windows,
+    baseline,
+    evaluate,
+    finetune,
+    predict,
+    pretrain,
+    report,
+    run,
+    simulate,
+    windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
 from capsight.errors import CapsightError

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Seed, Verbose, described, settings
 from capsight.config import EvaluateConfig
 
 EXAMPLE = "capsight evaluate --model model --windows windows --fold test -o evaluation"

@@ -13,9 +13,7 @@ EXAMPLE = "capsight finetune --windows windows --pretrained pretrained -o model"
 
 def command(
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
-    pretrained: Annotated[
-        Path, typer.Option("--pretrained", help="Folder of the pretrain stage.", show_default=False)
-    ],
+    pretrained: Annotated[Path, typer.Option("--pretrained", help="Folder of the pretrain stage.", show_default=False)],
     output: Output,
     epochs: Annotated[float | None, described(FinetuneConfig, "epochs", "--epochs")] = None,
     seed: Seed = None,

@@ -16,8 +16,8 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Draw the pictures of a run, and print its tables."""
-    from capsight.report.figures import report
     from capsight.cli.show import show_run
+    from capsight.report.figures import report
 
     report(run, output)
     show_run(run)

@@ -17,7 +17,7 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Run all stages of a recipe; done work is skipped, interrupted work continued."""
-    from capsight.pipeline import run
     from capsight.cli.show import show_run
+    from capsight.pipeline import run
 
     show_run(run(recipe, output, assignments or []))

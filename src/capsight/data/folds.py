@@ -31,9 +31,7 @@ def check_chromosomes(genome: Genome, validation: Collection[str], test: Collect
         for name in chosen:
             if name in genome.names:
                 continue
-            near = namesake(name, genome.names) or next(
-                iter(get_close_matches(name, genome.names, n=1)), None
-            )
+            near = namesake(name, genome.names) or next(iter(get_close_matches(name, genome.names, n=1)), None)
             listed = ", ".join(genome.names[:5]) + (", …" if len(genome.names) > 5 else "")
             remedy = f"did you mean {near!r}?" if near else f"it has {listed}"
             raise InputError(f"{fold} fold: {name!r} is not in {genome.path.name}", remedy=remedy)
@@ -50,9 +48,7 @@ def check_positives(folds: NDArray[np.str_], validation: Collection[str], test: 
     named = {schema.TEST: test, schema.VALIDATION: validation}
     for fold, chosen in named.items():
         if chosen and not (folds == fold).any():
-            raise InputError(
-                f"{fold} fold ({', '.join(chosen)}): no positives", remedy="choose other chromosomes"
-            )
+            raise InputError(f"{fold} fold ({', '.join(chosen)}): no positives", remedy="choose other chromosomes")
     if not (folds == schema.TRAIN).any():
         raise InputError(
             "train fold: no positives",

@@ -281,11 +281,7 @@ def _state(path: Path) -> dict[str, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        what = (
-            "there is no such file"
-            if isinstance(error, FileNotFoundError)
-            else f"cannot be read: {error.strerror}"
-        )
+        what = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise InputError(what, where=path) from None
     if path.is_dir():
         raise InputError("is a folder: name a FASTA file", where=path)
@@ -349,9 +345,7 @@ def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
                 names.append(name)
                 lengths.append(len(sequence))
                 for i in range(0, len(sequence), _LETTERS_AT_ONCE):
-                    letters = np.frombuffer(
-                        sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8
-                    )
+                    letters = np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8)
                     counts += np.bincount(letters, minlength=256)
                     out.write(_STORED[letters].tobytes())
             replaced = _check_letters(path, counts)
@@ -364,9 +358,7 @@ def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
     for old in folder.glob("bases.*.u8"):
         if old != bases:
             old.unlink(missing_ok=True)
-    logger.info(
-        "genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder
-    )
+    logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder)
     return index
 
 

@@ -126,9 +126,7 @@ def _slice_start(bins: Ints, length: int, size: int) -> Ints:
     return np.where(bins < 0, before, bins * length)
 
 
-def _join(
-    genome: Genome, pair: pd.DataFrame, length: int, rng: np.random.Generator, dropped: Dropped
-) -> pd.DataFrame:
+def _join(genome: Genome, pair: pd.DataFrame, length: int, rng: np.random.Generator, dropped: Dropped) -> pd.DataFrame:
     """Shuffle and cut the negatives of a pair, join them to its positives, drop duplicates, shuffle."""
     positive, negative = (np.flatnonzero(pair[schema.LABEL] == label) for label in (1, 0))
     chosen = negative[rng.permutation(len(negative))][: len(positive) + 1]
@@ -136,9 +134,7 @@ def _join(
     joined = pair.iloc[np.concatenate([positive, chosen])]
     plus = np.zeros(len(joined), dtype=bool)
     codes = genome.fetch(joined["contig"].to_numpy(), joined[schema.START].to_numpy(), length, plus)
-    rows = pd.DataFrame(
-        {"sequence": [row.tobytes() for row in codes], "label": joined[schema.LABEL].to_numpy()}
-    )
+    rows = pd.DataFrame({"sequence": [row.tobytes() for row in codes], "label": joined[schema.LABEL].to_numpy()})
     again = rows.duplicated().to_numpy()
     for label in (1, 0):
         dropped[label][DUPLICATE] += int((again & (rows["label"] == label)).sum())

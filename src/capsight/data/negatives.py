@@ -73,9 +73,7 @@ def matched(
     if moved:
         logger.info("negatives: %d of %d come from a neighbouring GC bin", moved, wanted.sum())
     if taken.sum() < wanted.sum():
-        logger.warning(
-            "negatives: %d wanted, %d found: too little DNA outside peaks", wanted.sum(), taken.sum()
-        )
+        logger.warning("negatives: %d wanted, %d found: too little DNA outside peaks", wanted.sum(), taken.sum())
     contig, start = pool.locate(place[taken])
     return Places(contig, start, rng.random(len(start)) < 0.5)
 

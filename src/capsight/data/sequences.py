@@ -108,9 +108,7 @@ def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[s
                 raise InputError("is empty", where=path)
             for name in needed:
                 if name not in header:
-                    raise InputError(
-                        f"has no column {name!r}; its columns are {_quote(header)}", where=f"{path}:1"
-                    )
+                    raise InputError(f"has no column {name!r}; its columns are {_quote(header)}", where=f"{path}:1")
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 if not row:

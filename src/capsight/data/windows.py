@@ -148,9 +148,7 @@ def _from_genome(config: WindowsConfig) -> _Made:
 def _lay_haldar2026(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> _Made:
     """Lay windows by the paper's protocol; folds by chromosome, as everywhere."""
     laid = haldar2026(genome, peaks, config.length, np.random.default_rng(config.seed))
-    table = _laid(
-        genome, Places(laid.contig, laid.start, np.zeros(len(laid.start), bool)), laid.label, config
-    )
+    table = _laid(genome, Places(laid.contig, laid.start, np.zeros(len(laid.start), bool)), laid.label, config)
     table[schema.SOURCE] = np.where(laid.label == 1, PEAK, HALDAR2026)
     check_positives(table.loc[laid.label == 1, schema.FOLD].to_numpy(), config.validation, config.test)
     return _Made(table, laid.dropped, {"protocol": config.protocol})
@@ -172,12 +170,8 @@ def _lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) ->
         gc = genome.composition(like["contig"].to_numpy(), like[schema.START].to_numpy(), config.length).gc
         wanted[fold] = round(len(like) * config.ratio)
         rng = np.random.default_rng([config.seed, number])
-        drawn = matched(
-            genome, excluded, contigs[folds == fold], spread(gc, wanted[fold]), config.length, rng
-        )
-        parts.append(
-            _laid(genome, drawn, np.zeros(len(drawn.start), np.int64), config).assign(source=MATCHED)
-        )
+        drawn = matched(genome, excluded, contigs[folds == fold], spread(gc, wanted[fold]), config.length, rng)
+        parts.append(_laid(genome, drawn, np.zeros(len(drawn.start), np.int64), config).assign(source=MATCHED))
     table = _distinct(genome, pd.concat(parts, ignore_index=True), config.length, dropped)
     return _Made(table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted})
 
@@ -245,9 +239,7 @@ def _from_sequences(inputs: Mapping[str, Path], folder: Path) -> _Made:
     """Turn files of labelled sequences into windows on contigs of their own."""
     files = {fold: read_labelled(path) for fold, path in inputs.items()}
     length = max(len(sequence) for labelled in files.values() for sequence in labelled.sequences)
-    table = pd.concat(
-        [_as_windows(fold, files[fold], inputs[fold].name, length) for fold in files], ignore_index=True
-    )
+    table = pd.concat([_as_windows(fold, files[fold], inputs[fold].name, length) for fold in files], ignore_index=True)
     dropped: Dropped = {1: Counter(), 0: Counter()}
     codes = [encode(sequence) for labelled in files.values() for sequence in labelled.sequences]
     keys = [_digest(row, reverse_complement(row)) for row in codes]
@@ -257,9 +249,7 @@ def _from_sequences(inputs: Mapping[str, Path], folder: Path) -> _Made:
     records = zip(table[schema.CHROM], sequences, kept, strict=True)
     sequence_store(((name, sequence) for name, sequence, keep in records if keep), folder)
     if padded := int((sizes[kept] < length).sum()):
-        logger.info(
-            "windows: %d of %d sequences are shorter than %d and padded with N", padded, kept.sum(), length
-        )
+        logger.info("windows: %d of %d sequences are shorter than %d and padded with N", padded, kept.sum(), length)
     return _Made(table[kept].reset_index(drop=True), dropped, {"padded": padded})
 
 
@@ -310,8 +300,7 @@ def _summarise(made: _Made) -> dict[str, Any]:
     table = made.table
     tally = table.groupby([schema.FOLD, schema.LABEL]).size().to_dict()
     counts = {
-        fold: {name: int(tally.get((fold, label), 0)) for label, name in _LABELS.items()}
-        for fold in schema.FOLDS
+        fold: {name: int(tally.get((fold, label), 0)) for label, name in _LABELS.items()} for fold in schema.FOLDS
     }
     dropped = {name: dict(sorted(made.dropped[label].items())) for label, name in _LABELS.items()}
     length = int(table[schema.END].iloc[0] - table[schema.START].iloc[0])
@@ -376,9 +365,7 @@ class Windows:
         record = _read_record(folder)
         genome_path, sha256 = _find_genome(folder, record)
         if artefact.sha256(folder / WINDOWS_FILE) != record["outputs"][WINDOWS_FILE]:
-            raise InputError(
-                "was changed after it was made", where=folder / WINDOWS_FILE, remedy="make it again"
-            )
+            raise InputError("was changed after it was made", where=folder / WINDOWS_FILE, remedy="make it again")
         genome = Genome.open(genome_path)
         if genome.sha256 != sha256:
             raise InputError(
@@ -431,9 +418,7 @@ class Windows:
     @cached_property
     def _places(self) -> Places:
         strand = (self.table[schema.STRAND] == "-").to_numpy(bool)
-        return Places(
-            self.genome.index(self.table[schema.CHROM]), self.table[schema.START].to_numpy(np.int64), strand
-        )
+        return Places(self.genome.index(self.table[schema.CHROM]), self.table[schema.START].to_numpy(np.int64), strand)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -460,9 +445,7 @@ def _find_genome(folder: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
         paths = [recorded, Path(record["config"]["genome"]), in_run]
         sha256 = str(given["sha256"])
     except (KeyError, TypeError):
-        raise InputError(
-            "does not say which genome it was made from", where=folder / artefact.RECORD
-        ) from None
+        raise InputError("does not say which genome it was made from", where=folder / artefact.RECORD) from None
     for path in paths:
         if path.is_file():
             return path, sha256

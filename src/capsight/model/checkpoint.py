@@ -107,7 +107,9 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
     card = read_card(folder)
     if card.task != "classification":
         raise InputError(
-            f"holds a model for {card.task}, not for classification", where=folder, remedy="run capsight finetune first"
+            f"holds a model for {card.task}, not for classification",
+            where=folder,
+            remedy="run capsight finetune first",
         )
     model = CapsightForClassification(read_architecture(folder))
     _restore(model, folder, strict=True)
@@ -138,5 +140,7 @@ def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
     spare = [k for k in report.unexpected_keys if strict or not k.startswith("lm_head.")]
     if missing or spare:
         raise InputError(
-            f"weights and config.json disagree about {(missing + spare)[0]}", where=folder, remedy="train it anew"
+            f"weights and config.json disagree about {(missing + spare)[0]}",
+            where=folder,
+            remedy="train it anew",
         )

@@ -26,7 +26,7 @@ def add_adapters(model: nn.Module, config: LoraConfig | ReloraConfig) -> PeftMod
     """Freeze `model`, put adapters on attention and feed-forward, and free the parts that `config` names."""
     lora = PeftLoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft says int; it only divides by the rank
+        lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(ADAPTED),
         modules_to_save=part_modules(model, config.trainable) or None,

@@ -93,4 +93,7 @@ def _load_sequences(source: Path, length: int) -> Loaded:
     ):
         if count:
             logger.warning("predict: %s: %d of %d sequences are %s", source.name, count, len(sizes), what)
-    return Loaded(codes, pd.DataFrame({schema.NAME: names}).assign(chrom=UNKNOWN, start=UNKNOWN, end=UNKNOWN, strand=UNKNOWN))
+    return Loaded(
+        codes,
+        pd.DataFrame({schema.NAME: names}).assign(chrom=UNKNOWN, start=UNKNOWN, end=UNKNOWN, strand=UNKNOWN),
+    )

@@ -14,7 +14,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
 from capsight.errors import InputError
-from capsight.report.results import THRESHOLD, evaluations, planted, read_log, read_scores
+from capsight.report.results import THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MODEL_COLOURS = (BLUE, ORANGE)
 SIZE = 3.6  # inches, one panel
 DPI = 150
+#: A point of the reliability curve stands for at least this many windows.
+FEWEST = 10
 
 
 def report(run: Path, out: Path) -> Path:
@@ -51,7 +53,7 @@ def report(run: Path, out: Path) -> Path:
         logs = read_log(run / "pretrained"), read_log(run / "model")
         panels: list[Callable[[Axes], None]] = []
         if len(logs[0]):
-            panels.append(lambda a: _pretraining(a, logs[0]))
+            panels.append(lambda a: _pretraining(a, logs[0], guessing_loss(run / "pretrained")))
         if len(logs[1]):
             panels.append(lambda a: _finetuning(a, logs[1]))
         if panels:
@@ -88,7 +90,12 @@ def _precision_recall(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
         axes.plot(recall, precision, color=colour, label=name)
     share = next(iter(scores.values()))[schema.LABEL].mean()
     axes.axhline(share, color=GREY, lw=0.8, ls=":", label=f"chance at {share:.0%} positives")
-    axes.set(xlabel="cap sites called (recall)", ylabel="calls that are cap sites (precision)", ylim=(0, 1.02), aspect="equal")
+    axes.set(
+        xlabel="cap sites called (recall)",
+        ylabel="calls that are cap sites (precision)",
+        ylim=(0, 1.02),
+        aspect="equal",
+    )
     axes.legend(frameon=False, loc="lower left")
 
 
@@ -97,26 +104,29 @@ def _histogram(axes: Axes, table: pd.DataFrame) -> None:
     for label, name, colour in ((0, "negatives", GREY), (1, "cap sites", BLUE)):
         axes.hist(table.loc[table[schema.LABEL] == label, schema.SCORE], bins, color=colour, alpha=0.6, label=name)
     axes.axvline(THRESHOLD, color="black", lw=0.8, ls=":")
-    axes.set(xlabel="probability of a cap site", ylabel="test windows")
-    axes.legend(frameon=False)
+    axes.set(xlabel="probability of a cap site", ylabel="windows")
+    axes.legend(frameon=False, loc="upper center")
 
 
 def _reliability(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="perfectly calibrated")
     for colour, (name, table) in zip(MODEL_COLOURS, scores.items(), strict=False):
         bins = np.minimum((table[schema.SCORE] * 10).astype(int), 9)
-        means = table.groupby(bins)[[schema.SCORE, schema.LABEL]].mean()
+        groups = table.groupby(bins)[[schema.SCORE, schema.LABEL]]
+        means = groups.mean()[groups.size() >= FEWEST]
         axes.plot(means[schema.SCORE], means[schema.LABEL], "o-", ms=3, color=colour, label=name)
     axes.set(xlabel="predicted probability", ylabel="share that are cap sites", aspect="equal")
     axes.legend(frameon=False, loc="upper left")
 
 
-def _pretraining(axes: Axes, log: pd.DataFrame) -> None:
+def _pretraining(axes: Axes, log: pd.DataFrame, guess: float | None) -> None:
+    """Draw the language model's loss; `guess` is that of drawing bases at random."""
     steps = log["step"].to_numpy().astype(float)
     offset = np.where(log["phase"] == "main", steps[log["phase"] == "warmup"].max(initial=0), 0)
     axes.plot(steps + offset, log["train_loss"], color=GREY, label="training")
     axes.plot(steps + offset, log["validation_loss"], color=GREEN, label="validation fold")
-    axes.axhline(np.log(4), color="black", lw=0.8, ls=":", label="four equal bases")
+    if guess:
+        axes.axhline(guess, color="black", lw=0.8, ls=":", label="guessing among equal bases")
     if offset.any():
         axes.axvline(offset.max(), color=ORANGE, lw=0.8, ls="--", label="full-rank warm-up ends")
     axes.set(xlabel="pre-training step", ylabel="loss (nats per token)")

@@ -1,11 +1,11 @@
 """What a run folder says, read back from its files."""
 
 import json
+from math import log
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from capsight.data import schema
 from capsight.errors import InputError
@@ -56,7 +56,7 @@ def planted(run: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
     -------
     table
         `scores` with a column ``content``: for positives the elements of the promoter at their centre, for
-        negatives ``decoys`` or ``nothing``; `None` if the run simulated no genome.
+        negatives ``lone or misplaced elements`` or ``background only``; `None` if the run simulated no genome.
     """
     path = run / "simulation" / "truth.tsv"
     if not path.is_file():
@@ -69,8 +69,8 @@ def planted(run: Path, scores: pd.DataFrame) -> pd.DataFrame | None:
     middle -= (scores[schema.STRAND] == "-").astype(int)
     table = scores.assign(cap_site=middle).merge(names.reset_index(), on=keys, how="left")
     negative = table[schema.LABEL] == 0
-    table.loc[negative, "content"] = "nothing"
-    table.loc[negative & _holds(table, truth[truth["kind"] == "decoy"]), "content"] = "decoys"
+    table.loc[negative, "content"] = "background only"
+    table.loc[negative & _holds(table, truth[truth["kind"] == "decoy"]), "content"] = "lone or misplaced elements"
     return table.dropna(subset=["content"])
 
 
@@ -85,9 +85,7 @@ def _holds(table: pd.DataFrame, elements: pd.DataFrame) -> pd.Series:
     return held
 
 
-def seeds_and_inputs(run: Path) -> dict[str, Any]:
-    """Read the record of a run."""
-    try:
-        return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        raise InputError("is not a run of capsight: it has no config.yaml", where=run) from None
+def guessing_loss(pretrained: Path) -> float | None:
+    """Return the loss in nats per token of guessing among equally frequent k-mers; `None` for other tokens."""
+    tokenizer = json.loads((pretrained / "capsight.json").read_text(encoding="utf-8"))["tokenizer"]
+    return tokenizer["k"] * log(4) if tokenizer["kind"] == "kmer" else None

@@ -63,7 +63,10 @@ def truth_table(run: Path) -> Table | None:
         if content is None:
             return None
         for (label, kind), rows in content.groupby([schema.LABEL, "content"]):
-            counts.setdefault(f"{label}{kind}", {})[name] = (len(rows), int((rows[schema.SCORE] >= THRESHOLD).sum()))
+            counts.setdefault(f"{label}{kind}", {})[name] = (
+                len(rows),
+                int((rows[schema.SCORE] >= THRESHOLD).sum()),
+            )
     names = list(next(iter(counts.values())))
     table = Table(title="Planted truth, and what was found in the test fold", title_justify="left")
     table.add_column("planted in the window")
@@ -71,14 +74,10 @@ def truth_table(run: Path) -> Table | None:
     for name in names:
         table.add_column(f"called cap site by {name}", justify="right")
     for key in sorted(counts, reverse=True):
-        planted_as = f"cap site: {key[1:]}" if key[0] == "1" else f"no cap site: {_negative(key[1:])}"
+        planted_as = f"cap site: {key[1:]}" if key[0] == "1" else f"no cap site: {key[1:]}"
         cells = [f"{called:,} ({called / n:.0%})" for n, called in counts[key].values()]
         table.add_row(planted_as, f"{counts[key][names[0]][0]:,}", *cells)
     return table
-
-
-def _negative(content: str) -> str:
-    return "lone or misplaced elements" if content == "decoys" else "background only"
 
 
 def _cell(result: Mapping[str, Any], metric: str) -> str:

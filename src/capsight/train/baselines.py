@@ -38,7 +38,11 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
     with artefact.building(out, "baseline", config, inputs) as folder:
         counts = count_kmers(training.codes(np.arange(len(training.table))), config.k)
         model = LGBMClassifier(
-            random_state=config.seed, deterministic=True, force_row_wise=True, importance_type="gain", verbose=-1
+            random_state=config.seed,
+            deterministic=True,
+            force_row_wise=True,
+            importance_type="gain",
+            verbose=-1,
         )
         model.fit(counts, training.labels)
         model.booster_.save_model(str(folder / BOOSTER))

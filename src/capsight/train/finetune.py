@@ -22,7 +22,7 @@ from capsight.data.loader import Shuffled
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import ModelCard, read_card, save_model, start_classifier
+from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.model.llama import CapsightForClassification
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import probabilities
@@ -74,7 +74,11 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
 
 
 def _train(
-    model: CapsightForClassification, config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, folder: Path
+    model: CapsightForClassification,
+    config: FinetuneConfig,
+    data: Windows,
+    tokenizer: Tokenizer,
+    folder: Path,
 ) -> list[dict[str, Any]]:
     """Train `model` in place, adapters merged at the end; return the log."""
     task = ClassificationTask(config, data, tokenizer)

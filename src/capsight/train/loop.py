@@ -219,7 +219,13 @@ class _Loop:
             for name, value in metrics.items():
                 self.writer.add_scalar(f"validation/{name}", value, state.step)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        logger.info("%s: step %d, loss %.4f%s", self.plan.name, state.step, loss, f", validation {shown}" if shown else "")
+        logger.info(
+            "%s: step %d, loss %.4f%s",
+            self.plan.name,
+            state.step,
+            loss,
+            f", validation {shown}" if shown else "",
+        )
         if self.plan.select:
             key, larger = self.plan.select
             value = metrics[key] if larger else -metrics[key]
@@ -265,7 +271,10 @@ class _Loop:
             tensors["random/cuda"] = torch.cuda.get_rng_state()
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, fresh / "tensors.safetensors")
+        save_file(
+            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
+            fresh / "tensors.safetensors",
+        )
         (fresh / "state.json").write_text(json.dumps(vars(self.state)), encoding="utf-8")
         old = self.folder.with_name(f"{self.folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)

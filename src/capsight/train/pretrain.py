@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from capsight import artefact
-from capsight.config import PretrainConfig
+from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
 from capsight.data import schema
 from capsight.data.loader import Codes, Corpus, GenomeCorpus, Shuffled, mask_blocks
 from capsight.data.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
@@ -22,7 +22,13 @@ from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import ModelCard, save_model
 from capsight.model.llama import CapsightForPretraining, architecture
-from capsight.model.relora import add_adapters, jagged_schedule, merge_and_restart, plain_schedule, reset_moments
+from capsight.model.relora import (
+    add_adapters,
+    jagged_schedule,
+    merge_and_restart,
+    plain_schedule,
+    reset_moments,
+)
 from capsight.train.loop import Batch, Plan, fit
 
 logger = logging.getLogger(__name__)
@@ -81,12 +87,14 @@ def _train(
             continue
         relora = config.relora if name == "main" else False
         corpus = make_corpus(config, data, seed=config.seed + (name == "main"))
-        task = LanguageTask(config, tokenizer, corpus, _validation_codes(data, config.validation_windows), phase.batch_size)
+        task = LanguageTask(
+            config, tokenizer, corpus, _validation_codes(data, config.validation_windows), phase.batch_size
+        )
         adapted = add_adapters(model, relora) if relora else model
         plan = Plan(
             name=name,
             phase=phase,
-            schedule=(lambda t, p=phase, r=relora: jagged_schedule(t, p, r) if r else plain_schedule(t, p)),
+            schedule=_schedule(phase, relora),
             seed=config.seed,
             checkpoint_every=config.checkpoint_every,
             evaluate_every=config.evaluate_every,
@@ -99,6 +107,11 @@ def _train(
             adapted.merge_and_unload()
     model.requires_grad_(True)
     return log
+
+
+def _schedule(phase: PhaseConfig, relora: ReloraConfig | Literal[False]) -> Callable[[int], float]:
+    """Return the learning rate of a phase, as a fraction of its peak, at every step."""
+    return lambda step: jagged_schedule(step, phase, relora) if relora else plain_schedule(step, phase)
 
 
 def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None]:
