@@ -5,7 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+
+from capsight.config import WindowsConfig
+from capsight.data.windows import windows
 
 # Tiny networks are fastest on one thread, and bits may differ between numbers of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -51,3 +55,32 @@ def write_fasta(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+#: Stands at every cap site of `motif_windows`.
+MOTIF = "TATAAAGGCACGTC"
+
+
+@pytest.fixture(scope="session")
+def motif_windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return windows of a small genome in which every cap site carries a motif."""
+    folder = tmp_path_factory.mktemp("motif")
+    rng = np.random.default_rng(0)
+    genome, peaks = [], []
+    for name in ("chr1", "chr2", "chr3"):
+        sequence = rng.choice(list("ACGT"), 30_000)
+        for i, summit in enumerate(range(500, 29_500, 500)):
+            sequence[summit - 7 : summit + 7] = list(MOTIF)
+            peaks.append(f"{name}\t{summit}\t{summit + 1}\tp{i}\t9\t+\n")
+        genome.append(f">{name}\n{''.join(sequence)}\n")
+    (folder / "genome.fa").write_text("".join(genome))
+    (folder / "peaks.bed").write_text("".join(peaks))
+    config = WindowsConfig(
+        genome=folder / "genome.fa",
+        peaks=folder / "peaks.bed",
+        length=64,
+        validation=("chr2",),
+        test=("chr3",),
+        exclusion=10,
+    )
+    return windows(config, folder / "windows")

@@ -1,0 +1,74 @@
+"""Metrics: exact on hand-made scores, undefined where they are, with honest intervals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capsight.config import BaselineConfig, EvaluateConfig
+from capsight.errors import InputError
+from capsight.train.baselines import baseline
+from capsight.train.evaluate import compute, evaluate, expected_calibration_error, summarise
+
+TRUTH = np.array([0, 0, 0, 1, 1, 1, 1, 0])
+SCORE = np.array([0.1, 0.2, 0.6, 0.7, 0.8, 0.9, 0.3, 0.4])
+
+
+def test_values_by_hand() -> None:
+    values = compute(TRUTH, SCORE)
+    assert values["accuracy"] == 6 / 8
+    assert values["precision"] == 3 / 4
+    assert values["recall"] == 3 / 4
+    assert values["f1"] == 3 / 4
+    assert values["mcc"] == pytest.approx(0.5)
+    assert values["auroc"] == 14 / 16
+    assert values["brier"] == pytest.approx(np.mean((SCORE - TRUTH) ** 2))
+
+
+def test_calibration_error_by_hand() -> None:
+    truth, score = np.array([1, 0, 1, 1]), np.array([0.71, 0.71, 0.98, 0.98])
+    assert expected_calibration_error(truth, score) == pytest.approx(0.5 * abs(0.71 - 0.5) + 0.5 * 0.02)
+    assert expected_calibration_error(np.array([1, 0]), np.array([1.0, 0.0])) == 0
+
+
+def test_one_label_only_leaves_ranking_undefined() -> None:
+    values = compute(np.ones(5, dtype=int), np.linspace(0, 1, 5))
+    assert values["auroc"] is None
+    assert values["auprc"] is None
+    assert values["mcc"] == 0
+
+
+def test_interval_covers_the_value_and_shrinks_with_n() -> None:
+    rng = np.random.default_rng(0)
+    widths = []
+    for n in (100, 2500):
+        truth = rng.integers(0, 2, n)
+        score = np.clip(truth * 0.2 + rng.random(n) * 0.8, 0, 1)
+        result = summarise(truth, score, EvaluateConfig(bootstrap=200))
+        low, high = result["intervals"]["auroc"]
+        assert low < result["auroc"] < high
+        widths.append(high - low)
+    assert 3 < widths[0] / widths[1] < 8  # sqrt(25) = 5
+    again = summarise(truth, score, EvaluateConfig(bootstrap=200))
+    assert again == result
+    assert summarise(truth, score, EvaluateConfig(bootstrap=200, seed=2)) != result
+
+
+def test_evaluate_a_baseline(motif_windows: Path, tmp_path: Path) -> None:
+    model = baseline(BaselineConfig(), motif_windows, tmp_path / "b")
+    again = baseline(BaselineConfig(), motif_windows, tmp_path / "again")
+    assert (model / "booster.txt").read_bytes() == (again / "booster.txt").read_bytes()
+    out = evaluate(EvaluateConfig(bootstrap=10, fold="validation"), model, motif_windows, tmp_path / "e")
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["fold"] == "validation"
+    assert set(metrics["per_chromosome"]) == {"chr2"}
+    assert metrics["n"] == 2 * metrics["n_positive"] == metrics["per_chromosome"]["chr2"]["n"]
+    assert metrics["auroc"] > 0.7
+
+
+def test_not_a_model(motif_windows: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="is not a model folder"):
+        evaluate(EvaluateConfig(), tmp_path / "empty", motif_windows, tmp_path / "e")
+    assert not (tmp_path / "e").exists()

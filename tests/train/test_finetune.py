@@ -1,0 +1,118 @@
+"""Fine-tuning: it learns a planted motif by LoRA and in full, and a batch by heart."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from capsight.config import (
+    EvaluateConfig,
+    FinetuneConfig,
+    LoraConfig,
+    ModelConfig,
+    PhaseConfig,
+    PretrainConfig,
+)
+from capsight.data.tokenizer import make_tokenizer
+from capsight.data.windows import Windows
+from capsight.errors import InputError
+from capsight.model.checkpoint import read_card, start_classifier
+from capsight.train.evaluate import evaluate
+from capsight.train.finetune import ClassificationTask, finetune, schedule
+from capsight.train.pretrain import pretrain
+
+LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
+
+
+@pytest.fixture(scope="module")
+def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    none = PhaseConfig(steps=0)
+    model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
+    config = PretrainConfig(model=model, warmup=none, main=none)
+    return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("lora", [LORA, False], ids=["lora", "full"])
+def test_a_planted_motif_is_learned(lora: object, motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
+    config = FinetuneConfig(lora=lora, epochs=12, batch_size=16, learning_rate=5e-3, patience=12)  # type: ignore[arg-type]
+    model = finetune(config, motif_windows, pretrained, tmp_path / "model")
+    result = evaluate(EvaluateConfig(bootstrap=0), model, motif_windows, tmp_path / "e")
+    assert json.loads((result / "metrics.json").read_text())["auroc"] > 0.95
+    assert (model / "adapter" / "adapter_model.safetensors").is_file() is bool(lora)
+    assert read_card(model).metrics["validation"]["auroc"] > 0.95
+
+
+def test_lora_leaves_unnamed_parts_as_they_were(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
+    lora = LoraConfig(rank=2, trainable=("head",))
+    config = FinetuneConfig(lora=lora, epochs=1, batch_size=16, learning_rate=5e-3)
+    before = load_file(pretrained / "model.safetensors")
+    after = load_file(finetune(config, motif_windows, pretrained, tmp_path / "model") / "model.safetensors")
+    moved = {name for name in before.keys() & after.keys() if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all("proj" in name and name.startswith("model.layers") for name in moved)
+
+
+def test_a_batch_can_be_learned_by_heart(motif_windows: Path, pretrained: Path) -> None:
+    data = Windows.open(motif_windows)
+    task = ClassificationTask(FinetuneConfig(batch_size=8), data, make_tokenizer(read_card(pretrained).tokenizer))
+    model = start_classifier(pretrained, seed=1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batch = dict(task.batch(0))
+    batch["labels"] = torch.tensor([0, 1] * 4)  # labels that mean nothing: only memory can help
+    for _ in range(100):
+        loss = task.loss(model, batch)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert loss.item() < 0.01
+
+
+def test_shift_and_strand_change_what_is_read(motif_windows: Path, pretrained: Path) -> None:
+    data = Windows.open(motif_windows)
+    tokenizer = make_tokenizer(read_card(pretrained).tokenizer)
+    plain, shifted, turned = (
+        ClassificationTask(FinetuneConfig(batch_size=32, **more), data, tokenizer).batch(0)["tokens"]
+        for more in ({}, {"shift": 3}, {"reverse_complement": True})
+    )
+    same = (plain == turned).all(dim=1)
+    assert 5 < int(same.sum()) < 27
+    complement = {3: 6, 4: 5, 5: 4, 6: 3}
+    flipped = plain.flip(1).apply_(lambda t: complement[t])
+    assert torch.equal(turned[~same], flipped[~same])
+    unmoved = (plain == shifted).all(dim=1)
+    assert 0 < int(unmoved.sum()) < 16
+    for a, b in zip(plain[~unmoved], shifted[~unmoved], strict=True):
+        assert any(torch.equal(a[s:], b[:-s]) or torch.equal(b[s:], a[:-s]) for s in (1, 2, 3))
+
+
+def test_max_train_draws_that_many(motif_windows: Path, pretrained: Path) -> None:
+    data, tokenizer = Windows.open(motif_windows), make_tokenizer(read_card(pretrained).tokenizer)
+    task = ClassificationTask(FinetuneConfig(max_train=10, max_validation=20), data, tokenizer)
+    assert task.n == len(set(task.rows)) == 10
+    assert len(task.validation_tokens) == 20
+
+
+def test_length_mismatch_is_said(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(pretrained, other)
+    card = json.loads((other / "capsight.json").read_text()) | {"length": 100}
+    (other / "capsight.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="reads 100 bases and the windows have 64"):
+        finetune(FinetuneConfig(), motif_windows, other, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_linear_schedule() -> None:
+    phase = PhaseConfig(steps=100, warmup_steps=20, min_ratio=0.0)
+    assert schedule(0, phase, "linear") == 0
+    assert schedule(10, phase, "linear") == 0.5
+    assert schedule(20, phase, "linear") == 1
+    assert schedule(60, phase, "linear") == 0.5
+    assert schedule(60, phase, "cosine") == pytest.approx(0.5)
+    assert np.isclose(schedule(99, phase, "linear"), 1 / 80)
