@@ -21,7 +21,7 @@ from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, start_classifier
 from capsight.train.evaluate import evaluate
-from capsight.train.finetune import ClassificationTask, finetune, schedule
+from capsight.train.finetune import ClassificationTask, finetune, rating, schedule
 from capsight.train.pretrain import pretrain
 
 LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
@@ -106,6 +106,12 @@ def test_length_mismatch_is_said(motif_windows: Path, pretrained: Path, tmp_path
     with pytest.raises(InputError, match="reads 100 bases and the windows have 64"):
         finetune(FinetuneConfig(), motif_windows, other, tmp_path / "model")
     assert not (tmp_path / "model").exists()
+
+
+def test_equal_metrics_are_rated_by_the_loss() -> None:
+    early, late, best = ({"auroc": a, "loss": b} for a, b in ((0.9, 0.6), (0.9, 0.2), (0.91, 0.7)))
+    assert sorted([best, late, early], key=lambda m: rating(m, "auroc")) == [early, late, best]
+    assert max([best, late, early], key=lambda m: rating(m, "loss")) is late
 
 
 def test_linear_schedule() -> None:

@@ -44,7 +44,7 @@ def plan(**changes: object) -> Plan:
     phase = PhaseConfig(steps=23, accumulation=2, learning_rate=1e-2)
     values = {
         "name": "line", "phase": phase, "schedule": lambda t: 1 - t / 30, "seed": 1, "checkpoint_every": 4,
-        "evaluate_every": 7, "select": ("error", False), "average": 0.9,
+        "evaluate_every": 7, "select": lambda metrics: [-metrics["error"]], "average": 0.9,
     } | changes  # fmt: skip
     return Plan(**values)  # type: ignore[arg-type]
 

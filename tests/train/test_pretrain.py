@@ -96,6 +96,6 @@ def test_no_steps_gives_the_untrained_network(motif_windows: Path, tmp_path: Pat
 
 
 def test_missing_windows_leave_nothing(motif_windows: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not a folder of the windows stage|no such folder"):
+    with pytest.raises(InputError, match=r"no such folder"):
         pretrain(SMALL, tmp_path / "nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()

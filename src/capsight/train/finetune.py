@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -64,7 +65,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     model = start_classifier(pretrained, config.seed, config.dropout)
     with artefact.building(out, "finetune", config, inputs) as folder:
         log = _train(model, config, data, tokenizer, folder)
-        best = max(log, key=lambda r: r[config.select] * (-1 if config.select == "loss" else 1))
+        best = max(log, key=lambda record: rating(record, config.select))
         metrics = {"validation": {k: best[k] for k in ("auroc", "mcc", "loss", "step")}}
         save_model(model, card.model_copy(update={"task": "classification", "metrics": metrics}), folder)
         tokenizer.save(folder)
@@ -104,7 +105,7 @@ def _train(
         evaluate_every=config.evaluate_every or ceil(steps_per_epoch),
         precision=config.precision,
         patience=config.patience,
-        select=(config.select, config.select != "loss"),
+        select=lambda metrics: rating(metrics, config.select),
         average=config.average,
     )
     if not config.lora:
@@ -115,6 +116,11 @@ def _train(
     (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
     adapted.merge_and_unload()
     return log
+
+
+def rating(metrics: Mapping[str, Any], select: str) -> tuple[float, float]:
+    """Rate validation metrics, larger is better; ties go to the lower loss, because AUROC saturates early."""
+    return (-metrics["loss"] if select == "loss" else metrics[select], -metrics["loss"])
 
 
 def schedule(step: int, phase: PhaseConfig, kind: str) -> float:

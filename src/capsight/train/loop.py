@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,7 +59,7 @@ class Plan:
     schedule
         Learning rate at a step, as a fraction of the peak.
     select
-        Validation metric that picks the weights to keep, and whether larger is better; `None` keeps the last.
+        Rates validation metrics, larger is better; the best rated weights are kept. `None` keeps the last.
     after_step
         Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
     """
@@ -72,7 +72,7 @@ class Plan:
     evaluate_every: int
     precision: str = "auto"
     patience: int | None = None
-    select: tuple[str, bool] | None = None
+    select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     average: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
 
@@ -82,7 +82,7 @@ class _State:
     """What a checkpoint remembers beside tensors."""
 
     step: int = 0
-    best: float | None = None
+    best: list[float] | None = None
     best_step: int = 0
     stale: int = 0
     stopped: bool = False
@@ -219,23 +219,20 @@ class _Loop:
             for name, value in metrics.items():
                 self.writer.add_scalar(f"validation/{name}", value, state.step)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        logger.info(
-            "%s: step %d, loss %.4f%s",
-            self.plan.name,
-            state.step,
-            loss,
-            f", validation {shown}" if shown else "",
-        )
+        logger.info("%s: step %d, training loss %.4f; validation: %s", self.plan.name, state.step, loss, shown)
         if self.plan.select:
-            key, larger = self.plan.select
-            value = metrics[key] if larger else -metrics[key]
-            if state.best is None or value > state.best:
-                state.best, state.best_step, state.stale = value, state.step, 0
-                self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
-            else:
-                state.stale += 1
-                state.stopped = self.plan.patience is not None and state.stale >= self.plan.patience
+            self._judge(list(self.plan.select(metrics)))
         self._swap_average()
+
+    def _judge(self, rating: list[float]) -> None:
+        """Remember the weights if they are the best so far; stop after too many looks without."""
+        state = self.state
+        if state.best is None or rating > state.best:
+            state.best, state.best_step, state.stale = rating, state.step, 0
+            self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
+        else:
+            state.stale += 1
+            state.stopped = self.plan.patience is not None and state.stale >= self.plan.patience
 
     def _finish(self) -> None:
         """Leave the selected weights in the model."""
