@@ -26,6 +26,10 @@ Part = Literal["embeddings", "norms", "head", "stem"]
 Parts = Annotated[tuple[Part, ...], BeforeValidator(_split)]
 
 
+Method = Literal["attention", "ig", "ism"]
+Methods = Annotated[tuple[Method, ...], BeforeValidator(_split)]
+
+
 class Config(BaseModel):
     """Base of all settings: frozen, and strict about unknown keys."""
 
@@ -244,6 +248,19 @@ class EvaluateConfig(Config):
     seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
 
 
+class ExplainConfig(Config):
+    """Scores per base: which DNA the network's answer rests on."""
+
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to explain.")
+    method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
+    most: int | None = Field(1_000, ge=1, description="At most this many windows, the best scored of either label.")
+    baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
+    steps: int = Field(24, ge=2, description="Steps of each integral.")
+    tested: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
 class PredictConfig(Config):
     """Probabilities for sequences or windows."""
 
@@ -251,6 +268,21 @@ class PredictConfig(Config):
         None, description="Only this fold of windows.parquet; default all."
     )
     batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+
+
+class MatchConfig(Config):
+    """Known factors for sequences (scanned) or PWMs (compared)."""
+
+    database: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
+    taxon: str | None = Field(
+        None, description="One taxonomic group of JASPAR: vertebrates, fungi, plants, insects, …; default all."
+    )
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (scan; FIMO's default).")
+    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (comparison; Tomtom's default).")
+    engine: Literal["memelite", "fimo", "pymemesuite"] = Field(
+        "memelite", description="What scans: memelite, or MEME's own code where it is installed."
+    )
+    seed: int = Field(1, ge=0, description="Seed of the draw of GC-matched negatives.")
 
 
 class Recipe(Config):

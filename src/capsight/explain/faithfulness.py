@@ -1,0 +1,64 @@
+"""How far to trust an explanation: does the score fall when the bases it names are taken away?
+
+Deletion (Samek et al. 2017; Petsiuk et al. 2018): the best-ranked bases of a window are replaced by those of its own
+dinucleotide shuffle, more and more of them; insertion starts from the shuffle and puts the best-ranked bases
+back. The area under each curve of probability is compared with that of a random ranking. The score is the mean of both gains:
+0 for random, larger is better.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capsight.explain.gradients import shuffled
+from capsight.explain.reader import Codes, PerBase, Reader
+
+#: Shares of a window's bases at which both curves are read: dense where motifs are.
+SHARES = (0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.5)
+
+
+class Faithfulness(NamedTuple):
+    """Areas under the curves (mean probability over `SHARES`), and what they are worth.
+
+    Attributes
+    ----------
+    deletion, insertion
+        Areas of the explanation; a good one has a small first and a large second.
+    random_deletion, random_insertion
+        Areas of random rankings of the same windows.
+    score
+        Mean of both gains over random.
+    """
+
+    deletion: float
+    insertion: float
+    random_deletion: float
+    random_insertion: float
+    score: float
+
+
+def faithfulness(reader: Reader, codes: Codes, scores: PerBase, *, seed: int) -> Faithfulness:
+    """Measure one explanation of some windows, ``(n_windows, length)`` scores."""
+    baseline = shuffled(codes, 1, seed)[:, 0]
+    chance = np.random.default_rng([seed, 7]).random(codes.shape)
+    deletion, insertion = _areas(reader, codes, baseline, scores)
+    random_deletion, random_insertion = _areas(reader, codes, baseline, chance)
+    gain = 0.5 * ((random_deletion - deletion) + (insertion - random_insertion))
+    return Faithfulness(deletion, insertion, random_deletion, random_insertion, gain)
+
+
+def _areas(reader: Reader, codes: Codes, baseline: Codes, scores: NDArray[np.floating]) -> tuple[float, float]:
+    """Return the areas under the deletion and the insertion curve of one ranking."""
+    rank = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    deletion, insertion = [], []
+    for share in SHARES:
+        chosen = rank < round(share * codes.shape[1])
+        deletion.append(_mean_probability(reader, np.where(chosen, baseline, codes)))
+        insertion.append(_mean_probability(reader, np.where(chosen, codes, baseline)))
+    width = SHARES[-1] - SHARES[0]
+    return float(np.trapezoid(deletion, SHARES) / width), float(np.trapezoid(insertion, SHARES) / width)
+
+
+def _mean_probability(reader: Reader, codes: Codes) -> float:
+    return float((1 / (1 + np.exp(-reader.log_odds(codes).astype(np.float64)))).mean())

@@ -1,0 +1,76 @@
+"""Integrated gradients (Sundararajan et al. 2017) on the embeddings, through captum.
+
+The baseline is the window's own bases with dinucleotides shuffled, which keeps composition and takes away all motifs; the
+result is the mean over several shuffles. The convergence delta, how far the scores fail to add up to the difference
+of log-odds, is returned with them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+from numpy.typing import NDArray
+from tangermeme.ersatz import dinucleotide_shuffle
+from torch import Tensor
+from torch.nn import functional
+
+from capsight.explain.reader import Codes, PerBase, Reader, difference, spread
+
+
+class Gradients(NamedTuple):
+    """Scores, and how far they can be off.
+
+    Attributes
+    ----------
+    scores
+        ``(n_windows, length)``, nats of log-odds.
+    delta
+        ``(n_windows,)``: sum of the scores minus the difference of log-odds, as a share of that difference.
+    """
+
+    scores: PerBase
+    delta: NDArray[np.float32]
+
+
+def shuffled(codes: Codes, n: int, seed: int) -> Codes:
+    """Return `n` dinucleotide shuffles of every window, ``(n_windows, n, length)``; N stay where they are.
+
+    Windows with N are shuffled as mononucleotides between them, since a dinucleotide with N has no place.
+    """
+    result = np.repeat(codes[:, None], n, axis=1)
+    whole = (codes < 4).all(axis=1)
+    if whole.any():
+        one_hot = functional.one_hot(torch.from_numpy(codes[whole].astype(np.int64)), 4).transpose(1, 2).float()
+        drawn = dinucleotide_shuffle(one_hot, n=n, random_state=seed)
+        result[whole] = drawn.argmax(dim=2).to(torch.uint8).numpy()
+    rng = np.random.default_rng([seed, 6])
+    for row in np.flatnonzero(~whole):
+        known = np.flatnonzero(codes[row] < 4)
+        for i in range(n):
+            result[row, i, known] = codes[row, rng.permutation(known)]
+    return result
+
+
+def integrated_gradients(reader: Reader, codes: Codes, *, baselines: int, steps: int, seed: int) -> Gradients:
+    """Attribute the log-odds of every window to its bases."""
+    model = reader.model
+    method = IntegratedGradients(lambda embedded: difference(model(embedded=embedded).logits))
+    drawn = shuffled(codes, baselines, seed)
+    scores = np.zeros(codes.shape, np.float32)
+    delta = np.zeros(len(codes), np.float32)
+    spans = reader.tokenizer.spans(codes)
+    for rows in reader.batches(len(codes)):
+        target = model.embed(reader.tokens(codes[rows])).detach()
+        for i in range(baselines):
+            start = model.embed(reader.tokens(drawn[rows, i])).detach()
+            parts: Tensor = method.attribute(
+                target, start, n_steps=steps, internal_batch_size=max(reader.batch_size, len(target))
+            )
+            with torch.no_grad():
+                gain = difference(model(embedded=target).logits) - difference(model(embedded=start).logits)
+            per_token = parts.sum(dim=2).detach().cpu().numpy()
+            scores[rows] += spread(per_token, spans[rows], reader.length) / baselines
+            error = (per_token.sum(axis=1) - gain.cpu().numpy()) / np.maximum(np.abs(gain.cpu().numpy()), 1.0)
+            delta[rows] += np.abs(error) / baselines
+    return Gradients(scores, delta)

@@ -1,0 +1,152 @@
+"""`explain`: one score per base for each window and method, and how far to trust each method."""
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capsight import artefact
+from capsight.config import ExplainConfig
+from capsight.data import schema
+from capsight.data.windows import Windows
+from capsight.errors import InputError
+from capsight.explain.attention import attention
+from capsight.explain.faithfulness import Faithfulness, faithfulness
+from capsight.explain.gradients import integrated_gradients
+from capsight.explain.mutagenesis import importance, saturate
+from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.motifs.attributions import (
+    BEST_METHOD,
+    FAITHFULNESS,
+    FOLD,
+    MODEL_SHA256,
+    THRESHOLD,
+    WINDOW_LENGTH,
+    WINDOWS_SHA256,
+    Attributions,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Convergence deltas above this share of the difference of log-odds are reported.
+LARGE_DELTA = 0.05
+#: Key of `Attributions.meta` for the convergence delta of every window.
+IG_DELTA = "ig_delta"
+
+
+def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Path:
+    """Explain the windows of one fold and write an attributions file.
+
+    Parameters
+    ----------
+    config
+        Fold, methods, and how much work each may be.
+    model
+        Model folder (a baseline has nothing to explain).
+    windows
+        Folder of the `windows` stage.
+    out
+        ``.npz`` file to write (see `capsight.motifs.attributions`).
+
+    Raises
+    ------
+    InputError
+        If model and windows differ in length, or no window is predicted positive.
+    """
+    inputs = {"model": model, "windows": windows}
+    reader = Reader.open(model, config.batch_size)
+    if artefact.is_done(out, "explain", config, inputs):
+        logger.info("explain: %s is done already", out)
+        return out
+    fold = Windows.open(windows).fold(config.fold)
+    if fold.length != reader.length:
+        raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)
+    everything = fold.codes(np.arange(len(fold.table)))
+    odds = reader.log_odds(everything)
+    if not (odds >= 0).any():
+        raise InputError(f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model)
+    rows = _chosen(odds, config.most)
+    codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
+    scores, full, delta = _scores(reader, codes, config)
+    tested = np.flatnonzero(score >= THRESHOLD)[: config.tested]
+    trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
+    table = fold.table.iloc[rows]
+    Attributions(
+        codes=codes,
+        score=score.astype(np.float32),
+        label=fold.labels[rows].astype(np.int8),
+        chrom=table[schema.CHROM].to_numpy(str),
+        strand=table[schema.STRAND].to_numpy(str),
+        start=table[schema.START].to_numpy(np.int64),
+        end=table[schema.END].to_numpy(np.int64),
+        methods=scores,
+        spans_width=_mean_span(reader, codes),
+        ism_full=full,
+        meta={
+            MODEL_SHA256: artefact.sha256(model),
+            WINDOWS_SHA256: artefact.sha256(windows),
+            FOLD: config.fold,
+            WINDOW_LENGTH: fold.length,
+            FAITHFULNESS: {name: measured._asdict() for name, measured in trust.items()},
+            BEST_METHOD: max(trust, key=lambda name: trust[name].score),
+            IG_DELTA: None if delta is None else [round(float(d), 5) for d in delta],
+        },
+    ).write(out)
+    artefact.record_file(out, "explain", config, inputs)
+    return out
+
+
+def _chosen(odds: NDArray[np.float32], most: int | None) -> NDArray[np.int64]:
+    """Return the rows to explain, in order: all, or the most confident half of each predicted label."""
+    if most is None or most >= len(odds):
+        return np.arange(len(odds))
+    ranked = np.argsort(-odds, kind="stable")
+    positive = ranked[odds[ranked] >= 0]
+    negative = ranked[odds[ranked] < 0][::-1]
+    n_positive = min(len(positive), max(most // 2, most - len(negative)))
+    return np.sort(np.concatenate([positive[:n_positive], negative[: most - n_positive]]))
+
+
+class _Scores(NamedTuple):
+    """Scores per base by method, the whole of the mutagenesis, and the convergence deltas of the gradients."""
+
+    methods: dict[str, PerBase]
+    full: NDArray[np.float32] | None
+    delta: NDArray[np.float32] | None
+
+
+def _scores(reader: Reader, codes: Codes, config: ExplainConfig) -> _Scores:
+    """Run every method that the config names."""
+    methods: dict[str, PerBase] = {}
+    full = delta = None
+    if "attention" in config.method:
+        methods |= attention(reader, codes)
+    if "ig" in config.method:
+        methods["ig"], delta = integrated_gradients(
+            reader, codes, baselines=config.baselines, steps=config.steps, seed=config.seed
+        )
+        if large := int((delta > LARGE_DELTA).sum()):
+            logger.warning("explain: ig: %d of %d windows have a convergence delta above 5 %%", large, len(delta))
+    if "ism" in config.method:
+        full = saturate(reader, codes)
+        methods["ism"] = importance(full)
+    return _Scores(methods, full, delta)
+
+
+def _trust(
+    reader: Reader, codes: Codes, scores: dict[str, PerBase], seed: int
+) -> dict[str, Faithfulness]:
+    """Measure every method on the same windows, and say which is best."""
+    trust = {name: faithfulness(reader, codes, values, seed=seed) for name, values in scores.items()}
+    for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
+        logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
+    return trust
+
+
+def _mean_span(reader: Reader, codes: Codes) -> int:
+    """Return the bases behind one position of the network: what attention can resolve."""
+    spans = reader.position_spans(codes[:1])[0]
+    width = spans[:, 1] - spans[:, 0]
+    return max(1, round(float(width[width > 0].mean())))

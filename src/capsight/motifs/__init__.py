@@ -1,0 +1,1 @@
+"""Motifs read from attributions: seqlets, k-mers, known elements, de novo PWMs; needs no model."""

@@ -1,0 +1,300 @@
+"""Known factors: sequences are scanned with their PWMs (FIMO), PWMs are compared with them (Tomtom).
+
+Also which factors hit positives more often than negatives of the same GC content.
+"""
+
+import logging
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, hypergeom
+
+from capsight import artefact
+from capsight.config import MatchConfig
+from capsight.data.genome import Codes, encode, open_text
+from capsight.data.sequences import read_sequences
+from capsight.errors import InputError
+from capsight.motifs.known import is_file, known
+from capsight.motifs.meme import Floats, MotifSet, read_meme
+from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites
+
+logger = logging.getLogger(__name__)
+
+Ints = NDArray[np.int64]
+
+#: Columns of a scan's table, as in FIMO's own fimo.tsv; start and stop are 1-based, both inclusive.
+FIMO_COLUMNS: Final = (
+    "motif_id", "motif_alt_id", "sequence_name", "start", "stop", "strand", "score", "p-value", "q-value",
+    "matched_sequence",
+)  # fmt: skip
+
+#: Columns of a comparison's table, as in Tomtom's own tomtom.tsv.
+TOMTOM_COLUMNS: Final = (
+    "Query_ID", "Target_ID", "Optimal_offset", "p-value", "E-value", "q-value", "Overlap", "Query_consensus",
+    "Target_consensus", "Orientation",
+)  # fmt: skip
+
+#: Columns of factors.tsv, which lies beside the table of hits.
+FACTOR_COLUMNS: Final = (
+    "motif_id", "motif_alt_id", "positives", "negatives", "positive_rate", "negative_rate", "odds_ratio",
+    "p-value", "q-value",
+)  # fmt: skip
+FACTORS: Final = "factors.tsv"
+
+#: A positive and its negative differ in GC share by at most this.
+GC_TOLERANCE: Final = 0.02
+#: Fewer targets than this give Tomtom no null distribution; these PWMs then join it (and only it).
+_FEWEST_TARGETS: Final = 50
+_NULL_PWMS: Final = ("JASPAR2022", "vertebrates")
+
+
+def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None = None) -> Path:
+    """Scan sequences (FASTA), or compare PWMs (MEME format), with the PWMs of a database.
+
+    Parameters
+    ----------
+    motifs
+        FASTA: scanned. MEME format: compared.
+    out
+        The table to write. With `negatives`, ``factors.tsv`` is written beside it.
+    negatives
+        FASTA of sequences without cap sites; which factors hit `motifs` more often is then tested.
+
+    Returns
+    -------
+    out
+        The table.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, or no PWM fits into the sequences.
+    """
+    scanned = _is_fasta(motifs)
+    if negatives is not None and not scanned:
+        raise InputError("negatives are for sequences that are scanned, and these are PWMs", where=motifs)
+    if negatives is not None and out.name == FACTORS:
+        raise InputError("is where the table of factors goes: name the table of hits otherwise", where=out)
+    inputs = {"motifs": motifs}
+    if is_file(config.database):
+        inputs["database"] = Path(config.database)
+    if negatives is not None:
+        inputs["negatives"] = negatives
+    database = known(config.database, config.taxon)
+    tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
+    for path, table in zip((out, out.with_name(FACTORS)), tables, strict=False):
+        with artefact.writing(path) as partial:
+            table.to_csv(partial, sep="\t", index=False, lineterminator="\n")
+        artefact.record_file(path, "match", config, inputs)
+    return out
+
+
+def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
+    """Compare every query with every target, in both orientations (Tomtom; Gupta et al. 2007).
+
+    q-values are over all queries × targets; the E-value is the p-value times the number of targets. Where
+    there are fewer than 50 targets, the columns of JASPAR2022's vertebrate PWMs join the null distribution.
+
+    Returns
+    -------
+    table
+        With `TOMTOM_COLUMNS`; by query, best target first.
+    """
+    from memelite import tomtom
+
+    null = known(*_NULL_PWMS).pwms if len(targets.pwms) < _FEWEST_TARGETS else ()
+    columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
+    found = tomtom([pwm.probabilities.T for pwm in queries.pwms], columns)[:, :, : len(targets.pwms)]
+    p, _, offset, overlap, minus = found.reshape(len(found), -1)
+    p = np.clip(p, 0.0, 1.0)
+    query, target = (i.ravel() for i in np.indices(found.shape[1:]))
+    spelt = [(pwm.consensus, pwm.reverse_complement().consensus) for pwm in targets.pwms]
+    table = pd.DataFrame(
+        {
+            "Query_ID": np.array([pwm.id for pwm in queries.pwms], dtype=object)[query],
+            "Target_ID": np.array([pwm.id for pwm in targets.pwms], dtype=object)[target],
+            "Optimal_offset": offset.astype(np.int64),
+            "p-value": p,
+            "E-value": p * len(targets.pwms),
+            "q-value": false_discovery_control(p),
+            "Overlap": overlap.astype(np.int64),
+            "Query_consensus": np.array([pwm.consensus for pwm in queries.pwms], dtype=object)[query],
+            "Target_consensus": [spelt[t][int(m)] for t, m in zip(target, minus, strict=True)],
+            "Orientation": np.where(minus > 0, "-", "+"),
+        }
+    )
+    return table.iloc[np.lexsort((target, p, query))].reset_index(drop=True)
+
+
+def hit_table(motifs: MotifSet, names: Sequence[str], scanned: Scan) -> pd.DataFrame:
+    """Return a scan's hits with `FIMO_COLUMNS`, by p-value; q-values count every site that was looked at."""
+    hits = scanned.hits
+    width = np.array([pwm.width for pwm in motifs.pwms])
+    ids = np.array([(pwm.id, pwm.name) for pwm in motifs.pwms], dtype=object)
+    columns = (
+        ids[hits[PWM], 0],
+        ids[hits[PWM], 1],
+        np.array(names, dtype=object)[hits[SEQUENCE]],
+        hits[START] + 1,
+        hits[START] + width[hits[PWM]],
+        np.where(hits[MINUS], "-", "+"),
+        hits[SCORE],
+        hits[P],
+        q_values(hits[P].to_numpy(), scanned.tests),
+        sites(motifs, scanned),
+    )
+    return pd.DataFrame(dict(zip(FIMO_COLUMNS, columns, strict=True)))
+
+
+def q_values(p: Floats, tests: int) -> Floats:
+    """Return Benjamini–Hochberg q-values of the `p` that are known of `tests`, smallest first.
+
+    All other p-values are larger. Whatever they are, the true q-values are at most these.
+    """
+    ratio = p * tests / np.arange(1, len(p) + 1)
+    return np.minimum(np.minimum.accumulate(ratio[::-1])[::-1], 1.0)
+
+
+def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) -> pd.DataFrame:
+    """Test which PWMs hit positives more often than negatives of the same GC content.
+
+    Every positive is paired with a negative whose GC share differs by at most 0.02, at random where there is
+    a choice; sequences without a partner are left out and counted. A sequence counts once for each PWM that
+    hits it. Fisher's exact test, one-sided; Benjamini–Hochberg over all PWMs that took part.
+
+    Returns
+    -------
+    table
+        With `FACTOR_COLUMNS`, best first. The odds ratio has 1/2 added to each of the four counts
+        (Haldane & Anscombe), so that it is finite.
+
+    Raises
+    ------
+    InputError
+        If no negative has the GC content of a positive.
+    """
+    kept = gc_matched(_gc(positives.sequences), _gc(negatives.sequences), seed)
+    pairs = len(kept[0])
+    _check_match(positives, negatives, kept)
+    used = np.intersect1d(positives.used, negatives.used)
+    with_hit, without = (
+        _carriers(s, k, len(motifs.pwms))[used] for s, k in zip((positives, negatives), kept, strict=True)
+    )
+    p = np.clip(hypergeom.sf(with_hit - 1, 2 * pairs, with_hit + without, pairs), 0.0, 1.0)
+    odds = (with_hit + 0.5) / (pairs - with_hit + 0.5) * (pairs - without + 0.5) / (without + 0.5)
+    columns = (
+        [motifs.pwms[i].id for i in used],
+        [motifs.pwms[i].name for i in used],
+        with_hit,
+        without,
+        with_hit / pairs,
+        without / pairs,
+        odds,
+        p,
+        false_discovery_control(p),
+    )
+    table = pd.DataFrame(dict(zip(FACTOR_COLUMNS, columns, strict=True)))
+    return table.sort_values(["p-value", "odds_ratio", "motif_id"], ascending=[True, False, True], ignore_index=True)
+
+
+def gc_matched(positives: Floats, negatives: Floats, seed: int) -> tuple[Ints, Ints]:
+    """Pair GC shares one to one: every positive, in random order, takes the nearest negative that is left.
+
+    Returns
+    -------
+    positives, negatives
+        Numbers of those that found a partner within `GC_TOLERANCE`, in order.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(negatives))
+    order = order[np.argsort(negatives[order], kind="stable")]
+    left, numbers = negatives[order].tolist(), order.tolist()
+    pairs: list[tuple[int, int]] = []
+    for i in rng.permutation(len(positives)):
+        wanted = float(positives[i])
+        place = bisect_left(left, wanted)
+        near = min(
+            (j for j in (place - 1, place) if 0 <= j < len(left)), key=lambda j: abs(left[j] - wanted), default=-1
+        )
+        if near >= 0 and abs(left[near] - wanted) <= GC_TOLERANCE:
+            pairs.append((int(i), numbers.pop(near)))
+            del left[near]
+    chosen = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return np.sort(chosen[:, 0]), np.sort(chosen[:, 1])
+
+
+def _is_fasta(path: Path) -> bool:
+    """Tell sequences, which are scanned, from anything else, which must be MEME format."""
+    with open_text(path) as handle:
+        return next((line for line in handle if line.strip()), "").startswith(">")
+
+
+def _scan(config: MatchConfig, database: MotifSet, motifs: Path, negatives: Path | None) -> list[pd.DataFrame]:
+    """Return the table of hits, and that of factors where there are negatives."""
+    names, sequences = read_sequences(motifs)
+    found = scan(database, [encode(s) for s in sequences], config.threshold, config.engine)
+    hits = hit_table(database, names, found)
+    logger.info(
+        "scan: %s hits of %d PWMs in %d of %d sequences; %s tests", f"{len(hits):,}", found.hits[PWM].nunique(),
+        found.hits[SEQUENCE].nunique(), len(sequences), f"{found.tests:,}",
+    )  # fmt: skip
+    tables = [_written(hits)]
+    if negatives is not None:
+        others = [encode(s) for s in read_sequences(negatives).sequences]
+        factors = enrich(database, found, scan(database, others, config.threshold, config.engine), config.seed)
+        logger.info("factors: %d of %d at q < 0.05", int((factors["q-value"] < 0.05).sum()), len(factors))
+        tables.append(_written(factors))
+    return tables
+
+
+def _compare(config: MatchConfig, database: MotifSet, motifs: Path) -> list[pd.DataFrame]:
+    """Return the table of matches up to the largest q-value wanted."""
+    if config.engine != "memelite":
+        logger.warning("engine %s scans sequences; PWMs are compared by memelite", config.engine)
+    queries = read_meme(motifs)
+    table = compare(queries, database)
+    table = table[table["q-value"] <= config.max_q]
+    logger.info(
+        "compare: %d of %d motifs match; %d matches at q <= %g", table["Query_ID"].nunique(), len(queries.pwms),
+        len(table), config.max_q,
+    )  # fmt: skip
+    return [_written(table)]
+
+
+def _written(table: pd.DataFrame) -> pd.DataFrame:
+    """Write numbers as the MEME suite does: three digits of probabilities, six of all else."""
+    digits = {name: ".3g" if name.endswith("-value") else ".6g" for name in table.select_dtypes("float").columns}
+    return table.assign(**{name: table[name].map(("{:" + form + "}").format) for name, form in digits.items()})
+
+
+def _gc(sequences: Sequence[Codes]) -> Floats:
+    """Return the share of G and C among the known bases of each sequence (0 where none is known)."""
+    counts = np.array([np.bincount(codes, minlength=5)[:4] for codes in sequences]).reshape(-1, 4)
+    return (counts[:, 1] + counts[:, 2]) / np.maximum(counts.sum(axis=1), 1)
+
+
+def _carriers(scanned: Scan, kept: Ints, pwms: int) -> Ints:
+    """Count, for each PWM, the sequences among `kept` that it hits."""
+    pairs = scanned.hits[[PWM, SEQUENCE]].drop_duplicates()
+    return np.bincount(pairs.loc[pairs[SEQUENCE].isin(kept), PWM], minlength=pwms).astype(np.int64)
+
+
+def _check_match(positives: Scan, negatives: Scan, kept: tuple[Ints, Ints]) -> None:
+    """Say how many sequences found a partner, and whether length could still pass for enrichment."""
+    total = len(positives.sequences)
+    if not len(kept[0]):
+        raise InputError(f"no negative has the GC content of a positive (within {GC_TOLERANCE})")
+    report = logger.info if len(kept[0]) == total else logger.warning
+    report("factors: %d of %d positives have a negative of the same GC content (of %d)", len(kept[0]), total,
+           len(negatives.sequences))  # fmt: skip
+    length, other = (
+        float(np.mean([len(s.sequences[i]) for i in k])) for s, k in zip((positives, negatives), kept, strict=True)
+    )
+    if abs(length / other - 1) > 0.05:
+        logger.warning("factors: positives have %.0f bases on average and negatives %.0f: the longer ones "
+                       "have more hits by length alone", length, other)  # fmt: skip

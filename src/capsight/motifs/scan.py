@@ -1,0 +1,329 @@
+"""Scan sequences with PWMs on both strands (FIMO; Grant, Bailey & Noble 2011): positions, scores, p-values.
+
+memelite finds the hits. It knows a uniform background only, and its p-values are 5 to 11 % too high, so we hand
+it log-odds against the background at hand, ask it for somewhat more than is wanted, and give every hit score
+and p-value on FIMO's own grid, where they equal those of MEME's code. That code can be used instead.
+"""
+
+import logging
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capsight.data.genome import N_CODE, Codes, decode, reverse_complement
+from capsight.errors import InputError
+from capsight.motifs.meme import UNIFORM, Floats, MotifSet, Pwm, write_meme
+
+logger = logging.getLogger(__name__)
+
+Ints = NDArray[np.int64]
+
+#: FIMO's pseudocount: this many letters drawn from the background are added to every position.
+PSEUDOCOUNT: Final = 0.1
+#: FIMO rounds the scores of a PWM to this many steps, about 1/70 bit each (1/7 in old releases: 100 steps).
+_STEPS: Final = 1000
+#: Of memelite's grid, in bits; it only decides how many hits are looked at again.
+_COARSE: Final = 0.1
+#: Bases handed to memelite at a time: bounds memory.
+_BASES_AT_ONCE: Final = 1 << 22
+
+#: Columns of a table of hits: numbers of PWM and sequence, 0-based start on the plus strand, strand, score, p-value.
+PWM: Final = "pwm"
+SEQUENCE: Final = "sequence"
+START: Final = "start"
+MINUS: Final = "minus"
+SCORE: Final = "score"
+P: Final = "p"
+_TYPES: Final = {PWM: np.int64, SEQUENCE: np.int64, START: np.int64, MINUS: np.bool_, SCORE: float, P: float}
+
+
+class Scan(NamedTuple):
+    """What a scan found.
+
+    Attributes
+    ----------
+    sequences
+        Codes of what was scanned, one array ``(length,)`` for each sequence.
+    hits
+        One row a hit, with the columns above, by p-value.
+    used
+        Numbers of the PWMs that took part.
+    tests
+        PWMs × positions × strands that were looked at.
+    """
+
+    sequences: list[Codes]
+    hits: pd.DataFrame
+    used: list[int]
+    tests: int
+
+
+def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float, engine: str = "memelite") -> Scan:
+    """Find every site whose score against a PWM has a p-value of at most `threshold`, on both strands.
+
+    The background is averaged over the strands. Sites that hold an N are not looked at. PWMs wider than
+    every sequence, and those too short or flat to reach `threshold`, are left out and counted.
+
+    Parameters
+    ----------
+    sequences
+        Codes 0 to 4, ``(length,)`` each (or ``(n_sequences, length)``).
+    engine
+        ``memelite``, ``fimo`` (the MEME suite's program) or ``pymemesuite``.
+
+    Raises
+    ------
+    InputError
+        If no PWM can be used, or the engine is not installed.
+    """
+    background = (motifs.background + motifs.background[::-1]) / 2
+    rows = list(sequences)
+    used = _usable(motifs.pwms, background, rows, threshold)
+    pwms = [motifs.pwms[i] for i in used]
+    hits = _engine(engine)(MotifSet(tuple(pwms), background), rows, threshold)
+    hits[PWM] = np.array(used)[hits[PWM]]
+    hits = hits.sort_values([P, PWM, SEQUENCE, START, MINUS], ignore_index=True)
+    return Scan(rows, hits, used, _count_tests(pwms, rows))
+
+
+def sites(motifs: MotifSet, scanned: Scan) -> list[str]:
+    """Return the letters of every hit, 5'→3' on its strand."""
+    joined, begins = _join(scanned.sequences)
+    number, sequence, start, minus = (scanned.hits[name].to_numpy() for name in (PWM, SEQUENCE, START, MINUS))
+    letters = np.empty(len(number), dtype=object)
+    order = np.argsort(number, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+        if len(rows):
+            width = motifs.pwms[number[rows[0]]].width
+            letters[rows] = decode(_gather(joined, begins[sequence[rows]] + start[rows], minus[rows], width))
+    return list(letters)
+
+
+def log_odds(pwm: Pwm, background: Floats) -> Floats:
+    """Return the score in bits of every base at every position, ``(width, 4)``, with FIMO's pseudocount."""
+    shares = (pwm.probabilities * pwm.sites + PSEUDOCOUNT * background) / (pwm.sites + PSEUDOCOUNT)
+    return np.log2(shares / background)
+
+
+def tail(steps: Ints, background: Floats) -> Floats:
+    """Return the exact distribution of integer scores ``(width, 4)`` of random sites.
+
+    Returns
+    -------
+    tail
+        ``tail[s]`` is the probability of a score of `s` or more above the smallest one.
+    """
+    mass = np.ones(1)
+    for column in steps - steps.min(axis=1, keepdims=True):
+        longer = np.zeros(len(mass) + column.max())
+        for step, share in zip(column, background, strict=True):
+            longer[step : step + len(mass)] += share * mass
+        mass = longer
+    return np.cumsum(mass[::-1])[::-1]
+
+
+def _usable(pwms: Sequence[Pwm], background: Floats, rows: list[Codes], threshold: float) -> list[int]:
+    """Return numbers of the PWMs that fit into a sequence and can reach the threshold; count the others."""
+    longest = max((len(codes) for codes in rows), default=0)
+    fit = [i for i, pwm in enumerate(pwms) if pwm.width <= longest]
+    if not fit:
+        raise InputError(
+            f"all {len(pwms)} PWMs are wider than the longest sequence ({longest} bases; the narrowest PWM has "
+            f"{min(pwm.width for pwm in pwms)})"
+        )
+    if wide := len(pwms) - len(fit):
+        logger.warning("%d of %d PWMs are wider than every sequence (%d bases): left out", wide, len(pwms), longest)
+    usable = [i for i in fit if _best(pwms[i], background) <= threshold]
+    if not usable:
+        raise InputError(f"no PWM is long and sharp enough to reach p = {threshold:g}", remedy="raise the threshold")
+    if short := len(fit) - len(usable):
+        logger.warning(
+            "%d of %d PWMs are too short, or too flat, to reach p = %g: left out", short, len(pwms), threshold
+        )
+    return usable
+
+
+def _best(pwm: Pwm, background: Floats) -> float:
+    """Return the p-value of the best site that there is."""
+    steps = _grid(pwm, background).steps
+    return float(np.prod(((steps == steps.max(axis=1, keepdims=True)) * background).sum(axis=1)))
+
+
+def _count_tests(pwms: Sequence[Pwm], rows: list[Codes]) -> int:
+    """Count the sites without N over PWMs, sequences and strands."""
+    joined, _ = _join(rows)
+    unknown = np.concatenate([[0], np.cumsum(joined == N_CODE)])
+    widths, number = np.unique([pwm.width for pwm in pwms], return_counts=True)
+    sites = [np.count_nonzero(unknown[width:] == unknown[:-width]) for width in widths]
+    return 2 * int(np.dot(sites, number))
+
+
+def _join(rows: Sequence[Codes]) -> tuple[Codes, Ints]:
+    """Join sequences, an N between them; also return where each begins."""
+    pieces = [piece for codes in rows for piece in (codes, np.array([N_CODE], dtype=np.uint8))]
+    lengths = np.array([len(codes) + 1 for codes in rows], dtype=np.int64)
+    return np.concatenate(pieces).astype(np.uint8), np.cumsum(lengths) - lengths
+
+
+def _gather(joined: Codes, start: Ints, minus: NDArray[np.bool_], width: int) -> Codes:
+    """Return the codes ``(n_sites, width)`` of sites, 5'→3' on their strand."""
+    codes = joined[start[:, None] + np.arange(width)]
+    codes[minus] = reverse_complement(codes[minus])
+    return codes
+
+
+class _Grid(NamedTuple):
+    """Scores of a PWM in whole steps, ``(width, 4)``; in bits they are ``steps / scale + lowest``."""
+
+    steps: Ints
+    scale: float
+    lowest: float
+
+
+def _grid(pwm: Pwm, background: Floats) -> _Grid:
+    """Round scores as FIMO does."""
+    scores = log_odds(pwm, background)
+    lowest = float(np.floor(scores.min()))
+    scale = float(np.floor(_STEPS / ((scores.max() - lowest) or 1.0)))
+    return _Grid(np.round((scores - lowest) * scale).astype(np.int64), scale, lowest)
+
+
+class _Table(NamedTuple):
+    """Scores of one PWM, and the p-values of the best of them.
+
+    Attributes
+    ----------
+    grid
+        Scores in steps.
+    least
+        The smallest total score, in steps, that is a hit.
+    p
+        The p-values of the total scores from `least` up.
+    loose
+        A threshold at which memelite, with its background and grid, misses none of these.
+    """
+
+    grid: _Grid
+    least: int
+    p: Floats
+    loose: float
+
+
+def _table(pwm: Pwm, background: Floats, threshold: float) -> _Table:
+    """Tabulate a PWM that can reach the threshold."""
+    grid = _grid(pwm, background)
+    p = tail(grid.steps, background)
+    first = int(np.argmax(p <= threshold))
+    # Both grids round every position, and memelite rounds the total once more.
+    slack = (pwm.width / 2 + 2) * _COARSE * grid.scale + pwm.width / 2
+    loose = tail(grid.steps, np.array(UNIFORM))[max(first - int(np.ceil(slack)), 0)]
+    least = int(grid.steps.min(axis=1).sum()) + first
+    return _Table(grid, least, p[first:].copy(), 1.01 * float(loose))
+
+
+def _memelite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
+    """Find hits with memelite, and give each its exact p-value."""
+    from memelite import fimo
+
+    tables = [_table(pwm, motifs.background, threshold) for pwm in motifs.pwms]
+    # memelite takes the logarithm of these over 1/4: our scores, exactly.
+    weights = {str(i): 0.25 * np.exp2(log_odds(pwm, motifs.background)).T for i, pwm in enumerate(motifs.pwms)}
+    loose = min(max(table.loose for table in tables), 0.5)
+    frames = []
+    for first, piece in _pieces(rows):
+        joined, begins = _join(piece)
+        one_hot = (joined == np.arange(4, dtype=np.uint8)[:, None]).astype(np.int8)
+        for number, found in enumerate(fimo(weights, one_hot[None], eps=0.0, threshold=loose)):
+            minus = (found["strand"] == "-").to_numpy(dtype=bool)
+            frame = _scored(tables[number], joined, found["start"].to_numpy(dtype=np.int64), minus)
+            row = np.searchsorted(begins, frame[START], side="right") - 1
+            frame[PWM], frame[SEQUENCE], frame[START] = number, row + first, frame[START] - begins[row]
+            frames.append(frame)
+    return _frame(pd.concat(frames))
+
+
+def _pieces(rows: list[Codes]) -> Iterator[tuple[int, list[Codes]]]:
+    """Cut the sequences into runs of bounded total length; yield number of the first, and the run."""
+    first, total = 0, 0
+    for i, codes in enumerate(rows):
+        if i > first and total + len(codes) > _BASES_AT_ONCE:
+            yield first, rows[first:i]
+            first, total = i, 0
+        total += len(codes)
+    yield first, rows[first:]
+
+
+def _scored(table: _Table, joined: Codes, start: Ints, minus: NDArray[np.bool_]) -> pd.DataFrame:
+    """Score sites of one PWM, and keep those without N that reach the threshold."""
+    steps, scale, lowest = table.grid
+    width = len(steps)
+    codes = _gather(joined, start, minus, width)
+    known = (codes != N_CODE).all(axis=1)
+    start, minus, codes = start[known], minus[known], codes[known]
+    score = steps[np.arange(width), codes].sum(axis=1)
+    hit = score >= table.least
+    p = table.p[score[hit] - table.least]
+    bits = score[hit] / scale + width * lowest
+    return pd.DataFrame({START: start[hit], MINUS: minus[hit], SCORE: bits, P: p})
+
+
+def _frame(columns: pd.DataFrame) -> pd.DataFrame:
+    return columns[list(_TYPES)].astype(_TYPES).reset_index(drop=True)
+
+
+def _fimo(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
+    """Find hits with the MEME suite's own program; PWMs and sequences go by number."""
+    names = [str(i) for i in range(len(rows))]
+    numbered = tuple(Pwm(str(i), "", pwm.probabilities, pwm.sites) for i, pwm in enumerate(motifs.pwms))
+    with tempfile.TemporaryDirectory() as folder:
+        pwms, fasta = Path(folder, "motifs.meme"), Path(folder, "sequences.fa")
+        write_meme(pwms, MotifSet(numbered, motifs.background))
+        records = zip(names, rows, strict=True)
+        fasta.write_text("".join(f">{name}\n{decode(codes[None])[0]}\n" for name, codes in records), encoding="ascii")
+        options = ["--text", "--verbosity", "1", "--thresh", str(threshold), "--bfile", "--motif--"]
+        command = ["fimo", *options, str(pwms), str(fasta)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"fimo failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+    lines = (line.split("\t") for line in done.stdout.splitlines()[1:] if line and not line.startswith("#"))
+    hits = [(f[0], f[2], int(f[3]) - 1, f[5] == "-", f[6], f[7]) for f in lines]
+    return _frame(pd.DataFrame(hits, columns=list(_TYPES)))
+
+
+def _pymemesuite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
+    """Find hits with MEME's FIMO code as pymemesuite wraps it; the background is passed, for it misreads one."""
+    from pymemesuite.common import Alphabet, Array, Background, Matrix, Motif, Sequence
+    from pymemesuite.fimo import FIMO
+
+    alphabet = Alphabet.dna()
+    background = Background(alphabet, Array(motifs.background.tolist()))
+    # Release 0.1.0a4 never looks at the last site of a sequence: an N behind it makes that a site without a score.
+    named = [Sequence(decode(codes[None])[0] + "N", name=str(i).encode()) for i, codes in enumerate(rows)]
+    runner = FIMO(both_strands=True, threshold=threshold, max_stored_scores=_BASES_AT_ONCE)
+    hits: list[tuple[int, int, int, bool, float, float]] = []
+    for number, pwm in enumerate(motifs.pwms):
+        shares = motifs.background * np.exp2(log_odds(pwm, motifs.background))
+        motif = Motif(alphabet, frequencies=Matrix(shares.tolist()), name=b"motif")
+        for hit in runner.score_motif(motif, named, background).matched_elements:
+            start = min(hit.start, hit.stop) - 1
+            hits.append((number, int(hit.source.name), start, hit.strand == "-", hit.score, hit.pvalue))
+    return _frame(pd.DataFrame(hits, columns=list(_TYPES)))
+
+
+_Engine = Callable[[MotifSet, list[Codes], float], pd.DataFrame]
+
+
+def _engine(name: str) -> _Engine:
+    """Return the function behind an engine's name."""
+    if (name == "fimo" and shutil.which("fimo") is None) or (name == "pymemesuite" and find_spec(name) is None):
+        raise InputError(f"engine {name!r} is not installed here", remedy="install it, or take memelite")
+    engines: dict[str, _Engine] = {"memelite": _memelite, "fimo": _fimo, "pymemesuite": _pymemesuite}
+    return engines[name]

@@ -1,0 +1,184 @@
+"""Explanations: attention is corrected for position, gradients add up, mutants are exact, random is worth nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
+from capsight.errors import InputError
+from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
+from capsight.explain.faithfulness import faithfulness
+from capsight.explain.gradients import integrated_gradients, shuffled
+from capsight.explain.mutagenesis import importance, saturate
+from capsight.explain.reader import Reader, spread
+from capsight.explain.stage import explain
+from capsight.motifs.attributions import Attributions
+from capsight.train.finetune import finetune
+from capsight.train.pretrain import pretrain
+
+NONE = PhaseConfig(steps=0)
+
+
+def train(folder: Path, windows: Path, shape: dict[str, object], epochs: int, tokens: dict[str, int]) -> Path:
+    causal = bool(shape.get("causal"))
+    config = PretrainConfig(
+        model=ModelConfig(width=32, mlp=48, layers=1, heads=2, **shape),  # type: ignore[arg-type]
+        tokenizer=tokens,  # type: ignore[arg-type]
+        objective="causal" if causal else "masked",
+        warmup=NONE,
+        main=NONE,
+    )
+    start = pretrain(config, windows, folder / "pretrained")
+    tuning = FinetuneConfig(lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs)
+    return finetune(tuning, windows, start, folder / "model")
+
+
+@pytest.fixture(scope="module")
+def model(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape = {"stem": 16, "pool": 4, "pooling": "position"}
+    return train(tmp_path_factory.mktemp("stem"), motif_windows, shape, 20, {"k": 1, "stride": 1})
+
+
+@pytest.fixture(scope="module")
+def causal(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape = {"causal": True, "pooling": "last"}
+    return train(tmp_path_factory.mktemp("causal"), motif_windows, shape, 1, {"k": 3, "stride": 2})
+
+
+@pytest.fixture(scope="module")
+def explained(model: Path, motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Attributions:
+    config = ExplainConfig(baselines=2, steps=32, most=60)
+    path = tmp_path_factory.mktemp("explained") / "attributions.npz"
+    return Attributions.read(explain(config, model, motif_windows, path))
+
+
+def random_codes(n: int, length: int = 64) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 4, (n, length)).astype(np.uint8)
+
+
+def test_spread_covers_exactly_the_spans_and_keeps_the_sum() -> None:
+    spans = np.array([[[0, 3], [2, 5], [0, 0]]], dtype=np.int32)
+    values = np.array([[3.0, 6.0, 9.0]])
+    assert spread(values, spans, 6).tolist() == [[1, 1, 3, 2, 2, 0]]
+
+
+@pytest.mark.parametrize("causal_mask", [True, False])
+@pytest.mark.parametrize("from_last", [True, False])
+def test_uniform_attention_has_no_position_bias(causal_mask: bool, from_last: bool) -> None:
+    even = torch.ones(7, 7).tril() if causal_mask else torch.ones(7, 7)
+    even = (even / even.sum(1, keepdim=True)).expand(2, 7, 7)
+    for values in received([even, even, even], causal=causal_mask, from_last=from_last).values():
+        torch.testing.assert_close(values, torch.ones(2, 7))
+
+
+def test_without_the_correction_causal_attention_would_be_biased() -> None:
+    even = torch.ones(7, 7).tril()
+    even = even / even.sum(1, keepdim=True)
+    assert even.mean(0)[0] > 5 * even.mean(0)[-1]
+
+
+def test_rollout_rows_are_distributions() -> None:
+    layers = [torch.softmax(torch.randn(3, 5, 5, generator=torch.Generator().manual_seed(i)), -1) for i in range(3)]
+    torch.testing.assert_close(rollout(layers).sum(-1), torch.ones(3, 5))
+
+
+@pytest.mark.parametrize("kind", ["model", "causal"])
+def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: pytest.FixtureRequest) -> None:
+    reader = Reader.open(request.getfixturevalue(kind), 8)
+    before = reader.model.config._attn_implementation
+    codes = random_codes(11)
+    scores = attention(reader, codes)
+    assert set(scores) == {LAST, ALL, ROLLOUT}
+    assert all(values.shape == codes.shape and (values > -1e-6).all() for values in scores.values())
+    assert scores[LAST].std() > 0
+    assert reader.model.config._attn_implementation == before
+    assert not reader.model.training
+    if kind == "model":  # bidirectional: shares of one per position, over the bases behind it
+        assert scores[LAST].sum(axis=1) == pytest.approx(np.full(11, 16), rel=1e-4)
+
+
+def test_gradients_add_up(model: Path) -> None:
+    reader = Reader.open(model, 8)
+    codes = random_codes(6)
+    result = integrated_gradients(reader, codes, baselines=1, steps=200, seed=1)
+    gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1)[:, 0])
+    assert result.scores.sum(axis=1) == pytest.approx(gain, abs=0.1)
+    assert np.median(result.delta) < 0.05
+
+
+def test_shuffles_keep_dinucleotides_and_unknown_bases() -> None:
+    codes = random_codes(3)
+    codes[2, [5, 40]] = 4
+    drawn = shuffled(codes, 2, seed=1)
+    assert (drawn[:2] != codes[:2, None]).any(axis=2).all()
+
+    def pairs(row: np.ndarray) -> list[tuple[int, int]]:
+        return sorted(zip(row[:-1].tolist(), row[1:].tolist(), strict=True))
+
+    for i in range(2):
+        assert pairs(drawn[0, i]) == pairs(codes[0])
+        assert ((drawn[2, i] == 4) == (codes[2] == 4)).all()
+        assert sorted(drawn[2, i]) == sorted(codes[2])
+    assert (shuffled(codes, 2, seed=1) == drawn).all()
+
+
+def test_mutants_are_exact(model: Path) -> None:
+    reader = Reader.open(model, 64)
+    codes = random_codes(2)
+    codes[1, 7] = 4
+    change = saturate(reader, codes)
+    assert (change[np.arange(2)[:, None], np.minimum(codes, 3), np.arange(64)] == 0).all()
+    assert (change[1, :, 7] == 0).all()
+    mutant = codes[:1].copy()
+    mutant[0, 30] = (codes[0, 30] + 2) % 4
+    expected = reader.log_odds(mutant) - reader.log_odds(codes[:1])
+    assert change[0, mutant[0, 30], 30] == pytest.approx(expected[0], abs=1e-4)
+    assert importance(change).shape == codes.shape
+
+
+def test_random_scores_are_worth_nothing_and_the_motif_much(model: Path, explained: Attributions) -> None:
+    reader = Reader.open(model, 64)
+    codes = explained.codes[explained.positive][:30]
+    chance = np.mean(
+        [
+            faithfulness(reader, codes, np.random.default_rng(i).random(codes.shape).astype(np.float32), seed=i).score
+            for i in range(6)
+        ]
+    )
+    planted = np.zeros(codes.shape, np.float32)
+    planted[:, 25:39] = 1
+    assert abs(chance) < 0.03
+    assert faithfulness(reader, codes, planted, seed=0).score > 0.2
+
+
+@pytest.mark.parametrize("method", ["ig", "ism"])
+def test_the_planted_motif_is_named(explained: Attributions, method: str) -> None:
+    mean = explained.methods[method][explained.positive].mean(axis=0)
+    assert mean[25:39].sum() > 0.8 * mean.clip(0).sum()
+
+
+def test_the_file_says_what_it_was_made_from(explained: Attributions, model: Path, motif_windows: Path) -> None:
+    from capsight import artefact
+
+    assert explained.meta["model_sha256"] == artefact.sha256(model)
+    assert explained.meta["windows_sha256"] == artefact.sha256(motif_windows)
+    assert explained.best_method in ("ig", "ism")
+    assert len(explained.meta["ig_delta"]) == len(explained.codes) == 60
+    assert 20 <= explained.positive.sum() <= 40
+
+
+def test_no_predicted_positives_is_said(
+    motif_windows: Path, causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.full(len(codes), -1.0, np.float32))
+    with pytest.raises(InputError, match="no window of the test fold is predicted positive"):
+        explain(ExplainConfig(), causal, motif_windows, tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_model_is_said(motif_windows: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model folder"):
+        explain(ExplainConfig(), tmp_path / "none", motif_windows, tmp_path / "b.npz")
+    assert not list(tmp_path.iterdir())
