@@ -68,6 +68,18 @@ def test_commands_stand_in_pipeline_order() -> None:
     assert places == sorted(places)
 
 
+def test_interruption_says_what_to_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; from importlib import import_module; from capsight.cli import main\n"
+        "def interrupted(*_): raise KeyboardInterrupt\n"
+        "import_module('capsight.simulate').simulate = interrupted\n"
+        "sys.argv = ['capsight', 'simulate', '-o', 'x']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "interrupted: the same command continues where this stopped"
+
+
 def test_version() -> None:
     from capsight import __version__
 

@@ -22,6 +22,9 @@ from capsight.cli import (
 from capsight.cli.options import print_version
 from capsight.errors import CapsightError
 
+#: Exit code after Ctrl-C, by the shell's convention (128 + SIGINT).
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="capsight",
     no_args_is_help=True,
@@ -49,9 +52,10 @@ def main() -> None:
     except CapsightError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("interrupted: the same command continues where this stopped")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            _say("interrupted: the same command continues where this stopped")
+        raise
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
