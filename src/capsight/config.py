@@ -35,7 +35,7 @@ class Config(BaseModel):
 class SimulateConfig(Config):
     """A genome with planted promoter grammar: ground truth for demo and tests."""
 
-    bases: int = Field(3_000_000, ge=100_000, description="Length of the whole genome in bases.")
+    bases: int = Field(3_000_000, ge=1, description="Length of the whole genome in bases.")
     chromosomes: int = Field(6, ge=3, le=40, description="Number of chromosomes; their lengths differ.")
     spacing: int = Field(1_200, ge=600, description="Mean distance between cap sites in bases.")
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
