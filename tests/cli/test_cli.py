@@ -181,6 +181,15 @@ def test_model_folder_without_weights(files: Path) -> None:
     assert not (files / "e").exists()
 
 
+def test_a_recipe_will_do_as_settings_of_a_stage(files: Path) -> None:
+    (files / "r.yaml").write_text("windows: {length: 80}\nfinetune: {epochs: 3}\n")
+    assert windows(files, "--config", "r.yaml", "--length", "64").returncode == 0
+    assert json.loads((files / "out" / "summary.json").read_text())["length"] == 64
+    given = ["--config", "r.yaml", "--genome", "genome.fa", "--peaks", "peaks.bed", "--validation", "chrII"]
+    assert capsight("windows", *given, "--test", "chrIII", "-o", "other", cwd=files).returncode == 0
+    assert json.loads((files / "other" / "summary.json").read_text())["length"] == 80
+
+
 def test_unknown_recipe_key(files: Path) -> None:
     (files / "r.yaml").write_text(
         "windows: {genome: genome.fa, peaks: peaks.bed}\npretrain: {}\nfinetune: {epoch: 3}\n"

@@ -29,13 +29,13 @@ app = typer.Typer(
     name="capsight",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich takes longer to load than all the rest of the help
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, report):
     name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example:  {module.EXAMPLE}")(module.command)
+    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 
 
 @app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
