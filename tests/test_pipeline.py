@@ -31,7 +31,14 @@ RECIPE = {
         "checkpoint_every": 5,
         "evaluate_every": 20,
     },
-    "finetune": {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3, "checkpoint_every": 7, "average": 0.9},
+    "finetune": {
+        "lora": {},
+        "epochs": 3,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+        "checkpoint_every": 7,
+        "average": 0.9,
+    },
     "baseline": {},
     "evaluate": {"bootstrap": 20},
 }
@@ -151,7 +158,7 @@ def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finis
     from capsight.data.windows import Windows
     from capsight.model.checkpoint import load_classifier
 
-    plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, causal: true, pooling: last}",
+    plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, stem: 0, causal: true, pooling: last}",
              "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1"]  # fmt: skip
     out = run(recipe, tmp_path / "plain", plain)
     model, card = load_classifier(out / "model")

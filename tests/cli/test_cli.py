@@ -68,6 +68,18 @@ def test_commands_stand_in_pipeline_order() -> None:
     assert places == sorted(places)
 
 
+def test_interruption_says_what_to_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; from importlib import import_module; from capsight.cli import main\n"
+        "def interrupted(*_): raise KeyboardInterrupt\n"
+        "import_module('capsight.simulate').simulate = interrupted\n"
+        "sys.argv = ['capsight', 'simulate', '-o', 'x']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "interrupted: the same command continues where this stopped"
+
+
 def test_version() -> None:
     from capsight import __version__
 
@@ -167,6 +179,15 @@ def test_model_folder_without_weights(files: Path) -> None:
     done = capsight("evaluate", "--model", "nowhere", "--windows", "out", "-o", "e", cwd=files)
     assert "no such model folder" in one_line_error(done)
     assert not (files / "e").exists()
+
+
+def test_a_recipe_will_do_as_settings_of_a_stage(files: Path) -> None:
+    (files / "r.yaml").write_text("windows: {length: 80}\nfinetune: {epochs: 3}\n")
+    assert windows(files, "--config", "r.yaml", "--length", "64").returncode == 0
+    assert json.loads((files / "out" / "summary.json").read_text())["length"] == 64
+    given = ["--config", "r.yaml", "--genome", "genome.fa", "--peaks", "peaks.bed", "--validation", "chrII"]
+    assert capsight("windows", *given, "--test", "chrIII", "-o", "other", cwd=files).returncode == 0
+    assert json.loads((files / "other" / "summary.json").read_text())["length"] == 80
 
 
 def test_unknown_recipe_key(files: Path) -> None:

@@ -6,9 +6,9 @@ import torch
 from capsight.config import ModelConfig
 from capsight.model.llama import CapsightForClassification, CapsightForPretraining, architecture, part_modules
 
-SMALL = {"width": 16, "mlp": 24, "layers": 2, "heads": 2}
+SMALL = {"width": 16, "mlp": 24, "layers": 2, "heads": 2, "stem": 0, "pool": 1, "dropout": 0.0}
 PLAIN = ModelConfig(**SMALL)
-STEM = ModelConfig(**SMALL, stem=8, pool=4, pooling="attention")
+STEM = ModelConfig(**(SMALL | {"stem": 8, "pool": 4}), pooling="attention")
 CAUSAL = ModelConfig(**SMALL, causal=True, pooling="last")
 ALL = pytest.mark.parametrize("config", [PLAIN, STEM, CAUSAL], ids=["plain", "stem", "causal"])
 
@@ -48,7 +48,7 @@ def test_causal_models_do_not_look_ahead(causal: bool, changes: bool) -> None:
 
 
 def test_paper_size() -> None:
-    config = ModelConfig(width=256, mlp=688, layers=4, heads=4, causal=True, pooling="last")
+    config = ModelConfig(width=256, mlp=688, layers=4, heads=4, causal=True, pooling="last", stem=0)
     model = CapsightForClassification(architecture(config, 50_254, 512))
     n = sum(p.numel() for p in model.parameters())
     assert round(n / 1e6, 1) == 16.0

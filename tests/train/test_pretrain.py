@@ -15,11 +15,16 @@ from capsight.errors import InputError
 from capsight.model.llama import CapsightForPretraining, architecture
 from capsight.train.pretrain import LanguageTask, make_corpus, pretrain
 
-MODEL = ModelConfig(width=32, mlp=48, layers=1, heads=2)
+MODEL = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=0, pool=1, dropout=0.0)
 CAUSAL = MODEL.model_copy(update={"causal": True})
 PHASE = PhaseConfig(steps=6, batch_size=8, learning_rate=1e-3, warmup_steps=1)
 SMALL = PretrainConfig(
-    model=MODEL, warmup=PHASE, main=PHASE, relora=ReloraConfig(rank=2, cycle=3, restart_warmup_steps=1)
+    mask_span=1,
+    corpus="windows",
+    model=MODEL,
+    warmup=PHASE,
+    main=PHASE,
+    relora=ReloraConfig(rank=2, cycle=3, restart_warmup_steps=1),
 )
 
 

@@ -22,17 +22,20 @@ from capsight.cli import (
 from capsight.cli.options import print_version
 from capsight.errors import CapsightError
 
+#: Exit code after Ctrl-C, by the shell's convention (128 + SIGINT).
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="capsight",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich takes longer to load than all the rest of the help
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, report):
     name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example:  {module.EXAMPLE}")(module.command)
+    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 
 
 @app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
@@ -49,9 +52,10 @@ def main() -> None:
     except CapsightError as error:
         _say(f"error: {error}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("interrupted: the same command continues where this stopped")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer turns Ctrl-C into this
+            _say("interrupted: the same command continues where this stopped")
+        raise
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:

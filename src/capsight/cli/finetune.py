@@ -21,7 +21,7 @@ def command(
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Train the classifier by LoRA (or all weights: --set lora=false), with early stopping."""
+    """Train the classifier, all weights or by LoRA (--set lora.rank=16), with early stopping."""
     checked = settings(FinetuneConfig, config, assignments, epochs=epochs, seed=seed)
     from capsight.train.finetune import finetune
 

@@ -33,7 +33,7 @@ Verbose = Annotated[
     typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with this stage's settings.", show_default=False)
+    Path | None, typer.Option("--config", help="YAML file with this stage's settings, or a recipe.", show_default=False)
 ]
 Assignments = Annotated[
     list[str] | None,
@@ -47,8 +47,13 @@ AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 def settings(
     kind: type[AnyConfig], file: Path | None = None, assignments: list[str] | None = None, /, **given: Any
 ) -> AnyConfig:
-    """Join a stage's settings: those of the file, then ``--set``, then options that were given."""
+    """Join a stage's settings: those of the file, then ``--set``, then options that were given.
+
+    A recipe will do as the file: its section for the stage is taken.
+    """
     values = load_yaml(file) if file else {}
+    section = values.get(kind.__name__.removesuffix("Config").lower())
+    values = section if isinstance(section, dict) else values
     values = override(values, assignments or [])
     values |= {key: value for key, value in given.items() if value is not None}
     return parse(kind, values, where=file)

@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,11 +24,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from capsight.config import PhaseConfig
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+#: Seconds between two measurements of speed.
+SHOW_EVERY = 2.0
 
 Batch = Mapping[str, Tensor]
 
@@ -134,27 +139,19 @@ class _Loop:
         self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.average else {}
         self.best: dict[str, Tensor] = {}
         self.losses: list[Tensor] = []  # since the last look
+        self.shown: tuple[float, int] | None = None  # when speed was last measured, and at which step
         self._restore()
         self.writer = SummaryWriter(str(folder / "logs" / plan.name)) if self.accelerator.is_main_process else None
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the end, or to where it no longer helps."""
         phase, state = self.plan.phase, self.state
-        tokens = self.task.tokens_per_batch * phase.accumulation * self.accelerator.num_processes
-        with tqdm(
-            total=phase.steps, initial=state.step, desc=self.plan.name, unit="step", mininterval=_bar_interval(),
-            disable=not self.accelerator.is_main_process or not phase.steps,
-        ) as bar:  # fmt: skip
-            started, first = time.monotonic(), state.step
+        with self._progress() as bar:
             while state.step < phase.steps and not state.stopped:
                 rate = phase.learning_rate * self.plan.schedule(state.step)
                 self.losses.append(self._step(rate))
                 state.step += 1
-                bar.update()
-                if state.step % 20 == 0:
-                    speed = (state.step - first) * tokens / (time.monotonic() - started)
-                    bar.set_postfix_str(f"loss {self.losses[-1].item():.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s")
-                    self._trace(rate, self.losses[-1].item(), speed)
+                self._show(bar, rate)
                 if self.plan.after_step and state.step < phase.steps:
                     self.plan.after_step(self.bare, self.optimizer, state.step)
                 if state.step % self.plan.evaluate_every == 0 or state.step == phase.steps:
@@ -165,6 +162,41 @@ class _Loop:
                     self._save()
         self._finish()
         return state.log
+
+    @contextmanager
+    def _progress(self) -> Iterator[tqdm]:
+        """Show a progress bar with the time left; log lines go above it."""
+        hidden = not self.accelerator.is_main_process or not self.plan.phase.steps
+        options: dict[str, Any] = {
+            "desc": self.plan.name,
+            "unit": "step",
+            "mininterval": _bar_interval(),
+            "disable": hidden,
+        }
+        with (
+            logging_redirect_tqdm([logging.getLogger("capsight")]),
+            tqdm(total=self.plan.phase.steps, initial=self.state.step, **options) as bar,
+        ):
+            yield bar
+
+    def _show(self, bar: tqdm, rate: float) -> None:
+        """Move the bar, and every few seconds say loss, rate and speed, there and in TensorBoard."""
+        bar.update()
+        now = time.monotonic()
+        if self.shown is None:
+            self.shown = (now, self.state.step)
+            return
+        then, before = self.shown
+        if now - then < SHOW_EVERY:
+            return
+        micro = self.plan.phase.accumulation * self.accelerator.num_processes
+        speed = (self.state.step - before) * micro * self.task.tokens_per_batch / (now - then)
+        loss = self.losses[-1].item()
+        bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
+        self.shown = (now, self.state.step)
+        if self.writer:
+            for name, value in (("loss", loss), ("learning_rate", rate), ("tokens_per_second", speed)):
+                self.writer.add_scalar(f"train/{name}", value, self.state.step)
 
     def _step(self, rate: float) -> Tensor:
         """Make one update; return its mean loss."""
@@ -245,12 +277,6 @@ class _Loop:
             self._swap_average()
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.wait_for_everyone()
-
-    def _trace(self, rate: float, loss: float, speed: float) -> None:
-        """Write the curves that TensorBoard shows."""
-        if self.writer:
-            for name, value in (("loss", loss), ("learning_rate", rate), ("tokens_per_second", speed)):
-                self.writer.add_scalar(f"train/{name}", value, self.state.step)
 
     def _save(self) -> None:
         """Write a checkpoint beside the last one, then take its place."""
