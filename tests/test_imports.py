@@ -13,7 +13,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "capsight"
 FORBIDDEN = {
     "data": ("model", "train", "predict", "report", "cli"),
     "model": ("data", "train", "predict", "report", "cli"),
-    "predict": ("train", "report", "cli"),
+    "predict": ("train", "explain", "report", "cli"),
+    "explain": ("train", "report", "cli"),
+    "motifs": ("model", "train", "predict", "explain", "report", "cli"),
     "train": ("report", "cli"),
     "report": ("model", "train", "predict", "cli"),
 }

@@ -19,6 +19,8 @@ _STAGES = {
     "baseline": "capsight.train.baselines",
     "evaluate": "capsight.train.evaluate",
     "predict": "capsight.predict.score",
+    "explain": "capsight.explain.stage",
+    "match": "capsight.motifs.match",
     "report": "capsight.report.figures",
     "run": "capsight.pipeline",
 }

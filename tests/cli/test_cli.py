@@ -9,7 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-COMMANDS = ("run", "simulate", "windows", "pretrain", "finetune", "baseline", "evaluate", "predict", "report")
+COMMANDS = (
+    "run",
+    "simulate",
+    "windows",
+    "pretrain",
+    "finetune",
+    "baseline",
+    "evaluate",
+    "predict",
+    "explain",
+    "match",
+    "report",
+)
 CONTIGS = {
     name: "".join(np.random.default_rng(i).choice(list("ACGT"), 6000))
     for i, name in enumerate(("chrI", "chrII", "chrIII"))

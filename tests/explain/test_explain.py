@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
+from capsight.data.attributions import Attributions
 from capsight.errors import InputError
 from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
 from capsight.explain.faithfulness import faithfulness
@@ -14,7 +15,6 @@ from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Reader, spread
 from capsight.explain.stage import explain
-from capsight.motifs.attributions import Attributions
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 
@@ -31,7 +31,9 @@ def train(folder: Path, windows: Path, shape: dict[str, object], epochs: int, to
         main=NONE,
     )
     start = pretrain(config, windows, folder / "pretrained")
-    tuning = FinetuneConfig(lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs)
+    tuning = FinetuneConfig(
+        lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs, warmup_steps=0, average=0.0
+    )
     return finetune(tuning, windows, start, folder / "model")
 
 
@@ -43,7 +45,7 @@ def model(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def causal(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = {"causal": True, "pooling": "last"}
+    shape = {"causal": True, "pooling": "last", "stem": 0}
     return train(tmp_path_factory.mktemp("causal"), motif_windows, shape, 1, {"k": 3, "stride": 2})
 
 

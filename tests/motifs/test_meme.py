@@ -110,5 +110,5 @@ def test_a_broken_file_is_one_clear_line(text: str, message: str, tmp_path: Path
 
 
 def test_a_missing_background_is_told_how_to_mend(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="A 0.25 C 0.25 G 0.25 T 0.25"):
+    with pytest.raises(InputError, match=r"A 0\.25 C 0\.25 G 0\.25 T 0\.25"):
         read_meme(written(tmp_path, HEAD + MOTIF))

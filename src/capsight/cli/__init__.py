@@ -11,7 +11,9 @@ import typer
 from capsight.cli import (
     baseline,
     evaluate,
+    explain,
     finetune,
+    match,
     predict,
     pretrain,
     report,
@@ -33,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, report):
+for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, explain, match, report):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 

@@ -1,12 +1,12 @@
 """Attention as an explanation: shown, never trusted.
 
-Three readings of the real attention weights, each the attention that a position *receives*, averaged over heads: in the
-last layer, in all layers, and by rollout (Abnar and Zuidema 2020: layers multiplied, half of each identity for the
-residual path, read out as the network pools).
+Three readings of the real attention weights, each the attention that a position *receives*, averaged over heads: in
+the last layer, in all layers, and by rollout (Abnar and Zuidema 2020: layers multiplied, half of each identity for
+the residual path, read out as the network pools).
 
-In a causal network early positions are seen by more queries than late ones, whatever they hold. Every reading is therefore
-divided by what the same reading gives for uniform attention under the same mask. In a bidirectional network that
-divisor is constant, so nothing changes but the scale.
+In a causal network early positions are seen by more queries than late ones, whatever they hold. Every reading is
+therefore divided by what the same reading gives for uniform attention under the same mask. In a bidirectional network
+that divisor is constant, so nothing changes but the scale.
 """
 
 from collections.abc import Sequence
@@ -87,4 +87,3 @@ def rollout(layers: Sequence[Tensor]) -> Tensor:
     for layer in layers:
         total = (0.5 * layer + 0.5 * identity) @ total
     return total
-

@@ -1,9 +1,9 @@
 """How far to trust an explanation: does the score fall when the bases it names are taken away?
 
 Deletion (Samek et al. 2017; Petsiuk et al. 2018): the best-ranked bases of a window are replaced by those of its own
-dinucleotide shuffle, more and more of them; insertion starts from the shuffle and puts the best-ranked bases
-back. The area under each curve of probability is compared with that of a random ranking. The score is the mean of both gains:
-0 for random, larger is better.
+dinucleotide shuffle, more and more of them; insertion starts from the shuffle and puts the best-ranked bases back.
+The area under each curve of probability is compared with that of a random ranking. The score is the mean of both
+gains: 0 for random, larger is better.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """Integrated gradients (Sundararajan et al. 2017) on the embeddings, through captum.
 
-The baseline is the window's own bases with dinucleotides shuffled, which keeps composition and takes away all motifs; the
-result is the mean over several shuffles. The convergence delta, how far the scores fail to add up to the difference
-of log-odds, is returned with them.
+The baseline is the window's own bases with dinucleotides shuffled, which keeps composition and takes away all motifs;
+the result is the mean over several shuffles. The convergence delta, how far the scores fail to add up to the
+difference of log-odds, is returned with them.
 """
 
 from typing import NamedTuple

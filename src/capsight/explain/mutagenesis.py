@@ -28,5 +28,5 @@ def saturate(reader: Reader, codes: Codes) -> NDArray[np.float32]:
 
 
 def importance(change: NDArray[np.float32]) -> PerBase:
-    """Return how much a base matters: the mean loss of log-odds over its three substitutions, ``(n_windows, length)``."""
+    """Return how much each base matters: the mean loss of log-odds over its three substitutions."""
     return -change.sum(axis=1) / 3

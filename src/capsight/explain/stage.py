@@ -10,14 +10,7 @@ from numpy.typing import NDArray
 from capsight import artefact
 from capsight.config import ExplainConfig
 from capsight.data import schema
-from capsight.data.windows import Windows
-from capsight.errors import InputError
-from capsight.explain.attention import attention
-from capsight.explain.faithfulness import Faithfulness, faithfulness
-from capsight.explain.gradients import integrated_gradients
-from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Codes, PerBase, Reader
-from capsight.motifs.attributions import (
+from capsight.data.attributions import (
     BEST_METHOD,
     FAITHFULNESS,
     FOLD,
@@ -27,6 +20,13 @@ from capsight.motifs.attributions import (
     WINDOWS_SHA256,
     Attributions,
 )
+from capsight.data.windows import Windows
+from capsight.errors import InputError
+from capsight.explain.attention import attention
+from capsight.explain.faithfulness import Faithfulness, faithfulness
+from capsight.explain.gradients import integrated_gradients
+from capsight.explain.mutagenesis import importance, saturate
+from capsight.explain.reader import Codes, PerBase, Reader
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     windows
         Folder of the `windows` stage.
     out
-        ``.npz`` file to write (see `capsight.motifs.attributions`).
+        ``.npz`` file to write (see `capsight.data.attributions`).
 
     Raises
     ------
@@ -135,9 +135,7 @@ def _scores(reader: Reader, codes: Codes, config: ExplainConfig) -> _Scores:
     return _Scores(methods, full, delta)
 
 
-def _trust(
-    reader: Reader, codes: Codes, scores: dict[str, PerBase], seed: int
-) -> dict[str, Faithfulness]:
+def _trust(reader: Reader, codes: Codes, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
     """Measure every method on the same windows, and say which is best."""
     trust = {name: faithfulness(reader, codes, values, seed=seed) for name, values in scores.items()}
     for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
