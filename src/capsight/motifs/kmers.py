@@ -4,14 +4,13 @@ The sequence is the unit of every test, never the peak or the occurrence. All te
 that their time depends on the bases read and not on the 4**k words.
 """
 
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from capsight.motifs.attributions import Codes, Ints, Mask
+from capsight.data.attributions import Codes, Ints, Mask
 
 Floats = NDArray[np.float64]
 

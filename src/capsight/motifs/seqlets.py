@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from capsight.motifs.attributions import Ints, Mask, Scores
+from capsight.data.attributions import Ints, Mask, Scores
 
 #: In the paper a seqlet reaches this many tokens either side of its peak.
 FLANK_TOKENS: Final = 10
