@@ -269,3 +269,12 @@ def test_tbp_is_found_upstream_of_yeast_cap_sites(yeast: tuple[Path, Path], fung
     tbp = MotifSet(tuple(p for p in fungi.pwms if p.name == "SPT15"), np.array([0.31, 0.19, 0.19, 0.31]))
     table = enrich(tbp, scan(tbp, list(upstream), 1e-3), scan(tbp, list(downstream), 1e-3))
     assert table.loc[0, "p-value"] < 1e-3
+
+
+def test_matching_leaves_the_threads_of_others_alone() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    pwm = Pwm("one", "one", np.tile([0.7, 0.1, 0.1, 0.1], (8, 1)))
+    compare(MotifSet((pwm,)), MotifSet((pwm,)))
+    assert torch.get_num_threads() == before

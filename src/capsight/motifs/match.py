@@ -21,7 +21,7 @@ from capsight.data.sequences import read_sequences
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, read_meme
-from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites
+from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
     table
         With `TOMTOM_COLUMNS`; by query, best target first.
     """
-    from memelite import tomtom
+    tomtom = load_memelite().tomtom
 
     null = known(*_NULL_PWMS).pwms if len(targets.pwms) < _FEWEST_TARGETS else ()
     columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
