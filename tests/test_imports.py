@@ -15,7 +15,7 @@ FORBIDDEN = {
     "model": ("data", "train", "predict", "report", "cli"),
     "predict": ("train", "explain", "report", "cli"),
     "explain": ("train", "report", "cli"),
-    "motifs": ("model", "train", "predict", "explain", "report", "cli"),
+    "motifs": ("model", "train", "predict", "explain", "cli"),
     "train": ("report", "cli"),
     "report": ("model", "train", "predict", "cli"),
 }
