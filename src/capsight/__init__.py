@@ -20,6 +20,7 @@ _STAGES = {
     "evaluate": "capsight.train.evaluate",
     "predict": "capsight.predict.score",
     "explain": "capsight.explain.stage",
+    "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",
     "report": "capsight.report.figures",
     "run": "capsight.pipeline",

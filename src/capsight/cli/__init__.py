@@ -14,6 +14,7 @@ from capsight.cli import (
     explain,
     finetune,
     match,
+    motifs,
     predict,
     pretrain,
     report,
@@ -35,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, explain, match, report):
+for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, explain, motifs, match, report):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 

@@ -117,6 +117,10 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba and h5py speak to their developers here
+        import numba
+
+        # As in `scan.load_memelite`: numba's OpenMP layer would change PyTorch's number of threads.
+        numba.config.THREADING_LAYER = "workqueue"
         from modiscolite.tfmodisco import TFMoDISco
 
         try:

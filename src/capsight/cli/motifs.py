@@ -1,0 +1,31 @@
+"""`capsight motifs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import MotifsConfig
+
+EXAMPLE = "capsight motifs --attributions attributions.npz -o motifs"
+
+
+def command(
+    attributions: Annotated[
+        Path, typer.Option("--attributions", help="File of the explain stage.", show_default=False)
+    ],
+    output: Output,
+    method: Annotated[str | None, described(MotifsConfig, "method", "--method")] = None,
+    k: Annotated[int | None, described(MotifsConfig, "k", "-k")] = None,
+    elements: Annotated[Path | None, described(MotifsConfig, "elements", "--elements")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Find what the bases behind the predictions share: k-mers, elements, de novo motifs, and where they stand."""
+    checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
+    from capsight.motifs.stage import motifs
+
+    motifs(checked, attributions, output)
