@@ -13,38 +13,44 @@ import yaml
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from capsight import artefact
+from capsight.config import MotifsConfig
 from capsight.data import schema
-from capsight.errors import ConfigError, InputError
+from capsight.errors import ConfigError, InputError, NothingPredicted
+from capsight.motifs.stage import motifs
 from capsight.pipeline import read_recipe, run
 
 pytestmark = pytest.mark.pipeline
 
 RECIPE = {
-    "simulate": {"bases": 200_000, "chromosomes": 3, "seed": 4},
+    "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
     "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
     "pretrain": {
         "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4, "dropout": 0.1},
         "corpus": "genome",
         "warmup": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
-        "main": {"steps": 60, "batch_size": 8, "warmup_steps": 2},
+        "main": {"steps": 40, "batch_size": 8, "warmup_steps": 2},
         "relora": {"rank": 2, "alpha": 4, "cycle": 8, "restart_warmup_steps": 2},
         "checkpoint_every": 5,
         "evaluate_every": 20,
     },
     "finetune": {
-        "lora": {},
-        "epochs": 3,
+        "lora": {"trainable": ["head", "stem", "norms"]},
+        "epochs": 6,
         "batch_size": 8,
-        "learning_rate": 1e-3,
+        "learning_rate": 1e-2,
         "checkpoint_every": 7,
         "average": 0.9,
     },
     "baseline": {},
     "evaluate": {"bootstrap": 20},
+    "explain": {"most": 60, "steps": 2, "baselines": 1},
+    "motifs": {"k": 4},
+    "match": {"threshold": 1e-3},
 }
 SAME = ("windows/windows.parquet", "pretrained/model.safetensors", "model/model.safetensors",
         "model/adapter/adapter_model.safetensors", "model/metrics.jsonl", "evaluation/metrics.json",
-        "predictions.tsv", "report/accuracy.png")  # fmt: skip
+        "predictions.tsv", "attributions.npz", "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv",
+        "report/accuracy.png")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +74,7 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
         "baseline",
         "evaluation",
         "evaluation-baseline",
+        "motifs",
     ):
         record = yaml.safe_load((finished / name / "config.yaml").read_text())
         assert record["capsight"]
@@ -75,6 +82,8 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
         assert all(len(item["sha256"]) == 64 for item in record["inputs"].values())
     record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
     assert set(record["inputs"]) == {"model", "source"}
+    record = yaml.safe_load((finished / "hits.tsv.config.yaml").read_text())
+    assert record["inputs"]["database"]["path"].endswith("simulation/motifs.meme")
     assert not list(finished.rglob("*.partial"))
     assert not list(finished.rglob("checkpoint"))
 
@@ -135,6 +144,27 @@ def test_killed_and_continued_equals_uninterrupted(stage: str, finished: Path, r
     run(recipe, out)
     for name in SAME:
         assert (out / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+def test_attributions_of_another_model_or_other_windows_are_refused(finished: Path, tmp_path: Path) -> None:
+    folders = {"model": finished / "model", "windows": finished / "windows"}
+    attributions = finished / "attributions.npz"
+    for name, message in (("model", "attributions of another model than"), ("windows", "of other windows than")):
+        other = folders | {name: finished / "pretrained"}
+        with pytest.raises(InputError, match=message):
+            motifs(MotifsConfig(k=4), attributions, tmp_path / "motifs", other["model"], other["windows"])
+    assert not (tmp_path / "motifs").exists()
+
+
+def test_a_model_that_calls_nothing_leaves_explanations_out(
+    finished: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def nothing(*_: object) -> None:
+        raise NothingPredicted("no window of the test fold is predicted positive")
+
+    monkeypatch.setattr("capsight.explain.stage.explain", nothing)
+    run(recipe, finished)
+    assert "are left out: no window of the test fold is predicted positive" in caplog.text
 
 
 def test_no_window_of_one_fold_overlaps_another(finished: Path) -> None:

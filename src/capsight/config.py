@@ -324,6 +324,17 @@ class Recipe(Config):
     baseline: BaselineConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     predict: PredictConfig = PredictConfig(fold="test")
+    explain: ExplainConfig | None = None
+    motifs: MotifsConfig | None = None
+    match: MatchConfig | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.motifs and not self.explain:
+            raise ValueError("motifs reads what explain writes: add a section explain")
+        if self.match and not self.motifs:
+            raise ValueError("match reads what motifs writes: add a section motifs")
+        return self
 
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -26,3 +26,7 @@ class InputError(CapsightError):
 
 class ConfigError(InputError):
     """An unknown key, a value out of range, or options that contradict each other."""
+
+
+class NothingPredicted(InputError):  # noqa: N818 (it says what happened, not that a file is wrong)
+    """No window is predicted positive (or none negative), so that there is nothing to explain or compare."""

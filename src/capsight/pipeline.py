@@ -1,9 +1,12 @@
 """`run`: every stage of a recipe, in order, into one folder; what is done and valid is skipped.
 
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
-                       → baseline/ → evaluation-baseline/        → report/
+                       → baseline/ → evaluation-baseline/
+              windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
+everything → report/
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 from capsight import artefact
 from capsight.config import Recipe, load_yaml, override, parse
-from capsight.errors import InputError
+from capsight.errors import InputError, NothingPredicted
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,10 @@ BASELINE = "baseline"
 EVALUATION = "evaluation"
 BASELINE_EVALUATION = "evaluation-baseline"
 PREDICTIONS = "predictions.tsv"
+ATTRIBUTIONS = "attributions.npz"
+MOTIFS = "motifs"
+MATCHES = "matches.tsv"
+HITS = "hits.tsv"
 REPORT = "report"
 
 
@@ -56,6 +63,14 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     windows(settings.windows, out / WINDOWS)
     _learn(settings, out)
     _measure(settings, out)
+    try:
+        _interpret(settings, out)
+    except NothingPredicted as error:
+        logger.warning("explain, motifs and match are left out: %s", error)
+    from capsight.report.figures import report
+
+    _announce("report", "pictures")
+    report(out, out / REPORT)
     return out
 
 
@@ -76,9 +91,8 @@ def _learn(settings: Recipe, out: Path) -> None:
 
 
 def _measure(settings: Recipe, out: Path) -> None:
-    """Score the folds and draw the report."""
+    """Score the folds."""
     from capsight.predict.score import predict
-    from capsight.report.figures import report
     from capsight.train.evaluate import evaluate
 
     _announce("evaluate", f"metrics on the {settings.evaluate.fold} fold")
@@ -87,8 +101,30 @@ def _measure(settings: Recipe, out: Path) -> None:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
     _announce("predict", "scores for every window")
     predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
-    _announce("report", "pictures")
-    report(out, out / REPORT)
+
+
+def _interpret(settings: Recipe, out: Path) -> None:
+    """Say which bases the answers rest on, what these have in common, and which factors know them."""
+    if not settings.explain:
+        return
+    from capsight.explain.stage import explain
+
+    _announce("explain", f"scores per base on the {settings.explain.fold} fold")
+    explain(settings.explain, out / MODEL, out / WINDOWS, out / ATTRIBUTIONS)
+    if not settings.motifs:
+        return
+    from capsight.motifs.stage import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE, motifs
+
+    _announce("motifs", "k-mers, elements and motifs behind the predictions")
+    motifs(settings.motifs, out / ATTRIBUTIONS, out / MOTIFS, out / MODEL, out / WINDOWS)
+    if not settings.match:
+        return
+    from capsight.motifs.match import match
+
+    _announce("match", f"known factors, from {settings.match.database}")
+    if json.loads((out / MOTIFS / SUMMARY_FILE).read_text(encoding="utf-8"))["de_novo"]:
+        match(settings.match, out / MOTIFS / MEME_FILE, out / MATCHES)
+    match(settings.match, out / MOTIFS / POSITIVES_FASTA, out / HITS, out / MOTIFS / NEGATIVES_FASTA)
 
 
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -99,6 +135,8 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
         windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
         windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
+        if isinstance(values.get("match"), dict):  # what was planted is what can be found
+            values["match"].setdefault("database", str(out / SIMULATION / "motifs.meme"))
     return parse(Recipe, values, where=recipe)
 
 

@@ -16,6 +16,14 @@ def command(
         Path, typer.Option("--attributions", help="File of the explain stage.", show_default=False)
     ],
     output: Output,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", help="Refuse attributions of another model than this.", show_default=False),
+    ] = None,
+    windows: Annotated[
+        Path | None,
+        typer.Option("--windows", help="Refuse attributions of other windows than these.", show_default=False),
+    ] = None,
     method: Annotated[str | None, described(MotifsConfig, "method", "--method")] = None,
     k: Annotated[int | None, described(MotifsConfig, "k", "-k")] = None,
     elements: Annotated[Path | None, described(MotifsConfig, "elements", "--elements")] = None,
@@ -28,4 +36,4 @@ def command(
     checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
     from capsight.motifs.stage import motifs
 
-    motifs(checked, attributions, output)
+    motifs(checked, attributions, output, model, windows)

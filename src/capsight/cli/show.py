@@ -19,16 +19,20 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
 def show_run(run: Path) -> None:
     """Print the tables of a run, where its files are, and what to do with them."""
     from capsight.report.results import evaluations
-    from capsight.report.tables import truth_table
+    from capsight.report.tables import factor_table, faithfulness_table, motif_table, truth_table
 
     show_metrics(evaluations(run))
     console = Console(soft_wrap=True)
-    if table := truth_table(run):
-        console.print(table)
+    for made in (truth_table, faithfulness_table, motif_table, factor_table):
+        if table := made(run):
+            console.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
         ("predictions.tsv", "the probability of every window of the test fold"),
+        ("attributions.npz", "the score of every base of the explained windows"),
+        ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
+        ("factors.tsv", "known factors, the most enriched first"),
         ("model/", "the trained model (safetensors)"),
         ("report/", "pictures"),
     ):

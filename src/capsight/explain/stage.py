@@ -21,7 +21,7 @@ from capsight.data.attributions import (
     Attributions,
 )
 from capsight.data.windows import Windows
-from capsight.errors import InputError
+from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients
@@ -66,7 +66,10 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     everything = fold.codes(np.arange(len(fold.table)))
     odds = reader.log_odds(everything)
     if not (odds >= 0).any():
-        raise InputError(f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model)
+        raise NothingPredicted(
+            f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
+            remedy="train longer, or explain another fold",
+        )  # fmt: skip
     rows = _chosen(odds, config.most)
     codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
     scores, full, delta = _scores(reader, codes, config)

@@ -28,9 +28,14 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 #: A motif needs this many sites.
-FEWEST_SITES: Final = 20
-#: A block is where the mean attribution of a pattern is at least this share of its maximum.
-BLOCK_SHARE: Final = 0.3
+FEWEST_SITES: Final = 12
+#: A block is where the mean attribution of a pattern is at least this share of its maximum, and this many times its
+#: standard error: an element that only some sites have is low but sure (a DPE beside an initiator).
+BLOCK_SHARE: Final = 0.05
+BLOCK_ERRORS: Final = 4.0
+#: Blocks are looked for this many bases beyond a pattern, if this share of its sites still lie inside their windows.
+REACH: Final = 40
+MOST_INSIDE: Final = 0.9
 #: Weaker positions that a block may span, and the fewest positions of a block.
 BLOCK_GAP: Final = 2
 BLOCK_WIDTH: Final = 4
@@ -41,6 +46,10 @@ ALIKE_IN_PLACE: Final = 0.4
 IN_PLACE: Final = 0.3
 #: A pattern is clustered from spans this wide, and so must the windows be.
 SPAN: Final = 41
+#: TF-MoDISco looks for spans this wide (its own default, 21, passes over what stands near something stronger), and
+#: takes this many bases more on either side.
+CORE: Final = 11
+FLANK: Final = 5
 #: Runs of the Leiden clustering, of which the best counts: more take longer and change little.
 LEIDEN_RUNS: Final = 5
 
@@ -91,7 +100,8 @@ def discover(data: Attributions, method: str, most: int) -> list[Motif]:
     scores: Scores = (one_hot * hypothetical).sum(axis=2)
     blocks: list[Sites] = []
     for sites in _patterns(one_hot, hypothetical, most):
-        blocks += _blocks(sites, scores)
+        blocks += [_carriers(block, scores) for block in _blocks(_widened(sites, data.length), scores)]
+    blocks = [block for block in blocks if len(block) >= FEWEST_SITES]
     joined = _join(blocks, codes, scores, data.cap)
     joined.sort(key=lambda sites: (-len(sites), sites.mode(data.cap)))
     return [_motif(sites, number, codes, rows, data.cap) for number, sites in enumerate(joined, start=1)]
@@ -127,6 +137,8 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
             patterns, _ = TFMoDISco(
                 one_hot,
                 hypothetical.astype(np.float32),
+                sliding_window_size=CORE,
+                flank_size=FLANK,
                 min_metacluster_size=FEWEST_SITES,
                 final_min_cluster_size=FEWEST_SITES,
                 max_seqlets_per_metacluster=most,
@@ -147,11 +159,25 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
     return [sites for sites in found if len(sites) >= FEWEST_SITES]
 
 
+def _widened(sites: Sites, length: int) -> Sites:
+    """Widen sites: what stands at a fixed distance from a pattern may lie beyond its span."""
+    wide = sites.moved(-REACH, sites.width + 2 * REACH).inside(length)
+    return wide if len(wide) >= MOST_INSIDE * len(sites) else sites
+
+
+def _carriers(block: Sites, scores: Scores) -> Sites:
+    """Keep the sites that have the block: those with at least half the mean of its attribution."""
+    total = block.gather(scores).sum(axis=1)
+    kept = total >= total.mean() / 2
+    return Sites(block.window[kept], block.start[kept], block.width)
+
+
 def _blocks(sites: Sites, scores: Scores) -> list[Sites]:
     """Cut sites into their runs of high mean attribution."""
-    mean = sites.gather(scores).mean(axis=0)
-    high = np.flatnonzero(mean >= BLOCK_SHARE * mean.max())
-    if mean.max() <= 0:
+    found = sites.gather(scores)
+    mean, error = found.mean(axis=0), found.std(axis=0) / np.sqrt(len(found))
+    high = np.flatnonzero((mean > 0) & (mean >= BLOCK_SHARE * mean.max()) & (mean >= BLOCK_ERRORS * error))
+    if not len(high):
         return []
     runs = np.split(high, np.flatnonzero(np.diff(high) > BLOCK_GAP + 1) + 1)
     cut = [sites.moved(int(run[0]), int(run[-1] - run[0]) + 1) for run in runs]

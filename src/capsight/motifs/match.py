@@ -85,9 +85,13 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
         inputs["database"] = Path(config.database)
     if negatives is not None:
         inputs["negatives"] = negatives
+    made = (out,) if negatives is None else (out, out.with_name(FACTORS))
+    if all(artefact.is_done(path, "match", config, inputs) for path in made):
+        logger.info("match: %s is done already", out)
+        return out
     database = known(config.database, config.taxon)
     tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
-    for path, table in zip((out, out.with_name(FACTORS)), tables, strict=False):
+    for path, table in zip(made, tables, strict=True):
         with artefact.writing(path) as partial:
             table.to_csv(partial, sep="\t", index=False, lineterminator="\n")
         artefact.record_file(path, "match", config, inputs)

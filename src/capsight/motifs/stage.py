@@ -11,9 +11,9 @@ import pandas as pd
 
 from capsight import artefact
 from capsight.config import MotifsConfig
-from capsight.data.attributions import FAITHFULNESS, Attributions, Mask
+from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.genome import decode
-from capsight.errors import InputError
+from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.elements import compare_elements, read_elements
 from capsight.motifs.meme import MotifSet, write_meme
@@ -31,6 +31,8 @@ SUMMARY_FILE: Final = "summary.json"
 SEQLETS_FOLDER: Final = "seqlets"
 FIGURES_FOLDER: Final = "figures"
 LOGOS_FOLDER: Final = "logos"
+POSITIVES_FASTA: Final = f"{SEQLETS_FOLDER}/{kmers.POSITIVES}.fa"
+NEGATIVES_FASTA: Final = f"{SEQLETS_FOLDER}/{kmers.NEGATIVES}.fa"
 
 #: k-mers in the pictures, and whose profile is in `positions.tsv`.
 DRAWN: Final = 20
@@ -45,7 +47,9 @@ class _Read(NamedTuple):
     seqlets: Seqlets
 
 
-def motifs(config: MotifsConfig, attributions: Path, out: Path) -> Path:
+def motifs(
+    config: MotifsConfig, attributions: Path, out: Path, model: Path | None = None, windows: Path | None = None
+) -> Path:
     """Find what predicted positives have in common: k-mers, known elements and de novo motifs.
 
     Parameters
@@ -57,18 +61,21 @@ def motifs(config: MotifsConfig, attributions: Path, out: Path) -> Path:
     out
         Folder to write: ``motifs.tsv`` (k-mers), ``positions.tsv``, ``elements.tsv``, ``de_novo.tsv``,
         ``motifs.meme``, ``aggregate.tsv``, ``summary.json``, ``seqlets/``, ``figures/``, ``logos/``.
+    model, windows
+        What the attributions should be of: refused if they are of others. Nothing else is read from them.
 
     Raises
     ------
     InputError
-        If the attributions cannot be used, lack the method that was asked for, or no window (or every window)
-        is predicted positive.
+        If the attributions cannot be used, are of another model or of other windows, lack the method that was
+        asked for, or no window (or every window) is predicted positive.
     """
     inputs = {"attributions": attributions}
     if config.elements:
         inputs["elements"] = config.elements
     known = read_elements(config.elements)
     data = Attributions.read(attributions)
+    _check_origin(data, attributions, {MODEL_SHA256: model, WINDOWS_SHA256: windows})
     if artefact.is_done(out, "motifs", config, inputs):
         logger.info("motifs: %s is done already", out)
         return out
@@ -111,11 +118,22 @@ def _choose_method(data: Attributions, wanted: str | None, where: Path) -> str:
     return method
 
 
+def _check_origin(data: Attributions, where: Path, expected: Mapping[str, Path | None]) -> None:
+    """Refuse attributions of another model, or of other windows, than the given ones."""
+    for key, path in expected.items():
+        if path is not None and data.meta[key] != artefact.sha256(path):
+            what = "another model" if key == MODEL_SHA256 else "other windows"
+            raise InputError(
+                f"are attributions of {what} than {path} (their checksums differ)", where=where,
+                remedy="run capsight explain again",
+            )  # fmt: skip
+
+
 def _check_both(data: Attributions, where: Path) -> None:
     """Refuse attributions that leave nothing to compare."""
     for predicted, name in ((data.positive, "positive"), (~data.positive, "negative")):
         if not predicted.any():
-            raise InputError(
+            raise NothingPredicted(
                 f"none of its {len(data.score)} windows is predicted {name}: there is nothing to compare", where=where,
                 remedy="explain more windows, or train a better model",
             )  # fmt: skip

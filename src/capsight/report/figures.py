@@ -130,7 +130,7 @@ def _pretraining(axes: Axes, log: pd.DataFrame, guess: float | None) -> None:
     if offset.any():
         axes.axvline(offset.max(), color=ORANGE, lw=0.8, ls="--", label="full-rank warm-up ends")
     axes.set(xlabel="pre-training step", ylabel="loss (nats per token)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
 
 
 def _finetuning(axes: Axes, log: pd.DataFrame) -> None:

@@ -46,7 +46,7 @@ def draw_frequencies(kmers: pd.DataFrame, positives: int, negatives: int, path: 
         axes.set_xticks(places, kmers["kmer"], rotation=90, family="monospace")
         axes.set(ylabel="% of windows with the k-mer in a seqlet")
         axes.margins(y=0.12)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper right")
 
     _draw(path, panel, (max(4.0, 1.5 + 0.28 * len(kmers)), 3.6))
 
@@ -71,7 +71,7 @@ def draw_volcano(kmers: pd.DataFrame, alpha: float, path: Path) -> None:
         axes.axvline(0, color="black", lw=0.8, ls=":")
         axes.set(xlabel="log2 odds, predicted positives : negatives", ylabel="−log10 p")
         axes.margins(x=0.12)
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, loc="upper center")
 
     _draw(path, panel, (5.0, 4.0))
 
@@ -121,7 +121,7 @@ def draw_elements(elements: pd.DataFrame, path: Path) -> None:
             axes.barh(places + 0.26 * (1 - i), 100 * rows[f"{group}_rate"], 0.26, color=colour, label=group)
         axes.set_yticks(places, rows["element"] + " " + rows["offset"], fontsize=7)
         axes.set(xlabel="% of windows with the element where it is expected (± 2 bases)")
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right")
 
     _draw(path, panel, (5.0, 1.0 + 0.32 * len(rows)))
 

@@ -89,3 +89,38 @@ def guessing_loss(pretrained: Path) -> float | None:
     """Return the loss in nats per token of guessing among equally frequent k-mers; `None` for other tokens."""
     tokenizer = json.loads((pretrained / "capsight.json").read_text(encoding="utf-8"))["tokenizer"]
     return tokenizer["k"] * log(4) if tokenizer["kind"] == "kmer" else None
+
+
+def faithfulness(run: Path) -> dict[str, dict[str, float]]:
+    """Return how faithful each explanation is, best first; empty where the run explained nothing."""
+    path = run / "motifs" / "summary.json"
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))["attributions"]["faithfulness"]
+    return dict(sorted(found.items(), key=lambda item: -item[1]["score"]))
+
+
+def known_motifs(run: Path) -> pd.DataFrame:
+    """Return the de novo motifs of a run, each with the PWM of the database that it matches best, if any does.
+
+    Returns
+    -------
+    table
+        Columns of ``de_novo.tsv``, and ``match``, ``match_q``; empty where there are no motifs.
+    """
+    path = run / "motifs" / "de_novo.tsv"
+    if not path.is_file():
+        return pd.DataFrame()
+    found = pd.read_csv(path, sep="\t")
+    matches = run / "matches.tsv"
+    if not matches.is_file():
+        return found.assign(match="", match_q=float("nan"))
+    best = pd.read_csv(matches, sep="\t").drop_duplicates("Query_ID")
+    columns = {"Query_ID": "motif", "Target_ID": "match", "q-value": "match_q"}
+    return found.merge(best[list(columns)].rename(columns=columns), on="motif", how="left").fillna({"match": ""})
+
+
+def factors(run: Path) -> pd.DataFrame:
+    """Return which known factors hit positives more than negatives, best first; empty where none were looked for."""
+    path = run / "factors.tsv"
+    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame()

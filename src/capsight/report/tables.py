@@ -7,7 +7,16 @@ from typing import Any
 from rich.table import Table
 
 from capsight.data import schema
-from capsight.report.results import THRESHOLD, evaluations, planted, read_metrics, read_scores
+from capsight.report.results import (
+    THRESHOLD,
+    evaluations,
+    factors,
+    faithfulness,
+    known_motifs,
+    planted,
+    read_metrics,
+    read_scores,
+)
 
 #: Metrics in the order shown, each with what it tells a biologist.
 METRICS = {
@@ -23,6 +32,11 @@ METRICS = {
 }
 #: A row for each chromosome is shown for up to this many of them.
 MOST_ROWS = 30
+#: Motifs and factors shown; the files have all.
+MOST_MOTIFS = 15
+MOST_FACTORS = 10
+#: Factors are shown below this q-value.
+ALPHA = 0.05
 
 
 def metrics_table(folders: Mapping[str, Path]) -> Table:
@@ -77,6 +91,59 @@ def truth_table(run: Path) -> Table | None:
         planted_as = f"cap site: {key[1:]}" if key[0] == "1" else f"no cap site: {key[1:]}"
         cells = [f"{called:,} ({called / n:.0%})" for n, called in counts[key].values()]
         table.add_row(planted_as, f"{counts[key][names[0]][0]:,}", *cells)
+    return table
+
+
+def faithfulness_table(run: Path) -> Table | None:
+    """Return how far to trust each explanation, where the run has some."""
+    found = faithfulness(run)
+    if not found:
+        return None
+    table = Table(title="How far to trust each explanation of this model", title_justify="left")
+    table.add_column("method")
+    for column in ("faithfulness (0: random bases)", "score left without its bases", "score from its bases alone"):
+        table.add_column(column, justify="right")
+    for name, values in found.items():
+        table.add_row(name, f"{values['score']:.3f}", f"{values['deletion']:.3f}", f"{values['insertion']:.3f}")
+    first = next(iter(found.values()))
+    table.add_row("random bases", "0.000", f"{first['random_deletion']:.3f}", f"{first['random_insertion']:.3f}")
+    return table
+
+
+def motif_table(run: Path) -> Table | None:
+    """Return the motifs found de novo, with their places and the known PWMs like them."""
+    found = known_motifs(run)
+    if not len(found):
+        return None
+    shown = f", the first {MOST_MOTIFS} of {len(found)}" if len(found) > MOST_MOTIFS else ""
+    table = Table(
+        title=f"Motifs behind the predictions{shown}", title_justify="left",
+        caption="offset: of the first base from the cap site (0)", caption_justify="left",
+    )  # fmt: skip
+    for column in ("motif", "sites", "offset", "known as"):
+        table.add_column(column, justify="right" if column in ("sites", "offset") else "left")
+    for row in found.iloc[:MOST_MOTIFS].to_dict("records"):
+        known = f"{row['match']} (q {row['match_q']:.1g})" if row["match"] else "nothing in the database"
+        table.add_row(row["consensus"], f"{row['sites']:,}", f"{row['mode_offset']:+d}", known)
+    return table
+
+
+def factor_table(run: Path) -> Table | None:
+    """Return the known factors that hit the seqlets of predicted positives more than those of negatives."""
+    found = factors(run)
+    if not len(found):
+        return None
+    called = found[found["q-value"] < ALPHA]
+    title = f"Known factors with more hits in positives: {len(called)} of {len(found)} PWMs at q < {ALPHA}"
+    if not len(called):
+        return Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for column in ("factor", "PWM", "positives", "negatives", "odds ratio", "q"):
+        table.add_column(column, justify="left" if column in ("factor", "PWM") else "right")
+    for _, row in called.iloc[:MOST_FACTORS].iterrows():
+        rates = (f"{row[f'{side}_rate']:.0%}" for side in ("positive", "negative"))
+        odds, q = f"{row['odds_ratio']:.1f}", f"{row['q-value']:.1g}"
+        table.add_row(str(row["motif_alt_id"]), str(row["motif_id"]), *rates, odds, q)
     return table
 
 
