@@ -39,6 +39,8 @@ MOST_INSIDE: Final = 0.9
 #: Weaker positions that a block may span, and the fewest positions of a block.
 BLOCK_GAP: Final = 2
 BLOCK_WIDTH: Final = 4
+#: The first and last position of a motif say at least this much (bits, against even bases).
+LEAST_BITS: Final = 0.1
 #: Blocks are joined if their matrices correlate this well, or so well and stand at the same place.
 ALIKE: Final = 0.85
 ALIKE_IN_PLACE: Final = 0.4
@@ -102,7 +104,7 @@ def discover(data: Attributions, method: str, most: int) -> list[Motif]:
     for sites in _patterns(one_hot, hypothetical, most):
         blocks += [_carriers(block, scores) for block in _blocks(_widened(sites, data.length), scores)]
     blocks = [block for block in blocks if len(block) >= FEWEST_SITES]
-    joined = _join(blocks, codes, scores, data.cap)
+    joined = [_cut_ends(sites, codes) for sites in _join(blocks, codes, scores, data.cap)]
     joined.sort(key=lambda sites: (-len(sites), sites.mode(data.cap)))
     return [_motif(sites, number, codes, rows, data.cap) for number, sites in enumerate(joined, start=1)]
 
@@ -203,6 +205,15 @@ def _join(blocks: Sequence[Sites], codes: Codes, scores: Scores, cap: int) -> li
         kept[i] = _trimmed(both.inside(codes.shape[1]), scores)
         kept.sort(key=lambda block: (-len(block), block.mode(cap), block.width))
     return kept
+
+
+def _cut_ends(sites: Sites, codes: Codes) -> Sites:
+    """Cut what says next to nothing off either end."""
+    matrix = probabilities(sites, codes)
+    said = np.flatnonzero(2 + (matrix * np.log2(matrix)).sum(axis=1) >= LEAST_BITS)
+    if not len(said) or said[-1] - said[0] + 1 < BLOCK_WIDTH:
+        return sites
+    return sites.moved(int(said[0]), int(said[-1] - said[0]) + 1)
 
 
 def _trimmed(sites: Sites, scores: Scores) -> Sites:
