@@ -48,8 +48,14 @@ class SimulateConfig(Config):
 class WindowsConfig(Config):
     """Labelled windows and their folds, from a genome and peaks or from labelled sequences."""
 
-    genome: Path | None = Field(None, description="FASTA (plain, gzip or bgzip) of the genome.")
-    peaks: Path | None = Field(None, description="BED file of CAGE peaks with a strand column.")
+    genome: Path | None = Field(None, description="Genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    peaks: Path | None = Field(
+        None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
+    )
+    aliases: Path | None = Field(
+        None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
+    )
+    unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
     )
