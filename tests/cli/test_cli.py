@@ -12,6 +12,7 @@ import pytest
 COMMANDS = (
     "run",
     "simulate",
+    "cluster",
     "windows",
     "pretrain",
     "finetune",

@@ -15,7 +15,7 @@ _NARROW_PEAK_COLUMNS: Final = 10
 _STRAND_COLUMN: Final = "strand"
 #: What the second column is called in a header line.
 _HEADERS: Final = frozenset({"start", "chromstart", "chrom_start", "txstart", "begin", "start_coordinate"})
-#: No contig is longer than a number of this many digits.
+#: Of the largest position that is believed: no contig is that long.
 _DIGITS: Final = 12
 
 
