@@ -109,6 +109,7 @@ def test_replicates_are_summed_and_said(write, caplog):
         (TEXT + "chrI\t-3\t-2\t.\t4\t+\n", r"x.ctss.bed:6: start -3 is negative"),
         (TEXT + "chrI\t3\t4\t.\t4\tplus\n", r"x.ctss.bed:6: strand 'plus' is neither"),
         (TEXT + "\t3\t4\t.\t4\t+\n", r"x.ctss.bed:6: names no contig"),
+        (TEXT + "chrom\tstart\tend\tname\tscore\tstrand\n", r"x.ctss.bed:6: start 'start' is not an integer"),
         (TEXT + "words\n", r"x.ctss.bed:6: is not BED"),
         (gzip.compress(TEXT.encode() * 9999)[:-20], "is truncated or damaged"),
         (b"\x26\xfc\x8f\x88" + b"\x00" * 90, r"is bigWig.*\(name both files: --plus and --minus\)"),

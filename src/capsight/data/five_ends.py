@@ -138,8 +138,8 @@ def _read_bed(path: Path) -> _Part:
         first = next(records(handle), None)
     if first is None:
         raise InputError("holds no counts", where=path)
-    part = _read_table(path, first.number - (not is_header(first.text)))
-    return _positive(part or _read_lines(path), path)
+    skip = first.number - (not is_header(first.text))
+    return _positive(_read_table(path, skip) or _read_lines(path, skip), path)
 
 
 def _read_table(path: Path, skip: int) -> _Part | None:
@@ -168,11 +168,10 @@ def _read_table(path: Path, skip: int) -> _Part | None:
     return _Part(names, chrom.indices.to_numpy().astype(np.int64), position, minus, count)
 
 
-def _read_lines(path: Path) -> _Part:
-    """Read a BED file record by record, and say which one cannot be used."""
+def _read_lines(path: Path, skip: int) -> _Part:
+    """Read a BED file record by record from below its first `skip` lines, and say which one cannot be used."""
     with open_text(path) as handle:
-        lines = (line for line in records(handle) if not is_header(line.text))
-        peaks = read_bed(lines, path)
+        peaks = read_bed((line for line in records(handle) if line.number > skip), path)
     for peak in peaks:
         _check_count(peak, f"{path}:{peak.line}")
     names = list(dict.fromkeys(peak.chrom for peak in peaks))

@@ -264,7 +264,10 @@ def genome_inputs(path: Path) -> dict[str, Path]:
     """
     if not path.is_dir():
         return {_INPUT: path}
-    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES) and file.is_file())
+    try:
+        files = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES) and file.is_file())
+    except OSError as error:
+        raise unreadable(path, error) from None
     if not files:
         raise InputError(
             "is a folder without FASTA files", where=path,
@@ -412,7 +415,7 @@ def _contigs(file: Path) -> Iterator[tuple[str, Iterable[Codes]]]:
             yield (
                 name,
                 (
-                    np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8)
+                    np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii", "replace"), dtype=np.uint8)
                     for i in range(0, len(sequence), _LETTERS_AT_ONCE)
                 ),
             )
