@@ -1,8 +1,8 @@
 """Sequences from UCSC's 2bit files, a bounded number of bases at a time.
 
 The format (https://genome.ucsc.edu/FAQ/FAQformat.html#format7) packs four bases into a byte and lists where runs of
-N and of lower case (soft-masked repeats) lie. It is read here and not by a library because py2bit crashes the
-process on damaged files, or returns bases that are not there.
+N and of lower case (soft-masked repeats) lie. It is read here and not by a library because py2bit ends the process
+with a signal on some damaged files (docs/log.md), which no error message can follow.
 """
 
 from collections.abc import Iterator
