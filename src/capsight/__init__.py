@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _STAGES = {
     "simulate": "capsight.simulate",
+    "cluster": "capsight.data.cluster",
     "windows": "capsight.data.windows",
     "pretrain": "capsight.train.pretrain",
     "finetune": "capsight.train.finetune",

@@ -45,11 +45,32 @@ class SimulateConfig(Config):
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
 
 
+class ClusterConfig(Config):
+    """Peaks from counts of 5' ends. Tags per million (TPM) are of all tags of all files."""
+
+    method: Literal["distance", "paraclu"] = Field(
+        "distance", description="Join neighbours by distance (as CAGEr's distclu), or find dense stretches (paraclu)."
+    )
+    distance: int = Field(20, ge=0, description="distance: neighbours at most this many bases apart are joined.")
+    position_tpm: float = Field(1.0, ge=0, description="Positions with fewer tags per million are left out.")
+    position_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
+    cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
+    cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
+    max_length: int = Field(200, ge=1, description="paraclu: first and last position are at most so many bases apart.")
+    density_rise: float = Field(2.0, ge=1, description="paraclu: how many times denser than around it a cluster is.")
+
+
 class WindowsConfig(Config):
     """Labelled windows and their folds, from a genome and peaks or from labelled sequences."""
 
-    genome: Path | None = Field(None, description="FASTA (plain, gzip or bgzip) of the genome.")
-    peaks: Path | None = Field(None, description="BED file of CAGE peaks with a strand column.")
+    genome: Path | None = Field(None, description="Genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    peaks: Path | None = Field(
+        None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
+    )
+    aliases: Path | None = Field(
+        None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
+    )
+    unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
     )

@@ -12,6 +12,7 @@ import pytest
 COMMANDS = (
     "run",
     "simulate",
+    "cluster",
     "windows",
     "pretrain",
     "finetune",
@@ -178,6 +179,37 @@ def test_not_a_genome(files: Path, content: bytes) -> None:
 def test_truncated_gzip(files: Path) -> None:
     (files / "g.fa.gz").write_bytes(gzip.compress(FASTA.encode())[:-400])
     assert "g.fa.gz" in one_line_error(windows(files, "--genome", "g.fa.gz"))
+
+
+def test_a_gzip_genome_is_refused_with_the_remedy(files: Path) -> None:
+    (files / "g.fa.gz").write_bytes(gzip.compress(FASTA.encode()))
+    assert "gunzip g.fa.gz && bgzip g.fa" in one_line_error(windows(files, "--genome", "g.fa.gz"))
+
+
+def test_peaks_without_strand_name_the_option_that_takes_them(files: Path) -> None:
+    (files / "peaks.bed").write_text("".join("\t".join(line.split()[:3]) + "\n" for line in PEAKS.splitlines()))
+    assert "--unstranded" in one_line_error(windows(files))
+    assert windows(files, "--unstranded").returncode == 0
+    assert windows(files, "--set", "unstranded=true", "-o", "other").returncode == 0
+    tables = [(files / out / "windows.parquet").read_bytes() for out in ("out", "other")]
+    assert tables[0] == tables[1]
+
+
+def test_counts_become_peaks_become_windows(files: Path) -> None:
+    counts = "".join(
+        PEAK.format(chrom=chrom, start=s, end=s + 1, strand="+").replace("\t9\t", f"\t{n}\t")
+        for chrom in CONTIGS
+        for s, n in ((1000, 3), (1004, 8), (3000, 5))
+    )
+    (files / "x.ctss.bed").write_text(counts)
+    assert "capsight cluster makes peaks" in windows(files, "--peaks", "x.ctss.bed").stderr
+    done = capsight("cluster", "x.ctss.bed", "-o", "clusters.bed", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert "6 peaks with 100.0 % of all tags" in done.stderr
+    assert windows(files, "--peaks", "clusters.bed", "-o", "clustered").returncode == 0
+    assert "no such file" in one_line_error(capsight("cluster", "none.bed", "-o", "n.bed", cwd=files))
+    assert "is named twice" in one_line_error(capsight("cluster", *["x.ctss.bed"] * 2, "-o", "n.bed", cwd=files))
+    assert not list(files.glob("*n.bed*"))
 
 
 def test_model_folder_without_weights(files: Path) -> None:

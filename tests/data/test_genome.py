@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsight.data import genome as module
+from capsight.data.fasta import read_fasta
 from capsight.data.genome import (
     N_CODE,
     Genome,
@@ -21,7 +22,6 @@ from capsight.data.genome import (
     decode,
     encode,
     namesake,
-    read_fasta,
     reverse_complement,
 )
 from capsight.errors import InputError
@@ -106,14 +106,12 @@ def test_contig_is_a_copy_without_mask(write_fasta):
     assert genome.masked(np.array([1]), np.array([0]), 4).tolist() == [[True, False, True, False]]
 
 
-@pytest.mark.parametrize("kind", ["plain", "gzip", "bgzip"])
-def test_reads_plain_gzip_and_bgzip_with_crlf_and_blank_lines(tmp_path, kind):
+@pytest.mark.parametrize("kind", ["plain", "bgzip"])
+def test_reads_plain_and_bgzip_with_crlf_and_blank_lines(tmp_path, kind):
     text = ">a some words\r\nACGT\r\nacgt\r\n\r\n>b\r\nNNGG\r\n"
     path = tmp_path / "genome.fa.gz"
     if kind == "plain":
         path.write_bytes(text.encode())
-    elif kind == "gzip":
-        path.write_bytes(gzip.compress(text.encode()))
     else:
         with pysam.BGZFile(str(path), "wb") as out:
             out.write(text.encode())
@@ -213,6 +211,13 @@ def test_other_letters_are_read_as_n_and_said(write_fasta, caplog):
     assert index["replaced"] == {"M": 1, "R": 2, "Y": 1}
 
 
+def test_letters_that_are_not_ascii_are_counted_too(tmp_path, caplog):
+    path = tmp_path / "genome.fa"
+    path.write_bytes(b">a\nACGTACGT\xd9\xa3ACGT\n")
+    assert one(Genome.open(path), "a", 6, 4) == "GTNA"
+    assert "are read as N: ? 1" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -240,22 +245,47 @@ def test_refuses_what_is_no_genome(tmp_path, content, message):
 def test_refuses_missing_files_and_folders(tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         Genome.open(tmp_path / "genome.fa")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match=r"is a folder without FASTA files \(their names end in .fa"):
         Genome.open(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["gzip", "bgzip", "bgzip without its last block"])
+def test_refuses_gzip_with_the_remedy(tmp_path):
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(gzip.compress(b">a\nACGT\n"))
+    with pytest.raises(InputError, match=r"is gzip.*bgzip is needed \(gunzip genome.fa.gz && bgzip genome.fa, or"):
+        Genome.open(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["genome.fa.gz"]
+
+
+def test_a_folder_of_fasta_files_is_one_genome(tmp_path):
+    folder = tmp_path / "hg"
+    folder.mkdir()
+    (folder / "chr2.fa").write_text(">chr2\nGGGG\n>chr2_random\nTT\n")
+    (folder / "chr1.fasta").write_text(">chr1\nACgt\n")
+    (folder / "README.txt").write_text("no FASTA")
+    genome = Genome.open(folder)
+    assert genome.names == ("chr1", "chr2", "chr2_random")
+    assert one(genome, "chr2", 0, 4) == "GGGG"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hg", "hg.capsight"]
+    (folder / "chr1.fasta.fai").write_text("of samtools")
+    assert Genome.open(folder).sha256 == genome.sha256
+    (folder / "chr3.fa").write_text(">chr3\nAAA\n")
+    changed = Genome.open(folder)
+    assert changed.names == ("chr1", "chr2", "chr2_random", "chr3")
+    assert changed.sha256 != genome.sha256
+    (folder / "chr4.fna").write_text(">chr1\nAAA\n")
+    with pytest.raises(InputError, match=r"chr4.fna: contig 'chr1' occurs more than once"):
+        Genome.open(folder)
+
+
+@pytest.mark.parametrize("kind", ["bgzip", "bgzip without its last block"])
 def test_refuses_truncated_files(tmp_path, capfd, kind):
     text = "".join(np.random.default_rng(0).choice(list("ACGT"), 300_000))
     path = tmp_path / "genome.fa.gz"
-    if kind == "gzip":
-        whole = gzip.compress(f">a\n{text}\n".encode())
-        path.write_bytes(whole[: len(whole) // 2])
-    else:
-        with pysam.BGZFile(str(path), "wb") as out:
-            out.write(f">a\n{text}\n".encode())
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2] if kind == "bgzip" else whole[:-28])
+    with pysam.BGZFile(str(path), "wb") as out:
+        out.write(f">a\n{text}\n".encode())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if kind == "bgzip" else whole[:-28])
     with pytest.raises(InputError, match="is truncated or damaged"):
         Genome.open(path)
     assert capfd.readouterr().err == ""

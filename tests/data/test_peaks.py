@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsight.data import schema
+from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex, read_peaks
 from capsight.errors import InputError
@@ -20,10 +21,10 @@ def genome(write_fasta):
 
 @pytest.fixture
 def read(tmp_path, genome):
-    def run(text):
+    def run(text, **options):
         path = tmp_path / "peaks.bed"
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return read_peaks(path, genome)
+        return read_peaks(path, genome, **options)
 
     return run
 
@@ -90,7 +91,14 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
         ("# only words\n\n", "holds no peaks"),
         (GOOD + "chrI\t1\t5\n", r"peaks.bed:3: no strand"),
         (GOOD + "chrI\t1\t5\tp\t0\t.\n", r"peaks.bed:3: no strand"),
-        (GOOD + "words\n", r"peaks.bed:3: is not BED: 1 columns"),
+        (GOOD + "words\n", r"peaks.bed:3: is not BED: 1 columns, at least 3"),
+        (GOOD + "chrI\t1\t5\tp\t0\t+\t0.1\t9.5\t0\n", r"peaks.bed:3: thickStart .* broadPeak"),
+        (GOOD + "chrI\t1\t" + "9" * 5_000 + "\tp\t0\t+\n", r"peaks.bed:3: end 9{30} is beyond"),
+        (GOOD + "\t1\t5\tp\t0\t+\n", r"peaks.bed:3: names no contig"),
+        (b"\x26\xfc\x8f\x88" + b"\x00" * 90, r"is bigWig, .*\(.*capsight cluster --plus"),
+        (b"\xeb\xf2\x89\x87" + b"\x00" * 90, r"is bigBed, .*bigBedToBed"),
+        (b"PK\x03\x04" + b"\x00" * 90, r"is packed with zip \(unpack it"),
+        ("chrI\t1\t5\n".encode("utf-16"), r"in UTF-16 \(save it as UTF-8"),
         (GOOD + "chrI\t1\t5\tp\t0\t*\n", r"peaks.bed:3: strand '\*' is neither"),
         (GOOD + "chrI\tone\t5\tp\t0\t+\n", r"peaks.bed:3: start 'one' is not an integer"),
         (GOOD + "chrI\t1\t5.5\tp\t0\t+\n", r"peaks.bed:3: end '5.5' is not an integer"),
@@ -99,12 +107,12 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
         (GOOD + "chrI\t5\t5\tp\t0\t+\n", r"peaks.bed:3: start 5 is not below end 5"),
         (GOOD + "chrI\t-3\t5\tp\t0\t+\n", r"peaks.bed:3: start -3 is negative"),
         (GOOD + "chrI\t1\t5\tp\tmuch\t+\n", r"peaks.bed:3: score 'much' is not a number"),
-        (GOOD + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t2\n", r"peaks.bed:3: thickStart .* narrowPeak"),
+        (GOOD + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t4\n", r"peaks.bed:3: the summit, start \+ 4 .* is outside the peak"),
         (GOOD + "chrI\t1\t201\tp\t0\t+\n", r"peaks.bed:3: the peak ends at 201, but chrI has 200 bases"),
         (
             "I\t1\t5\tp\t0\t+\n",
             r"peaks.bed:1: contig 'I' is not in genome.fa, which has 'chrI' \(rename the contigs so that "
-            r"both files agree\)",
+            r"both files agree, or name a table of aliases: --aliases\)",
         ),
         (
             GOOD + "chrIX\t1\t5\tp\t0\t+\nchrV\t1\t5\tp\t0\t+\nchrV\t2\t5\tp\t0\t+\n",
@@ -127,6 +135,122 @@ def test_a_peak_may_reach_the_contig_end(read):
 def test_refuses_a_missing_file(tmp_path, genome):
     with pytest.raises(InputError, match="there is no such file"):
         read_peaks(tmp_path / "peaks.bed", genome)
+
+
+NARROW = "chrI\t10\t20\tp\t900\t{strand}\t8.1\t5\t3\t{offset}\n"
+
+
+def test_narrow_peak_says_its_summit_by_its_distance_from_start(read):
+    table = read(NARROW.format(strand="+", offset=3) + NARROW.format(strand="-", offset=-1))
+    assert table.summit.tolist() == [13, 19]
+    assert table.score.tolist() == [900, 900]
+
+
+def test_a_byte_order_mark_and_a_header_line_are_no_peaks(read, caplog):
+    with caplog.at_level(logging.INFO):
+        table = read("\ufeffchrom\tstart\tend\tname\tscore\tstrand\nchrI\t1\t5\tp\t0\t+\n")
+    assert table[["chrom", "start", "end"]].to_numpy().tolist() == [["chrI", 1, 5]]
+    assert "line 1 names the columns" in caplog.text
+
+
+def test_a_contig_called_track_is_a_contig(tmp_path, write_fasta):
+    path = tmp_path / "p.bed"
+    path.write_text("track1\t1\t5\tp\t0\t+\ntrack\tname=x\n")
+    assert len(read_peaks(path, Genome.open(write_fasta({"track1": "ACGTACGT"})))) == 1
+
+
+@pytest.mark.parametrize("columns", [3, 4, 5, 6])
+def test_peaks_without_a_strand_need_the_option(read, columns, caplog):
+    text = "\t".join(["chrI", "10", "20", "p", "7", "."][:columns]) + "\n"
+    with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--unstranded, in a recipe windows.unstranded: true"):
+        read(text)
+    with caplog.at_level(logging.INFO):
+        table = read(text + text.replace("20", "11"), unstranded=True)
+    assert table.strand.tolist() == ["+", "+"]
+    assert table.summit.tolist() == [15, 10]
+    assert table.score.fillna(0).tolist() == [7 if columns >= 5 else 0] * 2
+    assert "no summit for 2 of 2: their middle is used" in caplog.text
+
+
+def test_unstranded_peaks_keep_a_summit_and_lose_their_strand(read, caplog):
+    with caplog.at_level(logging.INFO):
+        table = read("chrI\t10\t20\tp\t5\t-\t13\t14\t0\n" + NARROW.format(strand=".", offset=9), unstranded=True)
+    assert table.summit.tolist() == [13, 19]
+    assert table.strand.tolist() == ["+", "+"]
+    assert "1 peaks have a strand, which is not used: all are taken as +" in caplog.text
+
+
+PAPER = "chromosomeID,start_coordinate,end_coordinate\n"
+
+
+def test_the_csv_of_the_paper(read):
+    with pytest.raises(InputError, match=r"peaks.bed:2: no strand.*--unstranded"):
+        read(PAPER + "chrI,10,20\n")
+    assert read(PAPER + "chrI,10,20\r\n\r\nchrII,3,4\r\n", unstranded=True)[
+        ["chrom", "start", "end", "strand", "summit"]
+    ].to_numpy().tolist() == [["chrI", 10, 20, "+", 15], ["chrII", 3, 4, "+", 3]]
+    more = read(',start_coordinate,"chromosomeID",strand,end_coordinate,gene\n0,10,"chrI",-,20,x\n')
+    assert more[["chrom", "start", "end", "strand", "summit"]].to_numpy().tolist() == [["chrI", 10, 20, "-", 19]]
+    with pytest.raises(InputError, match=r"peaks.bed:3: 2 fields, but the header has 3"):
+        read(PAPER + "chrI,10,20\nchrI,10\n", unstranded=True)
+    with pytest.raises(InputError, match=r"peaks.bed:2: start 'ten' is not an integer"):
+        read(PAPER + "chrI,ten,20\n", unstranded=True)
+    with pytest.raises(InputError, match="holds no peaks"):
+        read(PAPER, unstranded=True)
+
+
+def test_5_prime_end_counts_are_recognised(read, caplog):
+    counts = "chrI\t3\t4\t.\t1\t+\nchrI\t9\t10\t.\t12\t-\n"
+    assert len(read(counts)) == 2
+    assert "these look like 5'-end counts; capsight cluster makes peaks of them" in caplog.text
+    caplog.clear()
+    for text in (counts.replace("12", "1"), counts.replace("12", "."), counts.replace("12", "1.5"),
+                 counts + "chrI\t3\t5\t.\t1\t+\n"):  # fmt: skip
+        read(text)
+    assert "look like" not in caplog.text
+
+
+def test_aliases_stand_for_the_contigs_of_the_genome(tmp_path, genome):
+    path = tmp_path / "alias.txt"
+    path.write_text("# ucsc\tensembl\trefseq\nchrI\tI\tNC_1\r\nchrII\tII\t\nchrIII\tIII\tNC_3\n")
+    aliases = Aliases.read(path, genome)
+    bed = tmp_path / "peaks.bed"
+    bed.write_text("I\t1\t5\tp\t0\t+\nNC_1\t1\t5\tp\t0\t-\nchrII\t1\t5\tp\t0\t-\nII\t1\t5\tp\t0\t-\n")
+    assert read_peaks(bed, genome, aliases).chrom.tolist() == ["chrI", "chrI", "chrII", "chrII"]
+    assert aliases.names(("NC_1", "chrII", "chrX")) == ("chrI", "chrII", "chrX")
+    bed.write_text("III\t1\t5\tp\t0\t+\n")
+    with pytest.raises(InputError, match=r"peaks.bed:1: contig 'III' is not in genome.fa"):
+        read_peaks(bed, genome, aliases)
+
+
+def test_an_alias_of_several_contigs_stands_for_none(tmp_path, genome):
+    path = tmp_path / "chromAlias.txt"  # UCSC's older layout: alias, name, source
+    path.write_text("I\tchrI\tensembl\nII\tchrII\tensembl\nNC_1\tchrI\trefseq\n")
+    assert dict(Aliases.read(path, genome).known) == {"I": "chrI", "II": "chrII", "NC_1": "chrI", "refseq": "chrI"}
+    path.write_text("1\tone\n")
+    with pytest.raises(InputError, match=r"chromAlias.txt: names no contig of genome.fa together with another"):
+        Aliases.read(path, genome)
+
+
+FIELDS = st.one_of(
+    st.sampled_from(
+        ["chrI", "chrII", "+", "-", ".", "", "0", "7", "20", "-1", "1e9", "nan", "9" * 30, "start", "#", ">", ","]
+    ),
+    st.text(max_size=4),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(FIELDS, max_size=12), max_size=3), st.sampled_from("\t ,"), st.booleans())
+def test_whatever_the_file_holds_there_is_no_traceback(tmp_path_factory, genome_of_three, rows, separator, unstranded):
+    path = tmp_path_factory.mktemp("odd") / "peaks.bed"
+    path.write_bytes("\n".join(separator.join(row) for row in rows).encode("utf-8", "surrogatepass"))
+    error = None
+    try:
+        read_peaks(path, genome_of_three, unstranded=unstranded)
+    except InputError as caught:
+        error = caught
+    assert error is None or str(error).startswith(str(path))
 
 
 @settings(max_examples=100, deadline=None)

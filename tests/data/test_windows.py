@@ -369,6 +369,48 @@ class TestWindows:
         moved = Windows.open(run / "windows")
         assert moved.genome.path == run / "simulation" / "genome.fa"
 
+    def test_a_folder_of_contigs_gives_the_windows_of_one_file(self, world, tmp_path, caplog):
+        data = world(EACH)
+        folder = tmp_path / "contigs"
+        folder.mkdir()
+        for name, text in world.contigs.items():
+            (folder / f"{name}.fa").write_text(f">{name}\n{text}\n")
+        config = WindowsConfig(
+            genome=folder, peaks=tmp_path / "peaks.bed", length=LENGTH, validation=["chrII"], test=["chrIII"],
+            exclusion=20,
+        )  # fmt: skip
+        split = Windows.open(windows(config, tmp_path / "split"))
+        assert (split.folder / "windows.parquet").read_bytes() == (data.folder / "windows.parquet").read_bytes()
+        assert decode(split.codes(np.arange(6))) == decode(data.codes(np.arange(6)))
+        record = yaml.safe_load((split.folder / artefact.RECORD).read_text())
+        assert list(record["inputs"]) == ["genome/chrI.fa", "genome/chrII.fa", "genome/chrIII.fa", "peaks"]
+        shutil.move(folder, tmp_path / "moved")
+        with caplog.at_level(logging.INFO):
+            windows(config.model_copy(update={"genome": tmp_path / "moved"}), tmp_path / "split")
+        assert "is done already" in caplog.text
+        with pytest.raises(InputError, match=r"the genome of .* is not there any more"):
+            Windows.open(split.folder)
+        shutil.move(tmp_path / "moved", folder)
+        (folder / "chrII.fa").write_text(">chrII\nACGT\n")
+        with pytest.raises(InputError, match="is not the genome"):
+            Windows.open(split.folder)
+
+
+def test_aliases_hold_for_peaks_and_folds(world, tmp_path):
+    data = world(EACH)
+    (tmp_path / "alias.txt").write_text("".join(f"{name}\t{name[3:]}\tNC_{name[3:]}\n" for name in world.contigs))
+    peaks = [(chrom[3:], *rest) for chrom, *rest in EACH]
+    other = world(peaks, out="other", aliases=tmp_path / "alias.txt", validation=["NC_II"], test=["III"])
+    assert (other.folder / "windows.parquet").read_bytes() == (data.folder / "windows.parquet").read_bytes()
+    record = yaml.safe_load((other.folder / artefact.RECORD).read_text())
+    assert list(record["inputs"]) == ["genome", "peaks", "aliases"]
+
+
+def test_unstranded_peaks_are_read_on_plus(world):
+    table = world([(c, s, e, ".", t) for c, s, e, _, t in EACH], unstranded=True).table
+    assert table.strand[table.label == 1].tolist() == ["+"] * 3
+    assert table.start[table.label == 1].tolist() == [487, 891, 980]
+
 
 class TestLabelledSequences:
     @pytest.fixture

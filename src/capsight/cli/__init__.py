@@ -10,6 +10,7 @@ import typer
 
 from capsight.cli import (
     baseline,
+    cluster,
     evaluate,
     explain,
     finetune,
@@ -36,7 +37,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, explain, motifs, match, report):
+for module in (
+    run,
+    simulate,
+    cluster,
+    windows,
+    pretrain,
+    finetune,
+    baseline,
+    evaluate,
+    predict,
+    explain,
+    motifs,
+    match,
+    report,
+):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 

@@ -13,6 +13,8 @@ def command(
     output: Output,
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
+    aliases: Annotated[Path | None, described(WindowsConfig, "aliases", "--aliases")] = None,
+    unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
     protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
     length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
     train: Annotated[Path | None, described(WindowsConfig, "train", "--train")] = None,
@@ -27,8 +29,9 @@ def command(
 ) -> None:
     """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
     given = {
-        "genome": genome, "peaks": peaks, "protocol": protocol, "length": length, "train": train,
-        "validation": validation, "test": test, "ratio": ratio, "exclusion": exclusion, "seed": seed,
+        "genome": genome, "peaks": peaks, "aliases": aliases, "unstranded": unstranded,
+        "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
+        "ratio": ratio, "exclusion": exclusion, "seed": seed,
     }  # fmt: skip
     checked = settings(WindowsConfig, config, assignments, **given)
     from capsight.data.windows import windows

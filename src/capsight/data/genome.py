@@ -1,33 +1,34 @@
-"""The genome as a memory-mapped array of bases, built once from a FASTA and shared by every process.
+"""The genome as a memory-mapped array of bases, built once from its files and shared by every process.
 
-One byte per base: codes 0, 1, 2, 3 for A, C, G, T and 4 for N, plus `SOFT_MASK` where the FASTA is lower case
-(repeats). The store lies in ``<fasta name>.capsight/`` beside the FASTA, or, where that place cannot be
-written, below ``$CAPSIGHT_CACHE`` (default ``~/.cache/capsight``). It is rebuilt when size or time of the
-FASTA change. Its files are named by content and put in place by renaming, so processes that build it at the
-same time cannot harm each other.
+A genome is a FASTA (plain or bgzip), a 2bit file, or a folder of FASTA files, read in the order of their names.
+One byte per base: codes 0, 1, 2, 3 for A, C, G, T and 4 for N, plus `SOFT_MASK` where the file is lower case
+(repeats). The store lies in ``<name>.capsight/`` beside the file or folder, or, where that place cannot be
+written, below ``$CAPSIGHT_CACHE`` (default ``~/.cache/capsight``). It is rebuilt when size or time of a file
+change. Its files are named by content and put in place by renaming, so processes that build it at the same time
+cannot harm each other.
 """
 
-import gzip
 import hashlib
 import json
 import logging
 import os
 import threading
-import zlib
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TextIO
+from typing import IO, Any, Final, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-import pysam
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from capsight import artefact
+from capsight.data.fasta import SUFFIXES, read_fasta
+from capsight.data.text import kind_of, unreadable
+from capsight.data.twobit import read_twobit
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,8 @@ SOFT_MASK: Final = 8
 _CODE_BITS: Final = 7
 _FORMAT: Final = 1
 _INDEX: Final = "index.json"
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-#: The empty block that ends every whole bgzip file (SAM specification, section 4.1.2).
-_BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+#: What the files of a genome are called in a record, with ``/FILE`` where it is a folder.
+_INPUT: Final = "genome"
 #: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
 _LETTERS_AT_ONCE: Final = 1 << 24
 _ROWS_AT_ONCE: Final = 1 << 14
@@ -118,16 +118,16 @@ def composition(stored: Codes) -> Composition:
 
 @dataclass(frozen=True, eq=False)
 class Genome:
-    """A memory-mapped genome. Positions are 0-based; contigs are numbered in the order of the FASTA.
+    """A memory-mapped genome. Positions are 0-based; contigs are numbered in the order of the file.
 
     Attributes
     ----------
     path
-        The FASTA.
+        The file or folder.
     names, lengths
         Of every contig; lengths in bases, ``(n_contigs,)``.
     sha256
-        Checksum of the FASTA.
+        Checksum of the file; of a folder, that of its files' names and checksums.
     bases
         Stored bytes of all contigs, one after the other; do not write.
     """
@@ -140,12 +140,12 @@ class Genome:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the store of a FASTA (plain, gzip or bgzip), building it on first use.
+        """Open the store of a FASTA (plain or bgzip), a 2bit file or a folder of FASTA files; build it on first use.
 
         Raises
         ------
         InputError
-            If the file is missing, is no FASTA, is damaged, or names a contig twice.
+            If a file is missing, is no genome, is gzip but not bgzip, is damaged, or a contig is named twice.
         """
         state = _state(path)
         with _BUILDING:
@@ -249,43 +249,67 @@ def namesake(name: str, names: Collection[str]) -> str | None:
     return {key(other): other for other in names}.get(key(name))
 
 
-@contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a plain or gzipped text file; whatever goes wrong while it is read is an `InputError`.
+def genome_inputs(path: Path) -> dict[str, Path]:
+    """Return the files of a genome, by the names that they have among the inputs of a record.
+
+    Returns
+    -------
+    files
+        ``{"genome": path}``, or for a folder ``{"genome/FILE": path, …}``, in the order of names.
 
     Raises
     ------
     InputError
-        If the file is missing, is a folder, is no text, or is a truncated gzip.
+        If there is nothing there, or no FASTA is in the folder.
     """
+    if not path.is_dir():
+        return {_INPUT: path}
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == _GZIP_MAGIC
-        opener = gzip.open if zipped else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as handle:
-            yield handle
-    except FileNotFoundError:
-        raise InputError("there is no such file", where=path) from None
-    except IsADirectoryError:
-        raise InputError("is a folder: name a file", where=path) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again") from None
-    except UnicodeDecodeError:
-        raise InputError("is not a text file", where=path) from None
+        files = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES) and file.is_file())
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+        raise unreadable(path, error) from None
+    if not files:
+        raise InputError(
+            "is a folder without FASTA files", where=path,
+            remedy="their names end in .fa, .fasta or .fna, or these with .gz or .bgz",
+        )  # fmt: skip
+    return {f"{_INPUT}/{file.name}": file for file in files}
 
 
-def _state(path: Path) -> dict[str, int]:
-    """Return size and time of a file, by which a changed FASTA is known."""
-    try:
-        stat = path.stat()
-    except OSError as error:
-        what = "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-        raise InputError(what, where=path) from None
-    if path.is_dir():
-        raise InputError("is a folder: name a FASTA file", where=path)
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+def genome_checksum(inputs: Mapping[str, str]) -> str:
+    """Return the `Genome.sha256` of a genome whose files (named as by `genome_inputs`) have these checksums."""
+    if _INPUT in inputs:
+        return inputs[_INPUT]
+    files = {name: digest for name, digest in inputs.items() if name.startswith(f"{_INPUT}/")}
+    return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(files.items())).encode()).hexdigest()
+
+
+def recorded_genome(inputs: Mapping[str, Mapping[str, str]]) -> Path:
+    """Return the path of the genome among the inputs of a record: the file, or the folder of files.
+
+    Raises
+    ------
+    KeyError
+        If it is not among them.
+    """
+    if _INPUT in inputs:
+        return Path(inputs[_INPUT]["path"])
+    files = [given["path"] for name, given in inputs.items() if name.startswith(f"{_INPUT}/")]
+    if not files:
+        raise KeyError(_INPUT)
+    return Path(files[0]).parent
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Return size and time of the files of a genome, by which changed ones are known."""
+    states = {}
+    for name, file in genome_inputs(path).items():
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise unreadable(file, error) from None
+        states[name] = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    return states.get(_INPUT, {"files": states})
 
 
 def _places(path: Path) -> tuple[Path, Path]:
@@ -332,25 +356,18 @@ def _read_index(folder: Path, state: dict[str, int]) -> dict[str, Any] | None:
         return None
 
 
-def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
+def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     """Write the store: bases first, then the index that names them."""
-    sha256 = artefact.sha256(path)
+    files = genome_inputs(path)
+    for file in files.values():
+        _check_packing(file)
+    sha256 = genome_checksum({name: artefact.sha256(file) for name, file in files.items()})
     bases = folder / _bases_name(sha256)
-    names: list[str] = []
-    lengths: list[int] = []
-    counts = np.zeros(256, dtype=np.int64)
     try:
         with artefact.writing(bases) as partial, partial.open("wb") as out:
-            for name, sequence in read_fasta(path):
-                names.append(name)
-                lengths.append(len(sequence))
-                for i in range(0, len(sequence), _LETTERS_AT_ONCE):
-                    letters = np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii"), dtype=np.uint8)
-                    counts += np.bincount(letters, minlength=256)
-                    out.write(_STORED[letters].tobytes())
+            lengths, counts = _write_bases(files.values(), out)
             replaced = _check_letters(path, counts)
-            _check_names(path, names)
-        index = {"format": _FORMAT, **state, "sha256": sha256, "names": names, "lengths": lengths}
+        index = {"format": _FORMAT, **state, "sha256": sha256, "names": list(lengths), "lengths": [*lengths.values()]}
         with artefact.writing(folder / _INDEX) as partial:
             partial.write_text(json.dumps(index | {"replaced": replaced}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -358,54 +375,50 @@ def _build(path: Path, folder: Path, state: dict[str, int]) -> dict[str, Any]:
     for old in folder.glob("bases.*.u8"):
         if old != bases:
             old.unlink(missing_ok=True)
-    logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(names), f"{sum(lengths):,}", folder)
+    total = sum(lengths.values())
+    logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(lengths), f"{total:,}", folder)
     return index
 
 
-def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and sequence of every record of a FASTA (plain, gzip or bgzip).
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is no FASTA, or is damaged.
-    """
-    _check_fasta(path)
-    level = pysam.set_verbosity(0)  # htslib would write its own lines to stderr
-    try:
-        with pysam.FastxFile(str(path), persist=False) as reader:
-            for record in reader:
-                if record.quality is not None:
-                    raise InputError(f"record {record.name!r} has qualities: FASTQ, not FASTA", where=path)
-                if not record.name:
-                    raise InputError("a record has no name", where=path)
-                yield record.name, record.sequence or ""
-    except ValueError:
-        raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again") from None
-    finally:
-        pysam.set_verbosity(level)
+def _check_packing(file: Path) -> None:
+    """Refuse gzip: only bgzip can be indexed, here and by samtools."""
+    if kind_of(file) == "gzip":
+        plain = file.name.removesuffix(".gz")
+        raise InputError(
+            "is gzip, which cannot be indexed: bgzip is needed", where=file,
+            remedy=f"gunzip {file.name} && bgzip {plain}, or leave it unpacked",
+        )  # fmt: skip
 
 
-def _check_fasta(path: Path) -> None:
-    """Refuse what does not begin like a FASTA, and a bgzip file that lost its end."""
-    with open_text(path) as handle:
-        first = next((line for line in handle if line.strip()), "").strip()
-    if not first:
-        raise InputError("is empty", where=path)
-    if not first.startswith(">"):
-        raise InputError(f"is not FASTA: it begins with {first[:30]!r} and not with '>'", where=path)
-    with path.open("rb") as raw:
-        bgzip = raw.read(18)[12:14] == b"BC"
-        raw.seek(max(0, path.stat().st_size - len(_BGZF_END)))
-        if bgzip and raw.read() != _BGZF_END:
-            raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again")
+def _write_bases(files: Iterable[Path], out: IO[bytes]) -> tuple[dict[str, int], Ints]:
+    """Write the stored bytes of all contigs; return their lengths, and how often each letter occurs, ``(256,)``."""
+    lengths: dict[str, int] = {}
+    counts = np.zeros(256, dtype=np.int64)
+    for file in files:
+        for name, pieces in _contigs(file):
+            if name in lengths:
+                raise InputError(f"contig {name!r} occurs more than once", where=file)
+            lengths[name] = 0
+            for letters in pieces:
+                lengths[name] += len(letters)
+                counts += np.bincount(letters, minlength=256)
+                out.write(_STORED[letters].tobytes())
+    return lengths, counts
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    """Refuse a contig that occurs twice."""
-    if len(set(names)) < len(names):
-        twice = next(name for name, again in zip(names, pd.Index(names).duplicated(), strict=True) if again)
-        raise InputError(f"contig {twice!r} occurs more than once", where=path)
+def _contigs(file: Path) -> Iterator[tuple[str, Iterable[Codes]]]:
+    """Yield the name of every contig of a FASTA or 2bit file, and its letters piece by piece."""
+    if kind_of(file) == "2bit":
+        yield from read_twobit(file)
+    else:
+        for name, sequence in read_fasta(file):
+            yield (
+                name,
+                (
+                    np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii", "replace"), dtype=np.uint8)
+                    for i in range(0, len(sequence), _LETTERS_AT_ONCE)
+                ),
+            )
 
 
 def _check_letters(path: Path, counts: Ints) -> dict[str, int]:

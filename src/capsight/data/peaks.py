@@ -1,130 +1,117 @@
-"""CAGE peaks from BED files, and how far places of the genome are from them."""
+"""CAGE peaks from files as they come, and how far places of the genome are from them."""
 
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.genome import Genome, Ints, Mask, namesake, open_text
+from capsight.data.aliases import Aliases
+from capsight.data.genome import Genome, Ints, Mask, namesake
+from capsight.data.intervals import NO_STRAND, Peak, is_header, is_paper_csv, read_bed, read_paper_csv, records
+from capsight.data.text import kind_of, open_text
+from capsight.data.transcripts import is_annotation, read_transcripts
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_NO_RECORD: Final = ("#", "track", "browser")
+#: Files that are no peaks, and what makes peaks of them.
+_REMEDIES: Final = {
+    "bigWig": "peaks are made of 5'-end counts by: capsight cluster --plus PLUS.bw --minus MINUS.bw -o peaks.bed",
+    "bigBed": "UCSC's bigBedToBed makes BED of it",
+    "2bit": "this is a genome: --genome",
+}
 
 
-class _Peak(NamedTuple):
-    """One BED record. `summit` is -1 where the file has none; `line` counts from 1."""
+def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, unstranded: bool = False) -> pd.DataFrame:
+    """Read CAGE peaks; the format is told by the content, and any of them may be gzipped.
 
-    chrom: str
-    start: int
-    end: int
-    name: str
-    score: float
-    strand: str
-    summit: int
-    line: int
-
-
-def read_peaks(path: Path, genome: Genome) -> pd.DataFrame:
-    """Read CAGE peaks from BED6 to BED12, plain or gzipped.
-
-    The summit is thickStart where the file uses it (thickEnd = thickStart + 1, inside the peak, as in
-    FANTOM5's BED9); elsewhere it is the 5' end of the peak on its strand: the first base on +, the last on -.
+    BED3 to BED12 and narrowPeak (`intervals.read_bed`), the paper's CSV (`intervals.read_paper_csv`), or the 5' ends
+    of transcripts in GTF or GFF3 (`transcripts.read_transcripts`).
 
     Parameters
     ----------
     path
-        BED file, 0-based half-open.
+        The file.
     genome
         The genome that the coordinates belong to.
+    aliases
+        Other names of its contigs, which the file may use.
+    unstranded
+        Take every peak as one on the plus strand, whatever the file says.
 
     Returns
     -------
     peaks
-        One row per record in file order, columns `schema.PEAK_COLUMNS`; a missing score is NaN.
+        One row per record in file order, columns `schema.PEAK_COLUMNS`; a missing score is NaN. A peak without a
+        summit has it at its 5' end on its strand (the first base on +, the last on -); with `unstranded` neither
+        end is the 5' end, and it is at the middle, (start + end) // 2.
 
     Raises
     ------
     InputError
-        Naming file and line, if a record cannot be used or does not lie in the genome.
+        Naming file and line, if a record cannot be used, has no strand or does not lie in the genome.
     """
-    with open_text(path) as handle:
-        parsed = [
-            _parse(line, f"{path}:{number}", number)
-            for number, line in enumerate(handle, start=1)
-            if line.strip() and not line.startswith(_NO_RECORD)
-        ]
-    if not parsed:
-        raise InputError("holds no peaks", where=path)
-    table = pd.DataFrame(parsed)
+    table = pd.DataFrame(_parse(path), columns=list(Peak._fields))
+    if aliases is not None:
+        table[schema.CHROM] = aliases.names(table[schema.CHROM])
     _check_places(table, path, genome)
+    if unstranded:
+        table[schema.STRAND] = _without_strand(table, path)
+    else:
+        _check_strands(table, path)
     without = table[schema.SUMMIT] < 0
-    five_prime = np.where(table[schema.STRAND] == "+", table[schema.START], table[schema.END] - 1)
-    table[schema.SUMMIT] = table[schema.SUMMIT].where(~without, five_prime)
-    _report(table, path, int(without.sum()))
+    start, end = table[schema.START], table[schema.END]
+    five_prime = np.where(table[schema.STRAND] == "+", start, end - 1)
+    table[schema.SUMMIT] = table[schema.SUMMIT].where(~without, (start + end) // 2 if unstranded else five_prime)
+    _report(table, path, int(without.sum()), "middle" if unstranded else "5' end")
     return table[list(schema.PEAK_COLUMNS)]
 
 
-def _parse(line: str, where: str, number: int) -> _Peak:
-    """Read one BED line."""
-    text = line.rstrip("\r\n")
-    fields = text.split("\t") if "\t" in text else text.split()
-    strand = fields[5].strip() if len(fields) > 5 else "."
-    if strand == "." and len(fields) >= 3:
+def _parse(path: Path) -> list[Peak]:
+    """Read all records of a file in the format that its first one has."""
+    if (kind := kind_of(path)) in _REMEDIES:
+        raise InputError(f"is {kind}, which holds no peaks", where=path, remedy=_REMEDIES[kind])
+    with open_text(path) as handle:
+        lines = records(handle)
+        first = next(lines, None)
+        if first is not None and is_paper_csv(first.text):
+            peaks = read_paper_csv(first.text, lines, path)
+        elif first is not None and is_annotation(first.text):
+            peaks = read_transcripts(chain([first], lines), path)
+        elif first is not None and is_header(first.text):
+            logger.info("peaks %s: line %d names the columns", path.name, first.number)
+            peaks = read_bed(lines, path)
+        else:
+            peaks = read_bed(chain([first] if first else [], lines), path)
+    if not peaks:
+        raise InputError("holds no peaks", where=path)
+    return peaks
+
+
+def _check_strands(table: pd.DataFrame, path: Path) -> None:
+    """Refuse the first peak without a strand."""
+    without = np.flatnonzero(table[schema.STRAND] == NO_STRAND)
+    if len(without):
         raise InputError(
-            "no strand: a cap site is a position on one strand", where=where,
-            remedy="BED column 6 must be + or -",
+            "no strand: a cap site is a position on one strand", where=f"{path}:{table['line'].iloc[without[0]]}",
+            remedy="BED column 6 must be + or -; or take all peaks as unstranded: --unstranded, in a recipe "
+            "windows.unstranded: true",
         )  # fmt: skip
-    if len(fields) < 6:
-        raise InputError(f"is not BED: {len(fields)} columns, at least 6 are needed", where=where)
-    if strand not in ("+", "-"):
-        raise InputError(f"strand {strand!r} is neither + nor -", where=where)
-    start, end = _position(fields[1], "start", where), _position(fields[2], "end", where)
-    if start >= end:
-        raise InputError(
-            f"start {start} is not below end {end}",
-            where=where,
-            remedy="BED is 0-based half-open: end = start + length",
-        )
-    summit = _summit(fields, start, end, where)
-    return _Peak(fields[0], start, end, fields[3], _score(fields[4], where), strand, summit, number)
 
 
-def _position(text: str, what: str, where: str) -> int:
-    """Read a coordinate."""
-    plain = text.strip()
-    if plain.startswith("-") and plain[1:].isdecimal():
-        raise InputError(f"{what} {plain} is negative", where=where)
-    if not (plain.isdecimal() and plain.isascii()):
-        raise InputError(f"{what} {text!r} is not an integer", where=where)
-    return int(plain)
-
-
-def _score(text: str, where: str) -> float:
-    """Read a score; BED writes ``.`` for a missing one."""
-    try:
-        return float("nan") if text == "." else float(text)
-    except ValueError:
-        raise InputError(f"score {text!r} is not a number", where=where) from None
-
-
-def _summit(fields: list[str], start: int, end: int, where: str) -> int:
-    """Return thickStart where it is used as the summit, else -1."""
-    if len(fields) < 8:
-        return -1
-    if not (fields[6].isdecimal() and fields[7].isdecimal()):
-        raise InputError(
-            f"thickStart and thickEnd, {fields[6]!r} and {fields[7]!r}, are not integers", where=where,
-            remedy="is this narrowPeak? cut it to its first six columns",
-        )  # fmt: skip
-    first, after = int(fields[6]), int(fields[7])
-    return first if after == first + 1 and start <= first < end else -1
+def _without_strand(table: pd.DataFrame, path: Path) -> str:
+    """Return the strand that all peaks get; say how many had one."""
+    if had := int((table[schema.STRAND] != NO_STRAND).sum()):
+        logger.info("peaks %s: %d peaks have a strand, which is not used: all are taken as +", path.name, had)
+    else:
+        logger.info("peaks %s: all peaks are taken as +", path.name)
+    return "+"
 
 
 def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
@@ -144,7 +131,7 @@ def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     if other := namesake(chrom, genome.names):
         raise InputError(
             f"contig {chrom!r} is not in {genome.path.name}, which has {other!r}", where=where,
-            remedy="rename the contigs so that both files agree",
+            remedy="rename the contigs so that both files agree, or name a table of aliases: --aliases",
         )  # fmt: skip
     lost = table.loc[contig < 0, schema.CHROM]
     raise InputError(
@@ -159,14 +146,26 @@ def _some(names: object) -> str:
     return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
 
 
-def _report(table: pd.DataFrame, path: Path, without: int) -> None:
-    """Say how many peaks there are, and what their summits are."""
+def _report(table: pd.DataFrame, path: Path, without: int, instead: str) -> None:
+    """Say how many peaks there are, what their summits are, and what is odd about them."""
     place = [schema.CHROM, schema.START, schema.END, schema.STRAND]
     logger.info("peaks %s: %d peaks on %d contigs", path.name, len(table), table[schema.CHROM].nunique())
     if without:
-        logger.info("peaks %s: no summit for %d of %d: their 5' end is used", path.name, without, len(table))
+        logger.info("peaks %s: no summit for %d of %d: their %s is used", path.name, without, len(table), instead)
     if repeated := int(table.duplicated(place).sum()):
         logger.info("peaks %s: %d peaks repeat the place of an earlier one", path.name, repeated)
+    if without == len(table) and _are_counts(table):
+        logger.warning(
+            "peaks %s: every record is one base wide with a whole number as its score: these look like 5'-end counts; "
+            "capsight cluster makes peaks of them", path.name,
+        )  # fmt: skip
+
+
+def _are_counts(table: pd.DataFrame) -> bool:
+    """Tell whether peaks look like 5'-end counts: one base each, with whole and different numbers as scores."""
+    score = table[schema.SCORE]
+    one = (table[schema.END] - table[schema.START] == 1).all()
+    return bool(one and (score >= 1).all() and (score % 1 == 0).all() and score.nunique() > 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.artefact import writing
-from capsight.data.genome import open_text, read_fasta
+from capsight.data.fasta import read_fasta
+from capsight.data.text import open_text
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,20 @@ from numpy.typing import NDArray
 from capsight import artefact
 from capsight.config import WindowsConfig, load_yaml
 from capsight.data import schema
+from capsight.data.aliases import Aliases
 from capsight.data.folds import assign_folds, check_chromosomes, check_positives
-from capsight.data.genome import SOFT_MASK, Codes, Genome, Ints, Mask, encode, reverse_complement
+from capsight.data.genome import (
+    SOFT_MASK,
+    Codes,
+    Genome,
+    Ints,
+    Mask,
+    encode,
+    genome_checksum,
+    genome_inputs,
+    recorded_genome,
+    reverse_complement,
+)
 from capsight.data.haldar2026 import DUPLICATE, OFF_CONTIG, WITH_N, Dropped, haldar2026
 from capsight.data.negatives import Places, matched, spread
 from capsight.data.peaks import PeakIndex, read_peaks
@@ -108,7 +120,9 @@ def windows(config: WindowsConfig, out: Path) -> Path:
 
 def _inputs(config: WindowsConfig) -> dict[str, Path]:
     """Return the input files by name, as absolute paths: later stages may run in another folder."""
-    named: Mapping[str, str | Path | None] = {"genome": config.genome, "peaks": config.peaks}
+    named: Mapping[str, str | Path | None] = {"peaks": config.peaks, "aliases": config.aliases}
+    if config.genome:
+        named = {**genome_inputs(config.genome), **named}
     if config.train:
         files = zip((schema.VALIDATION, schema.TEST), (config.validation, config.test), strict=True)
         named = {schema.TRAIN: config.train} | {fold: chosen[0] for fold, chosen in files if chosen}
@@ -125,8 +139,10 @@ def _from_genome(config: WindowsConfig) -> _Made:
     assert config.genome is not None
     assert config.peaks is not None
     genome = Genome.open(config.genome)
+    aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
+    peaks = read_peaks(config.peaks, genome, aliases, unstranded=config.unstranded)
+    config = config.model_copy(update={fold: aliases.names(getattr(config, fold)) for fold in schema.FOLDS[1:]})
     check_chromosomes(genome, config.validation, config.test)
-    peaks = read_peaks(config.peaks, genome)
     lay = _lay_haldar2026 if config.protocol == "haldar2026" else _lay_capsight
     laid, dropped, remarks = lay(config, genome, peaks)
     contig, start = laid["contig"].to_numpy(), laid[schema.START].to_numpy()
@@ -431,7 +447,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def _find_genome(folder: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
-    """Return path and checksum of the FASTA behind the windows.
+    """Return path and checksum of the genome behind the windows.
 
     A run that was moved with its genome is found too: by the path as it was given, from the current folder,
     or by the end of its path from the run folder (``simulation/genome.fa``).
@@ -439,14 +455,13 @@ def _find_genome(folder: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
     if SEQUENCES_FILE in record["outputs"]:
         return folder / SEQUENCES_FILE, record["outputs"][SEQUENCES_FILE]
     try:
-        given = record["inputs"]["genome"]
-        recorded = Path(given["path"])
+        recorded = recorded_genome(record["inputs"])
         in_run = folder.absolute().parent / Path(*recorded.parts[-2:])
         paths = [recorded, Path(record["config"]["genome"]), in_run]
-        sha256 = str(given["sha256"])
+        sha256 = genome_checksum({name: given["sha256"] for name, given in record["inputs"].items()})
     except (KeyError, TypeError):
         raise InputError("does not say which genome it was made from", where=folder / artefact.RECORD) from None
     for path in paths:
-        if path.is_file():
+        if path.exists():
             return path, sha256
     raise InputError(f"the genome of {folder} is not there any more", where=paths[0], remedy="put it back")

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from capsight.data.attributions import Attributions, Codes, Mask
-from capsight.data.genome import open_text
+from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.kmers import Floats, fisher_exact, odds, starts_inside
 from capsight.motifs.seqlets import Seqlets

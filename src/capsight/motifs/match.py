@@ -16,8 +16,9 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
 from capsight.config import MatchConfig
-from capsight.data.genome import Codes, encode, open_text
+from capsight.data.genome import Codes, encode
 from capsight.data.sequences import read_sequences
+from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, read_meme

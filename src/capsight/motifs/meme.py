@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.artefact import writing
-from capsight.data.genome import open_text
+from capsight.data.text import open_text
 from capsight.errors import InputError
 
 Floats = NDArray[np.float64]

@@ -1,0 +1,94 @@
+import logging
+
+import pytest
+
+from capsight.data.genome import Genome
+from capsight.data.peaks import read_peaks
+from capsight.errors import InputError
+
+
+@pytest.fixture
+def read(tmp_path, write_fasta):
+    genome = Genome.open(write_fasta({"chrI": "ACGT" * 50, "chrII": "ACGT" * 25}))
+
+    def run(text, **options):
+        path = tmp_path / "genes.gtf"
+        path.write_text(text)
+        return read_peaks(path, genome, **options)
+
+    return run
+
+
+ROW = "{chrom}\tx\t{feature}\t{first}\t{last}\t.\t{strand}\t.\t{names}\n"
+
+
+def row(feature, first, last, strand, names="", chrom="chrI"):
+    return ROW.format(chrom=chrom, feature=feature, first=first, last=last, strand=strand, names=names)
+
+
+def test_gtf_gives_one_peak_for_each_distinct_5_prime_end(read, caplog):
+    text = (
+        "#!genome-build x\n"
+        + row("gene", 11, 60, "+", 'gene_id "g";')
+        + row("transcript", 11, 60, "+", 'gene_id "g"; transcript_id "t1"; tag "basic";')
+        + row("exon", 11, 30, "+", 'gene_id "g"; transcript_id "t1";')
+        + row("transcript", 11, 40, "+", 'gene_id "g"; transcript_id "t2";')
+        + row("transcript", 21, 60, "+", 'gene_id "g"; transcript_id "t3";')
+        + row("transcript", 1, 11, "-", 'gene_id "h"; transcript_id "t4";')
+        + row("transcript", 1, 100, "-", 'gene_id "i"; transcript_id "t5";', chrom="chrII")
+    )
+    with caplog.at_level(logging.INFO):
+        table = read(text)
+    assert table.drop(columns="summit").to_numpy().tolist() == [
+        ["chrI", 10, 11, "t1", 2, "+"],
+        ["chrI", 20, 21, "t3", 1, "+"],
+        ["chrI", 10, 11, "t4", 1, "-"],
+        ["chrII", 99, 100, "t5", 1, "-"],
+    ]
+    assert table.summit.tolist() == [10, 20, 10, 99]
+    assert "5' ends of 5 transcript: 4 places" in caplog.text
+    assert "not taken: 1 gene, 1 exon" in caplog.text
+    assert "look like 5'-end counts" not in caplog.text
+
+
+def test_gff3_takes_capped_transcripts_and_stops_at_the_sequences(read, caplog):
+    text = (
+        "##gff-version 3\n##sequence-region chrI 1 200\n"
+        + row("gene", 1, 90, "+", "ID=g;Name=x")
+        + row("mRNA", 5, 90, "+", "ID=m1;Parent=g")
+        + row("tRNA", 50, 90, "+", "ID=r")
+        + row("lnc_RNA", 7, 20, "-", "Parent=g;ID=l;x=y")
+        + row("ncRNA", 30, 40, "-", "")
+        + "###\n##FASTA\n>chrI\nACGT\n"
+    )
+    with caplog.at_level(logging.INFO):
+        table = read(text)
+    assert table[["start", "name", "strand"]].to_numpy().tolist() == [[4, "m1", "+"], [19, "l", "-"], [39, ".", "-"]]
+    assert "5' ends of 1 mRNA, 1 lnc_RNA, 1 ncRNA: 3 places" in caplog.text
+    assert "not taken: 1 gene, 1 tRNA" in caplog.text
+
+
+def test_unstranded_transcripts_keep_their_5_prime_end(read):
+    table = read(row("mRNA", 11, 60, "-", "ID=m"), unstranded=True)
+    assert table[["start", "strand", "summit"]].to_numpy().tolist() == [[59, "+", 59]]
+
+
+GOOD = row("mRNA", 11, 60, "+", "ID=m")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (row("gene", 1, 9, "+") + row("CDS", 1, 9, "+"), r"has no transcripts, but 1 gene, 1 CDS \(transcript, mRNA"),
+        (GOOD + row("mRNA", 11, 60, "."), r"genes.gtf:2: strand '\.': a transcript without a strand has no 5' end"),
+        (GOOD + row("mRNA", 0, 60, "+"), r"genes.gtf:2: 0 to 60 is no interval"),
+        (GOOD + row("mRNA", 61, 60, "+"), r"genes.gtf:2: 61 to 60 is no interval"),
+        (GOOD + row("mRNA", "x", 60, "+"), r"genes.gtf:2: start 'x' is not an integer"),
+        (GOOD + "chrI\tx\tmRNA\t5\n", r"genes.gtf:2: 4 columns, but GTF and GFF3 have 9"),
+        (GOOD + row("mRNA", 11, 201, "-"), r"genes.gtf:2: the peak ends at 201, but chrI has 200 bases"),
+        (GOOD + row("mRNA", 11, 60, "+", chrom="I"), r"genes.gtf:2: contig 'I' is not in genome.fa, which has 'chrI'"),
+    ],
+)
+def test_refuses_bad_records_with_file_and_line(read, text, message):
+    with pytest.raises(InputError, match=message):
+        read(text)
