@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from capsight import artefact
 from capsight.config import WindowsConfig
@@ -170,65 +168,6 @@ def test_duplicate_negatives_are_dropped_and_said(world, caplog):
     assert f"validation: {60 - found} negatives fewer than the 60 wanted" in caplog.text
     texts = decode(data.codes(np.arange(len(data.table))))
     assert len({min(text, flipped(text)) for text in texts}) == len(texts)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 1_000),
-    peaks=st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(60, 1_400), st.integers(1, 30), st.booleans()),
-        min_size=1, max_size=12,
-    ),
-    exclusion=st.integers(0, 100),
-    ratio=st.sampled_from([0.5, 1.0, 3.0]),
-)  # fmt: skip
-def test_laws_of_windows(tmp_path_factory, seed, peaks, exclusion, ratio):
-    place = tmp_path_factory.mktemp("w")
-    peaks = [*peaks, ("a", 700, 9, False), ("b", 700, 9, True), ("c", 700, 9, False)]
-    contigs = {name: random_text([seed, i], 1_500) for i, name in enumerate("abc")}
-    contigs["b"] = contigs["b"][:1_000] + "NNN" + contigs["b"][1_003:]
-    (place / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
-    (place / "peaks.bed").write_text(
-        "".join(f"{c}\t{s}\t{s + n}\tp\t0\t{'-' if minus else '+'}\n" for c, s, n, minus in peaks)
-    )
-    config = WindowsConfig(
-        genome=place / "genome.fa", peaks=place / "peaks.bed", validation=["b"], test=["c"], length=LENGTH,
-        exclusion=exclusion, ratio=ratio, seed=seed,
-    )  # fmt: skip
-    data = Windows.open(windows(config, place / "one"))
-    table = data.table
-
-    texts = decode(data.codes(np.arange(len(table))))
-    plus = [contigs[row.chrom][row.start : row.end] for row in table.itertuples()]
-    assert texts == [flipped(t) if s == "-" else t for t, s in zip(plus, table.strand, strict=True)]
-    assert all(len(text) == LENGTH and "N" not in text for text in texts)
-    assert len({min(text, flipped(text)) for text in texts}) == len(texts)
-    assert dict(zip(table.chrom, table.fold, strict=True)) == {"a": "train", "b": "validation", "c": "test"}
-
-    zones = [(c, s - exclusion, s + n + exclusion) for c, s, n, _ in peaks]
-    for row in table[table.label == 0].itertuples():
-        assert not any(c == row.chrom and a < row.end and row.start < b for c, a, b in zones)
-    gaps = [
-        min(max(0, s - row.end, row.start - s - n) for c, s, n, _ in peaks if c == row.chrom)
-        for row in table.itertuples()
-    ]
-    assert table.distance.tolist() == gaps
-    assert (table.distance[table.label == 1] == 0).all()
-
-    counts = summary(data)
-    for fold, wanted in counts["negatives_wanted"].items():
-        found = counts["folds"][fold]
-        assert found == {
-            "positive": ((table.fold == fold) & (table.label == 1)).sum(),
-            "negative": ((table.fold == fold) & (table.label == 0)).sum(),
-        }
-        assert found["negative"] <= wanted
-    dropped = counts["dropped"]["positive"]
-    assert sum(dropped.values()) + (table.label == 1).sum() == len(peaks)
-
-    again = windows(config, place / "two")
-    for name in ("windows.parquet", "summary.json"):
-        assert (again / name).read_bytes() == (place / "one" / name).read_bytes()
 
 
 def test_another_seed_gives_other_negatives_and_the_same_positives(world):

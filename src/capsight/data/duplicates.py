@@ -21,10 +21,14 @@ def digests(rows: Iterable[Codes], flipped: Iterable[Codes]) -> list[bytes]:
     return [hashlib.blake2b(min(a.tobytes(), b.tobytes()), digest_size=16).digest() for a, b in pairs]
 
 
-def first_copies(keys: list[bytes], table: pd.DataFrame) -> Mask:
-    """Tell which rows go first among those of the same key: test, validation, train; then positives."""
+def first_copies(keys: list[bytes], table: pd.DataFrame, *, positives_first: bool = False) -> Mask:
+    """Tell which rows go first among those of the same key: test, validation, train; then positives.
+
+    With `positives_first`, the label goes before the fold.
+    """
     rank = table[schema.FOLD].map({schema.TEST: 0, schema.VALIDATION: 1, schema.TRAIN: 2}).to_numpy()
-    order = np.lexsort((-table[schema.LABEL].to_numpy(), rank))
+    label = -table[schema.LABEL].to_numpy()
+    order = np.lexsort((rank, label) if positives_first else (label, rank))
     first = np.empty(len(table), dtype=bool)
     first[order] = ~pd.Series(keys, dtype=object).iloc[order].duplicated().to_numpy()
     return first
@@ -39,6 +43,8 @@ def count_copies(table: pd.DataFrame, kept: Mask, dropped: Dropped) -> Mask:
 
 def distinct(genome: Genome, table: pd.DataFrame, length: int, seed: int, dropped: Dropped) -> pd.DataFrame:
     """Drop windows whose bases, on either strand, another window that goes first has too; count them.
+
+    A positive goes before any negative (there are more of those), then test before validation before train.
 
     Parameters
     ----------
@@ -59,4 +65,5 @@ def distinct(genome: Genome, table: pd.DataFrame, length: int, seed: int, droppe
         columns = (rows[name].to_numpy() for name in ("contig", schema.START, "minus", "copy"))
         codes = read_codes(genome, Places(*columns), length, seed)
         keys += digests(codes, reverse_complement(codes))
-    return table[count_copies(table, first_copies(keys, table), dropped)].reset_index(drop=True)
+    kept = first_copies(keys, table, positives_first=True)
+    return table[count_copies(table, kept, dropped)].reset_index(drop=True)

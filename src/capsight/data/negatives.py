@@ -121,7 +121,7 @@ def shuffled(wanted: Wanted) -> Drawn:
 
 
 def haldar2026(wanted: Wanted) -> Drawn:
-    """Draw grid windows 10 to 20 kb before peaks, as the paper does, but none that touches an exclusion zone."""
+    """Draw grid windows 10 to 20 kb before peaks as the paper does, quirks included, but none in an exclusion zone."""
     genome, length = wanted.genome, wanted.config.length
     draws = max(2, -(-_DRAWS_EACH * wanted.n // max(len(wanted.peaks), 1)))
     of_peak = genome.index(wanted.peaks[schema.CHROM])

@@ -10,7 +10,7 @@ from capsight.data.genome import Codes, Ints
 
 #: A, C, G, T and N; N is shuffled as a letter of its own.
 _LETTERS: Final = 5
-_ROWS_AT_ONCE: Final = 1 << 12
+_ROWS_AT_ONCE: Final = 1 << 10
 
 
 def dinucleotide_shuffle(codes: Codes, seed: int, keys: Ints) -> Codes:
@@ -60,26 +60,36 @@ def _shuffle(codes: Codes, random: NDArray[np.float64]) -> Codes:
     n, length = codes.shape
     rows = np.arange(n)[:, None]
     here, there = codes[:, :-1].astype(np.int64), codes[:, 1:]
-    last_step = _draw_tree(here * _LETTERS + there, codes[:, -1], random[:, -1])
-    rank = random[:, :-1].copy()
-    rank[last_step] = 1.0  # after all others from the same letter
-    order = np.argsort(here * 2 + rank, axis=1, kind="stable")
-    following = there[rows, order]
-    counts = np.stack([(here == letter).sum(axis=1) for letter in range(_LETTERS)], axis=1)
-    pointer = np.cumsum(counts, axis=1) - counts
+    step = here * _LETTERS + there
+    counts = np.bincount((rows * _LETTERS**2 + step).ravel(), minlength=n * _LETTERS**2)
+    counts = counts.reshape(n, _LETTERS, _LETTERS)
+    rank = here * 2 + random[:, :-1]
+    last = _draw_tree(step, counts, codes[:, -1], random[:, -1])
+    rank[last] = here[last] * 2 + 1.0  # after all others from the same letter
+    following = np.take_along_axis(there, np.argsort(rank, axis=1), axis=1).ravel()
+    # Where the next step out of each letter stands; they are used up one by one.
+    leaving = counts.sum(axis=2)
+    pointer = (np.cumsum(leaving, axis=1) - leaving + rows * (length - 1)).ravel()
     result = codes.copy()
-    each = rows[:, 0]
+    first = rows[:, 0] * _LETTERS
     for i in range(1, length):
-        letter = result[:, i - 1]
-        result[:, i] = following[each, pointer[each, letter]]
-        pointer[each, letter] += 1
+        at = first + result[:, i - 1]
+        result[:, i] = following[pointer[at]]
+        pointer[at] += 1
     return result
 
 
-def _draw_tree(step: Ints, root: Codes, random: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which step of each row, ``(n, length - 1)``, is the last out of its letter; `step` is from * 5 + to."""
+def _draw_tree(step: Ints, counts: Ints, root: Codes, random: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which step of each row, ``(n, length - 1)``, is the last out of its letter.
+
+    Parameters
+    ----------
+    step, counts
+        From which letter to which, as from * 5 + to; and how often, ``(n, from, to)``.
+    root, random
+        The last letter, and a number from 0 to 1, of each row, ``(n,)``.
+    """
     n = len(step)
-    counts = np.stack([(step == s).sum(axis=1) for s in range(_LETTERS**2)], axis=1).reshape(n, _LETTERS, _LETTERS)
     letters = np.arange(_LETTERS)
     absent = counts.sum(axis=2) == 0
     absent[np.arange(n), root] = True

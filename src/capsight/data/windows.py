@@ -70,8 +70,8 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     -----
     Protocol ``capsight``: the summit of each peak stands at index length / 2 of its window read 5'→3', on
     either strand. Negatives are drawn by the strategies of `capsight.data.negatives`, fold by fold. Windows that
-    leave the contig or hold N are dropped, and so are exact duplicates (either strand, any label): the copy in
-    test stays before that in validation before that in training, and a positive before a negative.
+    leave the contig or hold N are dropped, and so are exact duplicates (either strand, any label): a positive
+    stays before a negative, then the copy in test before that in validation before that in training.
 
     Labelled sequences are taken as they are, but a training sequence (or its reverse complement) that occurs
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
@@ -86,7 +86,7 @@ def windows(config: WindowsConfig, out: Path) -> Path:
         logger.info("windows: %s is done already", out)
         return out
     with artefact.building(out, "windows", config, inputs) as folder:
-        made = lay_labelled(inputs, folder) if config.train else lay(config, *_genome_and_peaks(config))
+        made = lay_labelled(inputs, folder) if config.train else lay(*_laid_on(config))
         summary = _summarise(made)
         _write(made.table, summary, folder)
     _report(summary)
@@ -98,7 +98,7 @@ def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
     """Make one folder of windows for every chromosome that can be tested."""
     if (out / artefact.RECORD).exists():
         raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
-    genome, peaks = _genome_and_peaks(config)
+    config, genome, peaks = _laid_on(config)
     contig = summit_windows(genome, peaks, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
     for validation, test in leave_one_out(tested):
@@ -124,14 +124,14 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
     return paths
 
 
-def _genome_and_peaks(config: WindowsConfig) -> tuple[Genome, pd.DataFrame]:
-    """Open what windows are laid on."""
+def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, pd.DataFrame]:
+    """Open what windows are laid on; return the config too, its chromosomes checked."""
     assert config.genome is not None
     assert config.peaks is not None
     genome = Genome.open(config.genome)
     check_chromosomes(genome, config.validation, config.test)
     peaks = read_peaks(config.peaks, genome)
-    return genome, peaks
+    return config, genome, peaks
 
 
 def _summarise(made: Made) -> dict[str, Any]:
