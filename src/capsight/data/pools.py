@@ -22,7 +22,7 @@ _REPEAT_CELLS: Final = round(1 / REPEAT_STEP) + 1
 _LEAST_BUDGET: Final = 1 << 18
 _BUDGET_EACH: Final = 20
 _FIRST_DRAW: Final = 1 << 13
-_CHUNK: Final = 1 << 16
+_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
