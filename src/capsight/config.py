@@ -407,6 +407,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:
         raise ConfigError("is not a text file", where=path) from None
+    except RecursionError:
+        raise ConfigError("is nested too deep for a file of settings", where=path) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path

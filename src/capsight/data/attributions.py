@@ -202,7 +202,8 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise InputError("is a folder: name a file" if path.is_dir() else "there is no such file", where=path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise _broken(path, "it holds one array, not several")
             return {name: archive[name] for name in archive.files}

@@ -208,17 +208,16 @@ class Windows:
         folder = path.parent if path.name == WINDOWS_FILE else path
         record = _read_record(folder)
         genome_path, sha256 = _find_genome(folder, record)
-        if artefact.sha256(folder / WINDOWS_FILE) != record["outputs"][WINDOWS_FILE]:
-            raise InputError("was changed after it was made", where=folder / WINDOWS_FILE, remedy="make it again")
+        artefact.check_unchanged(folder)
         genome = Genome.open(genome_path)
         if genome.sha256 != sha256:
             raise InputError(
                 f"is not the genome that {folder} was made from", where=genome_path,
                 remedy="make the windows again, or put the genome back",
             )  # fmt: skip
-        table = pd.read_parquet(folder / WINDOWS_FILE)
-        length = int(table[schema.END].iloc[0] - table[schema.START].iloc[0]) if len(table) else 0
-        return cls(folder, table, genome, length, int(record.get("seed") or 0))
+        table = _read_table(folder / WINDOWS_FILE, genome)
+        length = int(table[schema.END].iloc[0] - table[schema.START].iloc[0])
+        return cls(folder, table, genome, length, record["seed"])
 
     def fold(self, name: str) -> Self:
         """Return the windows of one fold, rows renumbered.
@@ -268,10 +267,36 @@ class Windows:
 def _read_record(folder: Path) -> dict[str, Any]:
     """Return the record of a finished `windows` folder."""
     record = load_yaml(folder / artefact.RECORD) if (folder / artefact.RECORD).is_file() else {}
-    if record.get("stage") != "windows" or WINDOWS_FILE not in (record.get("outputs") or {}):
+    outputs = record.get("outputs")
+    if record.get("stage") != "windows" or not isinstance(outputs, dict) or WINDOWS_FILE not in outputs:
         what = "is not a folder of the windows stage" if folder.is_dir() else "there is no such folder"
         raise InputError(what, where=folder, remedy="make one with: capsight windows")
+    if not isinstance(record.get("seed"), int) or record["seed"] < 0:
+        raise InputError("does not say its seed", where=folder / artefact.RECORD, remedy="make the windows again")
     return record
+
+
+def _read_table(path: Path, genome: Genome) -> pd.DataFrame:
+    """Read the table of windows and check all that later stages rely on."""
+    try:
+        read = pq.read_table(path, columns=list(schema.WINDOW_COLUMNS), partitioning=None)
+        table: pd.DataFrame = read.select(list(schema.WINDOW_COLUMNS)).cast(_SCHEMA).to_pandas()
+    except (pa.ArrowException, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"is not a table of windows: {reason}", where=path, remedy="make it again") from None
+    lengths = (table[schema.END] - table[schema.START]).unique()
+    faults = {
+        "it holds no windows": not len(table),
+        "a value is missing": bool(table.isna().to_numpy().any()),
+        "its windows are not of one length": len(lengths) > 1 or (lengths <= 0).any(),
+        "a label is neither 0 nor 1": not table[schema.LABEL].isin([0, 1]).all(),
+        f"a fold is none of {', '.join(schema.FOLDS)}": not table[schema.FOLD].isin(schema.FOLDS).all(),
+        "a strand is neither + nor -": not table[schema.STRAND].isin(["+", "-"]).all(),
+        f"a contig is not in {genome.path.name}": (genome.index(table[schema.CHROM]) < 0).any(),
+    }
+    if fault := next((what for what, found in faults.items() if found), None):
+        raise InputError(f"is not a table of windows: {fault}", where=path, remedy="make it again")
+    return table
 
 
 def _find_genome(folder: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
