@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -74,7 +75,7 @@ def build_world(folder: Path) -> Path:
         "motifs.meme": MEME,
         "elements.tsv": "element\tpattern\toffset\tsource\nmine\tTATAWR\t-30\tme\nother\tCCAAT\t.\tme\n",
         "recipe.yaml": RECIPE,
-        "settings.yaml": "length: 32\nexclusion: 20\n",
+        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: matched:2,flank:1\nflank: 9,900\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -86,6 +87,8 @@ def build_world(folder: Path) -> Path:
     baseline(BaselineConfig(), folder / "windows", folder / "base")
     _write_network(folder / "model")
     _write_attributions(folder / "attributions.npz", rng)
+    with zipfile.ZipFile(folder / "attributions.npz") as archive:
+        archive.extractall(folder / "arrays")
     return folder
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -209,7 +210,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or 'it is cut short'}", where=path) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError):
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError):
         raise _broken(path, "it is no NPZ archive of plain arrays, or is damaged") from None
 
 
