@@ -75,7 +75,7 @@ def build_world(folder: Path) -> Path:
         "motifs.meme": MEME,
         "elements.tsv": "element\tpattern\toffset\tsource\nmine\tTATAWR\t-30\tme\nother\tCCAAT\t.\tme\n",
         "recipe.yaml": RECIPE,
-        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: matched:2,flank:1\nflank: 9,900\n",
+        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: uniform:2,flank\nflank: 9,900\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
