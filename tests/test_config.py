@@ -36,6 +36,17 @@ def test_unknown_key_names_its_neighbour() -> None:
         ({"validation": "chr1,chr2", "test": "chr2"}, "chr2: in both validation and test"),
         ({"protocol": "mine"}, "protocol: .*'capsight' or 'haldar2026'.*not 'mine'"),
         ({"train": "t.csv"}, "not both"),
+        ({"negatives": "matched:1,near:2"}, "negatives.near: .*'matched', 'uniform', .*'bed'.*not 'near'"),
+        ({"negatives": "matched:0"}, "negatives.matched: .*greater than 0.*not '0'"),
+        ({"negatives": "matched:many"}, "negatives.matched: .*valid number.*not 'many'"),
+        ({"negatives": {}}, "negatives: .*at least 1 item"),
+        ({"negatives": "bed"}, "negatives 'bed' and the file negatives_bed go together"),
+        ({"negatives_bed": "n.bed"}, "negatives 'bed' and the file negatives_bed go together"),
+        ({"match": "gc,at"}, r"match.1: .*'gc' or 'repeat', not 'at'"),
+        ({"flank": "100"}, "flank.1"),
+        ({"flank": "900,100"}, "flank: the least distance, 900, is not below the most, 100"),
+        ({"negatives": "flank", "flank": "0,100"}, "flank ends at 100 bases, inside the exclusion zone of 150"),
+        ({"loco": True, "test": "chr1"}, "loco chooses the chromosomes"),
     ],
 )
 def test_bad_values_are_quoted(values: dict[str, object], message: str) -> None:
@@ -46,6 +57,21 @@ def test_bad_values_are_quoted(values: dict[str, object], message: str) -> None:
 def test_masked_overlapping_tokens_are_refused() -> None:
     with pytest.raises(ConfigError, match="gives the answer away"):
         parse(PretrainConfig, {"tokenizer": {"k": 6, "stride": 1}})
+
+
+def test_negatives_are_a_name_or_shares() -> None:
+    read = lambda value: parse(WindowsConfig, {"genome": "g", "peaks": "p", "negatives": value})  # noqa: E731
+    assert read("flank").negatives == {"flank": 1}
+    assert read("matched:3,flank:0.5").negatives == {"matched": 3, "flank": 0.5}
+    assert read(["matched", "uniform"]).negatives == {"matched": 1, "uniform": 1}
+    assert read({"matched": 2}).negatives == {"matched": 2}
+    assert parse(WindowsConfig, dump(read("matched:3,flank"))) == read("matched:3,flank")
+
+
+def test_a_run_has_one_folder_of_windows() -> None:
+    stages = {"pretrain": {}, "finetune": {}}
+    with pytest.raises(ConfigError, match=r"windows\.loco makes many folders"):
+        parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "loco": True}})
 
 
 def test_names_are_split_at_commas() -> None:

@@ -94,6 +94,20 @@ def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]
     return all((base / name).is_file() and sha256(base / name) == digest for name, digest in record["outputs"].items())
 
 
+def check_unchanged(folder: Path) -> None:
+    """Refuse an artefact of which a file was changed, damaged or lost since; without a record nothing is known.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    outputs = _read_record(folder / RECORD).get("outputs")
+    for name, digest in outputs.items() if isinstance(outputs, dict) else ():
+        if sha256(folder / name) != digest:
+            raise InputError("was changed after it was made", where=folder / name, remedy="make it again")
+
+
 @contextmanager
 def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
     """Yield a folder to write into; when the block ends well, it becomes `out`, with its record.

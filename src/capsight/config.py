@@ -26,6 +26,21 @@ Part = Literal["embeddings", "norms", "head", "stem"]
 Parts = Annotated[tuple[Part, ...], BeforeValidator(_split)]
 
 
+def _shares(value: object) -> object:
+    """Accept ``flank``, ``matched:3,flank:1`` or a list of names where shares by name are expected."""
+    parts = _split(value)
+    if not isinstance(parts, list | tuple):
+        return value
+    pairs = [str(part).partition(":") for part in parts]
+    return {name.strip(): share if colon else 1.0 for name, colon, share in pairs}
+
+
+Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
+#: Strategies for negatives, and the share of each (any positive numbers).
+Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(_split), Field(min_length=1)]
+Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_split)]
+
 Method = Literal["attention", "ig", "ism"]
 Methods = Annotated[tuple[Method, ...], BeforeValidator(_split)]
 
@@ -84,6 +99,21 @@ class WindowsConfig(Config):
     exclusion: int = Field(
         150, ge=0, description="No negative touches a peak, on either strand, widened by this many bases."
     )
+    negatives: Shares = Field(
+        {"matched": 1.0},
+        description="Strategies, with commas: matched, uniform, flank, shuffled, haldar2026, bed. matched:3,flank:1 "
+        "draws three of one to one of the other.",
+    )
+    match: Composed = Field(
+        ("gc", "repeat"), description="What strategy matched matches: gc, repeat (soft-masked share), or both."
+    )
+    flank: Range = Field(
+        (0, 2_000), description="Gap in bases from a negative of strategy flank to the nearest peak: least,most."
+    )
+    negatives_bed: Path | None = Field(None, description="BED file with the negatives of strategy bed.")
+    loco: bool = Field(
+        False, description="Leave one chromosome out: a folder for each as test, the one before as validation."
+    )
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
 
     @model_validator(mode="after")
@@ -98,7 +128,21 @@ class WindowsConfig(Config):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):
             raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
+        self._check_negatives()
+        if self.loco and (self.train is not None or self.validation or self.test):
+            raise ValueError(
+                "loco chooses the chromosomes of validation and test itself: leave both out, and train too"
+            )
         return self
+
+    def _check_negatives(self) -> None:
+        """Check the settings of single strategies."""
+        if ("bed" in self.negatives) != (self.negatives_bed is not None):
+            raise ValueError("negatives 'bed' and the file negatives_bed go together: give both or neither")
+        if self.flank[0] >= self.flank[1]:
+            raise ValueError(f"flank: the least distance, {self.flank[0]}, is not below the most, {self.flank[1]}")
+        if "flank" in self.negatives and self.flank[1] <= self.exclusion:
+            raise ValueError(f"flank ends at {self.flank[1]} bases, inside the exclusion zone of {self.exclusion}")
 
 
 class TokenizerConfig(Config):
@@ -355,6 +399,8 @@ class Recipe(Config):
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:
             raise ValueError("match reads what motifs writes: add a section motifs")
+        if self.windows.loco:
+            raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         return self
 
 
@@ -389,6 +435,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:
         raise ConfigError("is not a text file", where=path) from None
+    except RecursionError:
+        raise ConfigError("is nested too deep for a file of settings", where=path) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path

@@ -1,15 +1,12 @@
-import logging
-
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from capsight.data import negatives, schema
-from capsight.data.genome import Genome, encode
-from capsight.data.negatives import matched, spread
-from capsight.data.peaks import PeakIndex
+from capsight.config import WindowsConfig
+from capsight.data import schema
+from capsight.data.genome import Genome
+from capsight.data.negatives import STRATEGIES, Wanted, share_out
+from capsight.data.places import Places, read_codes
 
 LENGTH = 20
 
@@ -18,133 +15,133 @@ def text(rng, size, gc=0.5):
     return "".join(rng.choice(list("ACGT"), size, p=[(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]))
 
 
-def peak_table(peaks):
-    table = pd.DataFrame(peaks, columns=[schema.CHROM, schema.START, schema.END])
-    return table.astype({schema.START: np.int64, schema.END: np.int64})
-
-
 @pytest.fixture
-def islands(write_fasta):
-    """Return a genome that alternates between 30 and 70 % GC every 500 bases."""
-    rng = np.random.default_rng(5)
-    contigs = {f"c{i}": "".join(text(rng, 500, 0.3 + 0.4 * (j % 2)) for j in range(40)) for i in range(2)}
-    return Genome.open(write_fasta(contigs))
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    peaks=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 390), st.integers(1, 10)), max_size=5),
-    exclusion=st.integers(0, 40),
-    wanted=st.integers(0, 60),
-)
-def test_every_negative_keeps_the_rules(tmp_path_factory, seed, peaks, exclusion, wanted):
-    rng = np.random.default_rng(seed)
-    contigs = [text(rng, 150) + "N" * 7 + text(rng, 243), text(rng, 400), text(rng, 400), text(rng, 15)]
-    path = tmp_path_factory.mktemp("g") / "genome.fa"
-    path.write_text("".join(f">c{i}\n{contig}\n" for i, contig in enumerate(contigs)))
-    genome = Genome.open(path)
-    index = PeakIndex.of(peak_table([(f"c{c}", s, s + n) for c, s, n in peaks]), genome, exclusion)
-    like = rng.random(wanted)
-    chosen = np.array([0, 1, 3])  # the last is shorter than a window
-    drawn = matched(genome, index, chosen, like, LENGTH, np.random.default_rng(seed))
-
-    zones = [(c, s - exclusion, s + n + exclusion) for c, s, n in peaks]
-    usable = {
-        (c, s)
-        for c in (0, 1)
-        for s in range(400 - LENGTH + 1)
-        if "N" not in contigs[c][s : s + LENGTH] and not any(k == c and a < s + LENGTH and s < b for k, a, b in zones)
+def world(write_fasta):
+    """Return a function that asks a strategy for negatives of two contigs with a few peaks each."""
+    rng = np.random.default_rng(4)
+    contigs = {
+        "c0": text(rng, 30_000, 0.35) + "N" * 9 + text(rng, 3_000, 0.65),
+        "c1": text(rng, 25_000).lower() + text(rng, 900),
+        "empty": text(rng, 9_000),
     }
-    places = list(zip(drawn.contig.tolist(), drawn.start.tolist(), strict=True))
-    assert len(set(places)) == len(places)
-    assert set(places) <= usable
-    assert len(places) == min(wanted, len(usable))
-    again = matched(genome, index, chosen, like, LENGTH, np.random.default_rng(seed))
-    assert all(np.array_equal(a, b) for a, b in zip(drawn, again, strict=True))
+    genome = Genome.open(write_fasta(contigs))
+    rows = [(f"c{i}", s, s + n, strand) for i in (0, 1) for s, n, strand in ((15_000, 30, "+"), (24_000, 9, "-"))]
+    peaks = pd.DataFrame(rows, columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
+
+    def ask(name, n, like=None, seed=1, regions=None, **settings):
+        given = {"genome": "g", "peaks": "p", "length": LENGTH, "exclusion": 50, "negatives": name} | settings
+        config = WindowsConfig(**given, negatives_bed="n.bed" if name == "bed" else None)
+        like = like or Places(np.array([0, 1]), np.array([14_990, 14_990]), np.array([False, True]))
+        rng = np.random.default_rng(seed)
+        return STRATEGIES[name](Wanted(genome, config, "train", peaks, like, n, rng, regions))
+
+    ask.genome, ask.peaks = genome, peaks
+    return ask
 
 
-def test_gc_is_matched_bin_by_bin(islands, caplog):
-    rng = np.random.default_rng(0)
-    like = np.concatenate([rng.integers(20, 40, 300), rng.integers(58, 78, 100)]) / 100
-    with caplog.at_level(logging.INFO):
-        drawn = matched(islands, PeakIndex.of(peak_table([]), islands), np.array([0, 1]), like, 100, rng)
-    gc = islands.composition(drawn.contig, drawn.start, 100).gc
-    count = lambda values: np.bincount(np.floor(values / 0.02 + 1e-9).astype(int), minlength=51)  # noqa: E731
-    assert count(gc).tolist() == count(like).tolist()
-    assert caplog.text == ""
-    assert 0.4 < drawn.minus.mean() < 0.6
-    assert 0.3 < drawn.contig.mean() < 0.7
+def gaps(world, places):
+    rows = list(world.peaks.itertuples())
+    names = world.genome.names
+    return [
+        min((max(p.start - s - LENGTH, s - p.end) for p in rows if p.chrom == names[c]), default=None)
+        for c, s in zip(places.contig, places.start, strict=True)
+    ]
 
 
-def test_places_are_uniform_over_contigs_of_different_length(write_fasta):
-    rng = np.random.default_rng(3)
-    genome = Genome.open(write_fasta({"short": text(rng, 10_000), "long": text(rng, 90_000)}))
-    like = np.full(2_000, 0.5)
-    drawn = matched(genome, PeakIndex.of(peak_table([]), genome), np.array([0, 1]), like, LENGTH, rng)
-    assert 0.07 < (drawn.contig == 0).mean() < 0.13
-    assert np.histogram(drawn.start[drawn.contig == 1], bins=9)[0].min() > 140
+def test_uniform_is_even_over_contigs_with_peaks_and_strands(world):
+    places = world("uniform", 3_000).places
+    share = 33_009 / (33_009 + 25_900)
+    assert abs((places.contig == 0).mean() - share) < 0.03
+    assert set(places.contig) == {0, 1}
+    assert abs(places.minus.mean() - 0.5) < 0.04
+    assert min(gaps(world, places)) >= 50
 
 
-def test_an_exhausted_bin_is_filled_from_the_nearest(write_fasta, caplog):
-    genome = Genome.open(write_fasta({"a": "AC" * 2_000}))  # every window has 50 % GC
-    with caplog.at_level(logging.INFO):
-        drawn = matched(
-            genome, PeakIndex.of(peak_table([]), genome), np.array([0]), np.array([0.5, 0.56, 0.44]), LENGTH,
-            np.random.default_rng(0),
-        )  # fmt: skip
-    assert len(drawn.start) == 3
-    assert "2 of 3 come from a neighbouring GC bin" in caplog.text
+def test_matched_follows_gc_and_repeats_of_the_positives(world):
+    rich = Places(np.zeros(30, int), 30_100 + 60 * np.arange(30), np.zeros(30, bool))
+    lower = Places(np.ones(30, int), 1_000 + 60 * np.arange(30), np.zeros(30, bool))
+    measure = lambda places: world.genome.composition(places.contig, places.start, LENGTH)  # noqa: E731
+    drawn = world("matched", 300, rich)
+    assert np.sort(measure(drawn.places).gc).tolist() == np.sort(np.repeat(measure(rich).gc, 10)).tolist()
+    assert drawn.moved == 0
+    assert set(measure(drawn.places).repeat) == {0}
+    assert set(measure(world("matched", 300, lower).places).repeat) == {1}
+    only_gc = world("matched", 300, lower, match="gc").places
+    assert set(measure(only_gc).repeat) >= {0, 1}
+    assert np.sort(measure(only_gc).gc).tolist() == np.sort(np.repeat(measure(lower).gc, 10)).tolist()
 
 
-def test_the_nearest_bins_are_taken_first():
-    bins = np.array([10, 10, 11, 13, 20])
-    wanted = np.zeros(51, int)
-    wanted[[10, 12]] = [1, 3]
-    taken, moved = negatives._fill_from_neighbours(np.array([True, False, False, False, False]), bins, wanted)
-    assert taken.tolist() == [True, True, True, True, False]
-    assert moved == 3
+def test_flank_keeps_its_range_on_both_sides(world):
+    near = np.array(gaps(world, world("flank", 2_000, flank="0,400").places))
+    assert (near.min(), near.max()) == (50, 400)
+    far = np.array(gaps(world, world("flank", 2_000, flank="200,600").places))
+    assert (far.min(), far.max()) == (200, 600)
+    few = world("flank", 2_000, flank="0,51").places
+    assert sorted(gaps(world, few)) == [50] * 8 + [51] * 8  # all there are: four peaks, two sides
 
 
-def test_a_shortfall_is_said_with_numbers(write_fasta, caplog):
-    genome = Genome.open(write_fasta({"a": "ACGT" * 20}))
-    index = PeakIndex.of(peak_table([("a", 30, 60)]), genome, 5)
-    drawn = matched(genome, index, np.array([0]), np.full(50, 0.5), LENGTH, np.random.default_rng(0))
-    assert sorted(drawn.start) == [0, 1, 2, 3, 4, 5]
-    assert "50 wanted, 6 found" in caplog.text
+def test_shuffles_keep_every_dinucleotide_of_the_positives_in_turn(world):
+    places = world("shuffled", 5).places
+    assert places.contig.tolist() == [0, 0, 0, 1, 1]
+    assert places.copy.tolist() == [1, 2, 3, 1, 2]
+    codes = read_codes(world.genome, places, LENGTH, seed=3)
+    own = read_codes(world.genome, places._replace(copy=None), LENGTH, seed=3)
+    pairs = lambda row: sorted(zip(row[:-1].tolist(), row[1:].tolist(), strict=True))  # noqa: E731
+    assert [pairs(row) for row in codes] == [pairs(row) for row in own]
+    assert len({row.tobytes() for row in codes} | {row.tobytes() for row in own}) == 7
+    other = read_codes(world.genome, places, LENGTH, seed=4)
+    assert (other != codes).any(axis=1).all()
 
 
-def test_nothing_wanted_or_nowhere_to_draw(write_fasta):
-    genome = Genome.open(write_fasta({"a": "ACGT" * 20}))
-    index = PeakIndex.of(peak_table([]), genome)
-    rng = np.random.default_rng(0)
-    assert len(matched(genome, index, np.array([0]), np.zeros(0), LENGTH, rng).start) == 0
-    assert len(matched(genome, index, np.zeros(0, np.int64), np.zeros(0), LENGTH, rng).start) == 0
+def test_haldar2026_lies_on_the_grid_before_peaks_but_keeps_the_exclusion_zone(world):
+    drawn = world("haldar2026", 60, exclusion=5_000)
+    places = drawn.places
+    # a bin before the start is counted from the end, as in the paper's scripts
+    assert ((places.start % LENGTH == 0) | ((world.genome.lengths[places.contig] - places.start) % LENGTH == 0)).all()
+    assert not places.minus.any()
+    before = [
+        any(10_000 - LENGTH < p.start - s < 20_000 + LENGTH for p in world.peaks.itertuples() if p.chrom == f"c{c}")
+        for c, s in zip(places.contig, places.start, strict=True)
+        if s < 24_000
+    ]
+    assert all(before)
+    assert len(before) > 30
+    assert min(gaps(world, places)) >= 5_000
+    assert drawn.dropped["in the exclusion zone of a peak"] > 0
+    assert len(set(zip(places.contig.tolist(), places.start.tolist(), strict=True))) == 60
 
 
-def test_pools_are_drawn_with_replacement_from_large_genomes_without_repeats(islands, monkeypatch):
-    monkeypatch.setattr(negatives, "_SMALLEST_POOL", 64)  # many small rounds, far from all places
-    drawn = matched(
-        islands, PeakIndex.of(peak_table([]), islands), np.array([0, 1]), np.full(300, 0.3), 100,
-        np.random.default_rng(0),
-    )  # fmt: skip
-    assert len(set(zip(drawn.contig.tolist(), drawn.start.tolist(), strict=True))) == 300
-    gc = islands.composition(drawn.contig, drawn.start, 100).gc
-    assert abs(gc.mean() - 0.31) < 0.005
+def test_bed_takes_the_users_own_centred_and_counts_what_it_cannot(world):
+    rows = [
+        ("c0", 100, 140, "-"),  # longer: its middle
+        ("empty", 205, 206, "."),  # shorter: centred; contigs without peaks will do
+        ("c0", 14_970, 14_990, "+"),  # 10 bases from a peak
+        ("c0", 5, 8, "+"),  # off the end
+        ("c0", 30_000, 30_004, "+"),  # N
+        ("c0", 110, 130, "+"),  # the first again
+    ]
+    regions = pd.DataFrame(rows, columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
+    drawn = world("bed", 9, regions=regions)
+    assert list(zip(drawn.places.contig.tolist(), drawn.places.start.tolist(), strict=True)) == [(0, 110), (2, 195)]
+    assert drawn.places.minus[0]
+    assert {reason: n for reason, n in drawn.dropped.items() if n} == {
+        "off the contig end": 1, "N": 1, "in the exclusion zone of a peak": 1, "at the place of another": 1,
+    }  # fmt: skip
+    assert len(world("bed", 1, regions=regions).places.start) == 1
+    assert world("bed", 1, regions=regions).dropped["surplus"] == 1
+    elsewhere = world("bed", 9, regions=regions, validation="c0")
+    assert elsewhere.places.contig.tolist() == [2]
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 200))
-def test_spread_repeats_values_evenly(values, n):
-    gc = np.array(values)
-    like = spread(gc, n)
-    assert len(like) == n
-    assert set(like) <= set(values)
-    if n % len(gc) == 0:
-        assert like.tolist() == np.repeat(np.sort(gc), n // len(gc)).tolist()
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_nothing_wanted_gives_nothing(world, name):
+    regions = pd.DataFrame([("c0", 100, 140, "-")], columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
+    none = Places(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
+    assert len(world(name, 0, none, regions=regions).places.start) == 0
 
 
-def test_gc_bins_do_not_suffer_from_rounding():
-    shares = np.arange(0, 101) / 100
-    assert negatives._bin(shares).tolist() == [i // 2 for i in range(101)]
-    assert encode("GC").tolist() == [2, 1]
+def test_shares_add_up():
+    assert share_out(10, {"matched": 1.0}) == {"matched": 10}
+    assert share_out(10, {"matched": 3.0, "flank": 1.0}) == {"matched": 8, "flank": 2}
+    assert share_out(7, {"matched": 1.0, "flank": 1.0, "uniform": 1.0}) == {"matched": 3, "flank": 2, "uniform": 2}
+    assert share_out(0, {"matched": 0.5, "flank": 0.5}) == {"matched": 0, "flank": 0}

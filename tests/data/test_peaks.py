@@ -108,7 +108,7 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
         (GOOD + "chrI\t-3\t5\tp\t0\t+\n", r"peaks.bed:3: start -3 is negative"),
         (GOOD + "chrI\t1\t5\tp\tmuch\t+\n", r"peaks.bed:3: score 'much' is not a number"),
         (GOOD + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t4\n", r"peaks.bed:3: the summit, start \+ 4 .* is outside the peak"),
-        (GOOD + "chrI\t1\t201\tp\t0\t+\n", r"peaks.bed:3: the peak ends at 201, but chrI has 200 bases"),
+        (GOOD + "chrI\t1\t201\tp\t0\t+\n", r"peaks.bed:3: it ends at 201, but chrI has 200 bases"),
         (
             "I\t1\t5\tp\t0\t+\n",
             r"peaks.bed:1: contig 'I' is not in genome.fa, which has 'chrI' \(rename the contigs so that "
@@ -117,7 +117,7 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
         (
             GOOD + "chrIX\t1\t5\tp\t0\t+\nchrV\t1\t5\tp\t0\t+\nchrV\t2\t5\tp\t0\t+\n",
             r"peaks.bed:3: contig 'chrIX' is not in genome.fa, which has chrI, chrII "
-            r"\(3 of 4 peaks lie on contigs that it lacks: chrIX, chrV\)",
+            r"\(3 of 4 records lie on contigs that it lacks: chrIX, chrV\)",
         ),
         (b"\xff\xfe\x00", "is not a text file"),
         (gzip.compress(GOOD.encode() * 9999)[:-20], "is truncated or damaged"),

@@ -85,7 +85,7 @@ GOOD = row("mRNA", 11, 60, "+", "ID=m")
         (GOOD + row("mRNA", 61, 60, "+"), r"genes.gtf:2: 61 to 60 is no interval"),
         (GOOD + row("mRNA", "x", 60, "+"), r"genes.gtf:2: start 'x' is not an integer"),
         (GOOD + "chrI\tx\tmRNA\t5\n", r"genes.gtf:2: 4 columns, but GTF and GFF3 have 9"),
-        (GOOD + row("mRNA", 11, 201, "-"), r"genes.gtf:2: the peak ends at 201, but chrI has 200 bases"),
+        (GOOD + row("mRNA", 11, 201, "-"), r"genes.gtf:2: it ends at 201, but chrI has 200 bases"),
         (GOOD + row("mRNA", 11, 60, "+", chrom="I"), r"genes.gtf:2: contig 'I' is not in genome.fa, which has 'chrI'"),
     ],
 )

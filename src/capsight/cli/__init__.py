@@ -84,4 +84,6 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(" ".join(line.split("\n")), err=True)
+    """Write one line; what a file made us quote cannot steer the terminal."""
+    line = " ".join(line.split("\n"))
+    typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)

@@ -22,6 +22,11 @@ def command(
     test: Annotated[str | None, described(WindowsConfig, "test", "--test")] = None,
     ratio: Annotated[float | None, described(WindowsConfig, "ratio", "--ratio")] = None,
     exclusion: Annotated[int | None, described(WindowsConfig, "exclusion", "--exclusion")] = None,
+    negatives: Annotated[str | None, described(WindowsConfig, "negatives", "--negatives", default="matched")] = None,
+    match: Annotated[str | None, described(WindowsConfig, "match", "--match", default="gc,repeat")] = None,
+    flank: Annotated[str | None, described(WindowsConfig, "flank", "--flank", default="0,2000")] = None,
+    negatives_bed: Annotated[Path | None, described(WindowsConfig, "negatives_bed", "--negatives-bed")] = None,
+    loco: Annotated[bool | None, described(WindowsConfig, "loco", "--loco/--no-loco")] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -32,6 +37,7 @@ def command(
         "genome": genome, "peaks": peaks, "aliases": aliases, "unstranded": unstranded,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "ratio": ratio, "exclusion": exclusion, "seed": seed,
+        "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,
     }  # fmt: skip
     checked = settings(WindowsConfig, config, assignments, **given)
     from capsight.data.windows import windows

@@ -3,6 +3,7 @@
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -202,13 +203,14 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise InputError("is a folder: name a file" if path.is_dir() else "there is no such file", where=path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise _broken(path, "it holds one array, not several")
             return {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or 'it is cut short'}", where=path) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError):
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError):
         raise _broken(path, "it is no NPZ archive of plain arrays, or is damaged") from None
 
 

@@ -1,7 +1,11 @@
 """Folds by whole chromosomes: what is tested was never on a chromosome that was trained on."""
 
-from collections.abc import Collection
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,6 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from capsight.data import schema
 from capsight.data.genome import Genome, namesake
 from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+#: Below this many positives, a fold is said to be small.
+FEW: Final = 100
+#: A chromosome with fewer positives is not left out: its metrics would say nothing.
+SMALLEST_LEFT_OUT: Final = 20
+_MITOCHONDRIAL: Final = ("chrM",)
 
 
 def assign_folds(chroms: ArrayLike, validation: Collection[str], test: Collection[str]) -> NDArray[np.str_]:
@@ -37,20 +49,101 @@ def check_chromosomes(genome: Genome, validation: Collection[str], test: Collect
             raise InputError(f"{fold} fold: {name!r} is not in {genome.path.name}", remedy=remedy)
 
 
-def check_positives(folds: NDArray[np.str_], validation: Collection[str], test: Collection[str]) -> None:
-    """Refuse a fold without a positive window; `folds` holds the fold of every positive.
+def check_positives(
+    folds: NDArray[np.str_],
+    validation: Collection[str],
+    test: Collection[str],
+    lost: Callable[[str], Counter[str]] | None = None,
+) -> None:
+    """Refuse a fold without a positive window.
+
+    Parameters
+    ----------
+    folds
+        The fold of every positive, ``(n_positives,)``.
+    validation, test
+        The chromosomes of these folds.
+    lost
+        Counts, by reason, the positives that a fold had before they were dropped.
 
     Raises
     ------
     InputError
-        Naming the fold and its chromosomes.
+        Naming the fold, its chromosomes, and what emptied it.
     """
-    named = {schema.TEST: test, schema.VALIDATION: validation}
+    named = {schema.TEST: test, schema.VALIDATION: validation, schema.TRAIN: ()}
     for fold, chosen in named.items():
-        if chosen and not (folds == fold).any():
-            raise InputError(f"{fold} fold ({', '.join(chosen)}): no positives", remedy="choose other chromosomes")
-    if not (folds == schema.TRAIN).any():
+        if (folds == fold).any() or not (chosen or fold == schema.TRAIN):
+            continue
+        reasons = Counter() if lost is None else +lost(fold)
+        told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        why = f": {reasons.total():,} were dropped ({told})" if reasons else ""
+        remedy = "choose other chromosomes" if chosen else "leave a chromosome that has peaks to neither of the others"
+        raise InputError(f"{fold} fold{f' ({_listed(chosen)})' if chosen else ''}: no positives{why}", remedy=remedy)
+
+
+def leave_one_out(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return validation and test chromosome of every fold of leave-one-chromosome-out.
+
+    Each is tested once, and the one before it validates, as in Haldar et al. 2026; before the first stands the last.
+
+    Parameters
+    ----------
+    names
+        Chromosomes to test, in order.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three: one has to be left for training.
+    """
+    if len(names) < 3:
         raise InputError(
-            "train fold: no positives",
-            remedy="leave a chromosome that has peaks to neither validation nor test",
+            f"leaving one chromosome out needs three with at least {SMALLEST_LEFT_OUT} positives, not {len(names)}",
+            remedy="name the chromosomes of validation and test",
         )
+    return [(names[i - 1], names[i]) for i in range(len(names))]
+
+
+def can_be_left_out(chroms: ArrayLike, names: Sequence[str]) -> list[str]:
+    """Return those of `names` that can be tested: enough positives, and not mitochondrial; say which cannot.
+
+    Parameters
+    ----------
+    chroms
+        The chromosome of every positive, ``(n_positives,)``.
+    names
+        All chromosomes, in order.
+    """
+    counts = pd.Series(np.asarray(chroms, dtype=object)).value_counts()
+    tested = [n for n in names if counts.get(n, 0) >= SMALLEST_LEFT_OUT and namesake(n, _MITOCHONDRIAL) is None]
+    if others := [f"{name} {counts[name]:,}" for name in names if counts.get(name, 0) and name not in tested]:
+        logger.info(
+            "folds: for training only (mitochondrial, or fewer than %d positives): %s",
+            SMALLEST_LEFT_OUT, _listed(others),
+        )  # fmt: skip
+    return tested
+
+
+def accuracy_interval(n: int, accuracy: float = 0.8) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy that was measured on `n` windows (Wilson 1927)."""
+    z = 1.959964
+    middle = accuracy + z * z / (2 * n)
+    half = z * math.sqrt(accuracy * (1 - accuracy) / n + z * z / (4 * n * n))
+    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+
+def warn_of_small(fold: str, positives: int, negatives: int) -> None:
+    """Say so where a fold has too few positives for its metrics to mean much."""
+    if 0 < positives < FEW:
+        low, high = accuracy_interval(positives + negatives)
+        logger.warning(
+            "folds: %s has only %d positives: if its accuracy is 0.80, the 95 %% interval is %.2f to %.2f",
+            fold, positives, low, high,
+        )  # fmt: skip
+
+
+def _listed(names: Collection[str]) -> str:
+    """Name the first few of many."""
+    shown = ", ".join(list(names)[:8])
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -91,7 +91,7 @@ def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.
     pairs = []
     for i in range(0, len(present), 2):
         parts = [
-            _lay_chromosome(genome, int(contig), peaks[contigs == contig], length, rng, dropped)
+            lay_chromosome(genome, int(contig), peaks[contigs == contig], length, rng, dropped)
             for contig in present[i : i + 2]
         ]
         pairs.append(_join(genome, pd.concat(parts, ignore_index=True), length, rng, dropped))
@@ -100,12 +100,21 @@ def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.
     return Laid(contig, start, label, dropped)
 
 
-def _lay_chromosome(
-    genome: Genome, contig: int, peaks: pd.DataFrame, length: int, rng: np.random.Generator, dropped: Dropped
+def lay_chromosome(
+    genome: Genome,
+    contig: int,
+    peaks: pd.DataFrame,
+    length: int,
+    rng: np.random.Generator,
+    dropped: Dropped,
+    draws: int = 2,
 ) -> pd.DataFrame:
-    """Lay the windows of one chromosome: all positives by peak, all surviving negatives by peak and draw."""
+    """Lay the windows of one chromosome: all positives by peak, all surviving negatives by peak and draw.
+
+    Columns contig, start and label; the paper has two `draws` for each peak.
+    """
     start, end = peaks[schema.START].to_numpy(np.int64), peaks[schema.END].to_numpy(np.int64)
-    back = rng.integers(NEAREST, FARTHEST, size=(len(start), 2))
+    back = rng.integers(NEAREST, FARTHEST, size=(len(start), draws))
     kept = _whole(genome, contig, start - length // 2, length, dropped[1])
     positive = start[kept] - length // 2
     bins = ((start[:, None] - back) // length).ravel()

@@ -1,165 +1,197 @@
-"""Strategies for negatives: windows without a cap site."""
+"""Strategies for negatives: windows without a cap site, drawn fold by fold.
 
-import logging
+A strategy is a function from `Wanted` to `Drawn`; `STRATEGIES` names them all. Whatever the strategy, a negative
+that has a place in the genome shares no base with a peak of either strand widened by the exclusion zone, lies in
+its contig and has no N. `haldar2026` is named after Haldar et al. (RNA Biology 2026).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
+from capsight.config import Strategy, WindowsConfig
+from capsight.data import schema
+from capsight.data.folds import assign_folds
 from capsight.data.genome import Genome, Ints, Mask
+from capsight.data.haldar2026 import OFF_CONTIG, SURPLUS, WITH_N, lay_chromosome
 from capsight.data.peaks import PeakIndex
+from capsight.data.places import SHUFFLED, Places
+from capsight.data.pools import Grid, Pool, around, draw_matched, spread, whole_contigs
 
-logger = logging.getLogger(__name__)
+IN_EXCLUSION: Final = "in the exclusion zone of a peak"
+REPEATED: Final = "at the place of another"
 
-GC_BIN: Final = 0.02
-_BINS: Final = round(1 / GC_BIN) + 1
-#: Spare candidates are kept for all that is wanted this many bins to either side, and some beyond.
-_REACH: Final = 5
-_SPARE: Final = 1_000
-_ROUNDS: Final = 10
-_SMALLEST_POOL: Final = 1 << 13
-_LARGEST_POOL: Final = 1 << 20
-_CHUNK: Final = 1 << 16
+#: Draws of `haldar2026` for each negative wanted; many fall into an exclusion zone.
+_DRAWS_EACH: Final = 4
 
 
-class Places(NamedTuple):
-    """Stranded windows of one length: contig number, leftmost position and strand, each ``(n_windows,)``."""
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a strategy is asked for.
 
-    contig: Ints
-    start: Ints
-    minus: Mask
-
-
-def matched(
-    genome: Genome,
-    excluded: PeakIndex,
-    contigs: Ints,
-    wanted_gc: NDArray[np.float64],
-    length: int,
-    rng: np.random.Generator,
-) -> Places:
-    """Draw random windows with the GC content of given windows, one for each.
-
-    Places are uniform over the contigs, strands even. A window shares no base with an excluded interval, lies
-    in its contig, has no N, and no place is drawn twice (not even once for each strand). GC is matched in
-    bins of 0.02: pools of candidates are drawn until every bin is full, for a bounded number of rounds; what
-    a bin still lacks is taken from the nearest bins.
-
-    Parameters
+    Attributes
     ----------
     genome
         The genome.
-    excluded
-        Peaks, widened by the exclusion zone.
-    contigs
-        Contig numbers to draw from.
-    wanted_gc
-        GC share of each negative that is wanted, ``(n_negatives,)``.
-    length
-        Bases per window.
+    config
+        Length, exclusion zone, and the settings of single strategies.
+    fold
+        Name of the fold.
+    peaks
+        All peaks of the fold, columns `schema.PEAK_COLUMNS`.
+    like
+        The fold's positives.
+    n
+        How many negatives.
     rng
         Source of every draw.
-
-    Returns
-    -------
-    places
-        In no particular order; fewer than wanted where the contigs hold no more (a warning says so).
+    regions
+        The user's own intervals, of every fold, for strategy `bed`.
     """
-    wanted = np.bincount(_bin(wanted_gc), minlength=_BINS)
-    pool = _Pool(genome, excluded, contigs, length)
-    place, gc_bin = _collect(pool, wanted, rng)
-    taken = _rank(gc_bin) < wanted[gc_bin]
-    taken, moved = _fill_from_neighbours(taken, gc_bin, wanted)
-    if moved:
-        logger.info("negatives: %d of %d come from a neighbouring GC bin", moved, wanted.sum())
-    if taken.sum() < wanted.sum():
-        logger.warning("negatives: %d wanted, %d found: too little DNA outside peaks", wanted.sum(), taken.sum())
-    contig, start = pool.locate(place[taken])
-    return Places(contig, start, rng.random(len(start)) < 0.5)
+
+    genome: Genome
+    config: WindowsConfig
+    fold: str
+    peaks: pd.DataFrame
+    like: Places
+    n: int
+    rng: np.random.Generator
+    regions: pd.DataFrame | None = None
+
+    @cached_property
+    def contigs(self) -> Ints:
+        """Contigs of the fold that have peaks: nobody may have looked for cap sites on the others."""
+        return np.unique(self.genome.index(self.peaks[schema.CHROM]))
+
+    def excluded(self, margin: int = 0) -> PeakIndex:
+        """Return the peaks widened by the exclusion zone, or by `margin` if that is more."""
+        return PeakIndex.of(self.peaks, self.genome, max(self.config.exclusion, margin))
+
+    def strands(self, n: int) -> Mask:
+        """Draw strands, evenly."""
+        return self.rng.random(n) < 0.5
 
 
-def spread(gc: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Return `n` values with the distribution of `gc`: each repeated as evenly as `n` allows."""
-    return np.sort(gc)[(np.arange(n) * len(gc) + len(gc) // 2) // n] if len(gc) else gc
+class Drawn(NamedTuple):
+    """What a strategy found: at most as many as wanted, how many of them match less exactly, what it dropped."""
+
+    places: Places
+    moved: int = 0
+    dropped: Mapping[str, int] = MappingProxyType({})
 
 
-def _bin(gc: NDArray[np.float64]) -> Ints:
-    """Return the GC bin of each share; the tiny addend keeps 0.58 / 0.02 from falling below 29."""
-    return np.floor(gc / GC_BIN + 1e-9).astype(np.int64)
+def matched(wanted: Wanted) -> Drawn:
+    """Draw places anywhere on the fold's contigs with the GC and repeat content of its positives.
+
+    Cells of 0.02 in GC content and 0.1 in repeat content (or one of them: setting `match`) get as many negatives
+    as positives, times the ratio. What a cell lacks is taken from the nearest cells.
+    """
+    grid = Grid.of(wanted.config.match)
+    like = wanted.genome.composition(wanted.like.contig, wanted.like.start, wanted.config.length)
+    cells = np.bincount(spread(grid.cell(like), wanted.n), minlength=grid.size)
+    reach = whole_contigs(wanted.genome, wanted.contigs, wanted.config.length)
+    return _from_pool(wanted, Pool(wanted.genome, reach, wanted.excluded(), wanted.config.length), cells, grid)
 
 
-class _Pool:
-    """Every place a window can have on some contigs, numbered through, and which of them can be negatives."""
-
-    def __init__(self, genome: Genome, excluded: PeakIndex, contigs: Ints, length: int) -> None:
-        self.genome, self.excluded, self.contigs, self.length = genome, excluded, contigs, length
-        self.ends = np.cumsum(np.maximum(genome.lengths[contigs] - length + 1, 0))
-        self.places = int(self.ends[-1]) if len(contigs) else 0
-
-    def draw(self, size: int, rng: np.random.Generator) -> Ints:
-        """Draw `size` place numbers with replacement, or all of them, shuffled, where that is little more."""
-        return rng.integers(0, self.places, size) if size * 4 < self.places else rng.permutation(self.places)
-
-    def locate(self, place: Ints) -> tuple[Ints, Ints]:
-        """Return contig number and start of place numbers."""
-        which = np.searchsorted(self.ends, place, side="right")
-        return self.contigs[which], place - np.append(0, self.ends)[which]
-
-    def usable(self, place: Ints) -> tuple[Ints, Ints]:
-        """Return those places that can be negatives, and their GC bins."""
-        contig, start = self.locate(place)
-        free = ~self.excluded.overlaps(contig, start, self.length)
-        gc, _, unknown = self.genome.composition(contig[free], start[free], self.length)
-        return place[free][unknown == 0], _bin(gc[unknown == 0])
+def uniform(wanted: Wanted) -> Drawn:
+    """Draw places anywhere on the fold's contigs, each as likely as any other."""
+    reach = whole_contigs(wanted.genome, wanted.contigs, wanted.config.length)
+    return _unmatched(wanted, Pool(wanted.genome, reach, wanted.excluded(), wanted.config.length))
 
 
-def _collect(pool: _Pool, wanted: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Draw growing pools until every bin is full or the rounds are over; return places as drawn, and bins."""
-    place, gc_bin = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    limit = _limit(wanted)
-    for turn in range(_ROUNDS):
-        have = np.bincount(gc_bin, minlength=_BINS)
-        missing = int(np.maximum(wanted - have, 0).sum())
-        if not missing or not pool.places:
-            break
-        size = min(max(_SMALLEST_POOL, 2 * missing) << turn, max(_LARGEST_POOL, 2 * missing))
-        drawn = pool.draw(size, rng)
-        parts = [(place, gc_bin)]
-        for i in range(0, len(drawn), _CHUNK):
-            more, bins = pool.usable(drawn[i : i + _CHUNK])
-            open_ = have[bins] < limit[bins]
-            parts.append((more[open_], bins[open_]))
-        place, gc_bin = (np.concatenate(column) for column in zip(*parts, strict=True))
-        first = np.sort(np.unique(place, return_index=True)[1])
-        place, gc_bin = place[first], gc_bin[first]
-        kept = _rank(gc_bin) < limit[gc_bin]
-        place, gc_bin = place[kept], gc_bin[kept]
-        if len(drawn) == pool.places:
-            break
-    return place, gc_bin
+def flank(wanted: Wanted) -> Drawn:
+    """Draw places near peaks: the gap to the nearest one is in the range of setting `flank`."""
+    nearest, farthest = wanted.config.flank
+    reach = around(wanted.genome, wanted.peaks, farthest, wanted.config.length)
+    return _unmatched(wanted, Pool(wanted.genome, reach, wanted.excluded(nearest), wanted.config.length))
 
 
-def _limit(wanted: Ints) -> Ints:
-    """Return how many candidates to keep per bin: enough for its neighbours too, and some for any other."""
-    near = np.convolve(wanted, np.ones(2 * _REACH + 1, dtype=np.int64), mode="same")
-    return near + min(int(wanted.sum()), _SPARE)
+def shuffled(wanted: Wanted) -> Drawn:
+    """Take the fold's positives in turn, their bases shuffled with every dinucleotide kept."""
+    contig, start, minus, _ = wanted.like
+    turn = np.sort(np.arange(wanted.n) % len(start)) if len(start) else np.zeros(0, np.int64)
+    copy = np.arange(len(turn)) - np.searchsorted(turn, turn) + 1
+    return Drawn(Places(contig[turn], start[turn], minus[turn], copy))
 
 
-def _rank(gc_bin: Ints) -> Ints:
-    """Return how many earlier elements lie in the same bin."""
-    order = np.argsort(gc_bin, kind="stable")
-    counts = np.bincount(gc_bin, minlength=_BINS)
-    rank = np.empty(len(gc_bin), dtype=np.int64)
-    rank[order] = np.arange(len(gc_bin)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rank
+def haldar2026(wanted: Wanted) -> Drawn:
+    """Draw grid windows 10 to 20 kb before peaks as the paper does, quirks included, but none in an exclusion zone."""
+    genome, length = wanted.genome, wanted.config.length
+    draws = max(2, -(-_DRAWS_EACH * wanted.n // max(len(wanted.peaks), 1)))
+    of_peak = genome.index(wanted.peaks[schema.CHROM])
+    dropped: dict[int, Counter[str]] = {1: Counter(), 0: Counter()}
+    laid = [
+        lay_chromosome(genome, int(contig), wanted.peaks[of_peak == contig], length, wanted.rng, dropped, draws)
+        for contig in wanted.contigs
+    ]
+    table = pd.concat([pd.DataFrame({"contig": [], schema.START: [], schema.LABEL: []}, dtype=np.int64), *laid])
+    table = table[table[schema.LABEL] == 0]
+    contig, start = table["contig"].to_numpy(np.int64), table[schema.START].to_numpy(np.int64)
+    return _some_of(wanted, Places(contig, start, np.zeros(len(start), bool)), dropped[0])
 
 
-def _fill_from_neighbours(taken: Mask, gc_bin: Ints, wanted: Ints) -> tuple[Mask, int]:
-    """Take what bins lack from the spare candidates of the nearest bins; return also how many were moved."""
-    taken, before = taken.copy(), int(taken.sum())
-    lacking = wanted - np.bincount(gc_bin[taken], minlength=_BINS)
-    for poor in np.flatnonzero(lacking):
-        spare = np.flatnonzero(~taken)
-        nearest = spare[np.argsort(np.abs(gc_bin[spare] - poor), kind="stable")]
-        taken[nearest[: lacking[poor]]] = True
-    return taken, int(taken.sum()) - before
+def bed(wanted: Wanted) -> Drawn:
+    """Take windows centred on the user's own intervals (setting `negatives_bed`); a strand that it lacks is drawn."""
+    assert wanted.regions is not None
+    config, genome = wanted.config, wanted.genome
+    folds = assign_folds(wanted.regions[schema.CHROM], config.validation, config.test)
+    table = wanted.regions[folds == wanted.fold]
+    contig = genome.index(table[schema.CHROM])
+    middle = (table[schema.START].to_numpy(np.int64) + table[schema.END].to_numpy(np.int64)) // 2
+    start = middle - config.length // 2
+    minus = np.where(table[schema.STRAND] == ".", wanted.strands(len(table)), table[schema.STRAND] == "-")
+    inside = (start >= 0) & (start + config.length <= genome.lengths[contig])
+    whole = genome.composition(contig, start, config.length).unknown == 0
+    dropped = Counter({OFF_CONTIG: int((~inside).sum()), WITH_N: int((inside & ~whole).sum())})
+    kept = inside & whole
+    return _some_of(wanted, Places(contig[kept], start[kept], minus[kept]), dropped)
+
+
+STRATEGIES: Final[Mapping[Strategy, Callable[[Wanted], Drawn]]] = {
+    "matched": matched,
+    "uniform": uniform,
+    "flank": flank,
+    SHUFFLED: shuffled,
+    "haldar2026": haldar2026,
+    "bed": bed,
+}
+
+
+def share_out(n: int, shares: Mapping[Strategy, float]) -> dict[Strategy, int]:
+    """Divide `n` by shares; the largest remainders are rounded up, in the order of the shares where they are equal."""
+    exact = {name: n * share / sum(shares.values()) for name, share in shares.items()}
+    counts = {name: int(value) for name, value in exact.items()}
+    short = n - sum(counts.values())
+    for name in sorted(exact, key=lambda name: counts[name] - exact[name])[:short]:
+        counts[name] += 1
+    return counts
+
+
+def _unmatched(wanted: Wanted, pool: Pool) -> Drawn:
+    """Draw from a pool, whatever the composition."""
+    grid = Grid(gc=False, repeat=False)
+    return _from_pool(wanted, pool, np.bincount(np.zeros(wanted.n, np.int64), minlength=grid.size), grid)
+
+
+def _from_pool(wanted: Wanted, pool: Pool, cells: Ints, grid: Grid) -> Drawn:
+    """Draw from a pool by cells, on random strands."""
+    found = draw_matched(pool, cells, grid, wanted.rng)
+    contig, start = pool.locate(found.place)
+    return Drawn(Places(contig, start, wanted.strands(len(start))), found.moved)
+
+
+def _some_of(wanted: Wanted, places: Places, dropped: Counter[str]) -> Drawn:
+    """Keep those of given places that touch no exclusion zone, each once, and a random choice if they are too many."""
+    free = ~wanted.excluded().overlaps(places.contig, places.start, wanted.config.length)
+    again = pd.DataFrame({"contig": places.contig, "start": places.start}).duplicated().to_numpy()
+    good = wanted.rng.permutation(np.flatnonzero(free & ~again))
+    chosen = np.sort(good[: wanted.n])
+    more = {IN_EXCLUSION: int((~free).sum()), REPEATED: int((free & again).sum()), SURPLUS: len(good) - len(chosen)}
+    kept = Places(places.contig[chosen], places.start[chosen], places.minus[chosen])
+    return Drawn(kept, dropped=dropped + Counter(more))

@@ -60,7 +60,7 @@ def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, un
     table = pd.DataFrame(_parse(path), columns=list(Peak._fields))
     if aliases is not None:
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
-    _check_places(table, path, genome)
+    check_places(table, path, genome)
     if unstranded:
         table[schema.STRAND] = _without_strand(table, path)
     else:
@@ -114,8 +114,23 @@ def _without_strand(table: pd.DataFrame, path: Path) -> str:
     return "+"
 
 
-def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
-    """Refuse the first peak that does not lie in the genome."""
+def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
+    """Refuse the first interval that does not lie in the genome.
+
+    Parameters
+    ----------
+    table
+        With columns chrom, end and line.
+    path
+        The file they come from, for the message.
+    genome
+        The genome.
+
+    Raises
+    ------
+    InputError
+        Naming file and line.
+    """
     contig = genome.index(table[schema.CHROM])
     ends = np.where(contig < 0, 0, genome.lengths[contig])
     bad = np.flatnonzero((contig < 0) | (table[schema.END].to_numpy() > ends))
@@ -125,8 +140,8 @@ def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     where, chrom = f"{path}:{first['line']}", first[schema.CHROM]
     if contig[bad[0]] >= 0:
         raise InputError(
-            f"the peak ends at {first[schema.END]}, but {chrom} has {ends[bad[0]]} bases", where=where,
-            remedy=f"are these peaks of another assembly than {genome.path.name}?",
+            f"it ends at {first[schema.END]}, but {chrom} has {ends[bad[0]]} bases", where=where,
+            remedy=f"is this of another assembly than {genome.path.name}?",
         )  # fmt: skip
     if other := namesake(chrom, genome.names):
         raise InputError(
@@ -136,7 +151,7 @@ def _check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     lost = table.loc[contig < 0, schema.CHROM]
     raise InputError(
         f"contig {chrom!r} is not in {genome.path.name}, which has {_some(genome.names)}", where=where,
-        remedy=f"{len(lost)} of {len(table)} peaks lie on contigs that it lacks: {_some(lost.unique())}",
+        remedy=f"{len(lost)} of {len(table)} records lie on contigs that it lacks: {_some(lost.unique())}",
     )  # fmt: skip
 
 

@@ -110,6 +110,8 @@ def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[s
             for name in needed:
                 if name not in header:
                     raise InputError(f"has no column {name!r}; its columns are {_quote(header)}", where=f"{path}:1")
+            if len(set(header)) < len(header):
+                raise InputError(f"names a column twice; its columns are {_quote(header)}", where=f"{path}:1")
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 if not row:

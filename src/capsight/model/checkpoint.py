@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from huggingface_hub.errors import StrictDataclassError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from capsight import __version__
+from capsight import __version__, artefact
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
@@ -22,6 +23,8 @@ from capsight.model.llama import CapsightConfig, CapsightForClassification, Caps
 ARCHITECTURE = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "capsight.json"
+
+_KNOWN_TYPES = ("llama", CapsightConfig.model_type)
 
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
@@ -34,7 +37,7 @@ class ModelCard(BaseModel):
 
     capsight: str = __version__
     task: str
-    length: int
+    length: int = Field(gt=0)
     strand: str = STRANDED
     tokenizer: TokenizerConfig
     metrics: dict[str, Any] = {}
@@ -90,10 +93,26 @@ def read_architecture(folder: Path) -> CapsightConfig:
     """Read `config.json` of a model folder."""
     try:
         values = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
-        values.pop("model_type")
+        if values.pop("model_type") not in _KNOWN_TYPES:
+            raise _unknown_network(folder)
         return CapsightConfig(**values)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE) from None
+    except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
+        raise _unknown_network(folder) from None
+
+
+def _unknown_network(folder: Path) -> InputError:
+    return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
+
+
+def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None) -> AnyModel:
+    """Make the network that `config.json` describes, weights not yet loaded."""
+    config = read_architecture(folder)
+    if dropout is not None:
+        config.hidden_dropout = config.attention_dropout = dropout
+    try:
+        return kind(config)
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError):
+        raise _unknown_network(folder) from None
 
 
 def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]:
@@ -111,8 +130,9 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
             where=folder,
             remedy="run capsight finetune first",
         )
-    model = CapsightForClassification(read_architecture(folder))
+    model = _make(CapsightForClassification, folder)
     _restore(model, folder, strict=True)
+    artefact.check_unchanged(folder)
     return model.eval(), card
 
 
@@ -120,11 +140,9 @@ def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> C
     """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`."""
     read_card(folder)
     torch.manual_seed(seed)
-    config = read_architecture(folder)
-    if dropout is not None:
-        config.hidden_dropout = config.attention_dropout = dropout
-    model = CapsightForClassification(config)
+    model = _make(CapsightForClassification, folder, dropout)
     _restore(model, folder, strict=False)
+    artefact.check_unchanged(folder)
     return model
 
 

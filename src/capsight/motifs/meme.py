@@ -4,6 +4,7 @@ Ours, because the readers at hand lose what is needed here: memelite's drops bac
 Biopython's drops the second name and rounds probabilities to counts; neither says what is wrong with a file.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,8 +212,9 @@ class _Reader:
 
     @staticmethod
     def _numbers(words: list[str]) -> list[float]:
-        """Return the words as numbers, or nothing if one is none."""
+        """Return the words as numbers, or nothing if one is none (or is not finite)."""
         try:
-            return [float(word) for word in words]
+            numbers = [float(word) for word in words]
         except ValueError:
             return []
+        return numbers if all(map(math.isfinite, numbers)) else []

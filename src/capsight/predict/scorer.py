@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from capsight import artefact
 from capsight.data.kmer_counts import count_kmers
 from capsight.data.tokenizer import make_tokenizer
 from capsight.errors import InputError
@@ -21,6 +22,8 @@ Scores = NDArray[np.float64]
 #: A baseline folder's files; it has a booster where a model folder has weights.
 BOOSTER = "booster.txt"
 BASELINE_CARD = "baseline.json"
+#: Longest k-mers that a baseline counts (`BaselineConfig.k`).
+MOST_K = 8
 
 
 class Scorer(NamedTuple):
@@ -84,8 +87,13 @@ def _load_baseline(folder: Path) -> Scorer:
     """Load a booster; its card says which k-mers it counts."""
     try:
         card = json.loads((folder / BASELINE_CARD).read_text(encoding="utf-8"))
-        booster = lightgbm.Booster(model_file=str(folder / BOOSTER))
         k, length = int(card["k"]), int(card["length"])
-    except (ValueError, KeyError, lightgbm.basic.LightGBMError, OSError):
+        if not (1 <= k <= MOST_K and length > 0):
+            raise ValueError(f"k = {k}, length = {length}")
+        artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
+        booster = lightgbm.Booster(model_file=str(folder / BOOSTER))
+        if booster.num_feature() != 4**k:
+            raise ValueError(f"{booster.num_feature()} features for k = {k}")
+    except (ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError, OSError):
         raise InputError("is not a baseline that this version of capsight can read", where=folder) from None
     return Scorer(length, lambda codes: np.asarray(booster.predict(count_kmers(codes, k))))

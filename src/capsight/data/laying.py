@@ -1,0 +1,169 @@
+"""Windows laid on a genome: positives, negatives and folds, by the protocol of the settings."""
+
+import logging
+from collections import Counter
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from capsight.config import WindowsConfig
+from capsight.data import schema
+from capsight.data.duplicates import distinct
+from capsight.data.folds import assign_folds, check_positives
+from capsight.data.genome import Genome, Ints
+from capsight.data.haldar2026 import DUPLICATE, OFF_CONTIG, WITH_N, Dropped, haldar2026
+from capsight.data.negatives import STRATEGIES, Drawn, Wanted, share_out
+from capsight.data.peaks import PeakIndex
+from capsight.data.places import SHUFFLED, Places, shuffle_source
+from capsight.data.regions import read_regions
+
+logger = logging.getLogger(__name__)
+
+#: Values of the source column, beside the names of strategies and of files of labelled sequences.
+PEAK: Final = "peak"
+HALDAR2026: Final = "haldar2026"
+
+
+class Made(NamedTuple):
+    """What the stage writes: the table, and what the summary adds to its counts."""
+
+    table: pd.DataFrame
+    dropped: Dropped
+    remarks: dict[str, Any]
+
+
+def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
+    """Lay windows on a genome by the protocol of the config; rows are sorted by fold, then by place.
+
+    Raises
+    ------
+    InputError
+        If a fold has no positives, or the user's own negatives cannot be used.
+    """
+    by_protocol = lay_haldar2026 if config.protocol == HALDAR2026 else lay_capsight
+    laid, dropped, remarks = by_protocol(config, genome, peaks)
+    contig, start = laid["contig"].to_numpy(), laid[schema.START].to_numpy()
+    gc, repeat, _ = genome.composition(contig, start, config.length)
+    distance = PeakIndex.of(peaks, genome).distance(contig, start, config.length)
+    table = laid.assign(
+        **{
+            schema.CHROM: np.array(genome.names, dtype=object)[contig],
+            schema.END: start + config.length,
+            schema.STRAND: np.where(laid["minus"], "-", "+"),
+            schema.GC: gc,
+            schema.REPEAT: repeat,
+            schema.DISTANCE: np.where(laid["copy"] > 0, -1, distance),
+        }
+    )
+    return Made(_in_order(table), dropped, remarks)
+
+
+def lay_haldar2026(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
+    """Lay windows by the paper's protocol; folds by chromosome, as everywhere."""
+    laid = haldar2026(genome, peaks, config.length, np.random.default_rng(config.seed))
+    places = Places(laid.contig, laid.start, np.zeros(len(laid.start), bool))
+    source = np.where(laid.label == 1, PEAK, HALDAR2026)
+    table = _table(genome, places, config).assign(label=laid.label, source=source)
+
+    def lost(fold: str) -> Counter[str]:
+        there = _of_fold(peaks, fold, config)
+        again = haldar2026(genome, there, config.length, np.random.default_rng(0)) if len(there) else None
+        return again.dropped[1] if again else Counter()
+
+    check_positives(table.loc[laid.label == 1, schema.FOLD].to_numpy(), config.validation, config.test, lost)
+    return Made(table, laid.dropped, {"protocol": config.protocol})
+
+
+def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
+    """Lay summit-centred positives, and negatives by the strategies of the config, fold by fold."""
+    dropped: Dropped = {1: Counter(), 0: Counter()}
+    places = summit_windows(genome, peaks, config.length, dropped[1])
+    positives = _table(genome, places, config).assign(label=1, source=PEAK)
+    positives = distinct(genome, positives, config.length, config.seed, dropped)
+    lost = partial(_lost, config, genome, peaks)
+    check_positives(positives[schema.FOLD].to_numpy(), config.validation, config.test, lost)
+    regions = read_regions(config.negatives_bed, genome) if config.negatives_bed else None
+    parts, wanted, moved = [positives], {}, {}
+    for number, fold in enumerate(schema.FOLDS):
+        rows = positives[positives[schema.FOLD] == fold]
+        like = Places(rows["contig"].to_numpy(), rows[schema.START].to_numpy(), rows["minus"].to_numpy(bool))
+        there = _of_fold(peaks, fold, config)
+        wanted[fold], moved[fold] = round(len(rows) * config.ratio), 0
+        for order, (name, n) in enumerate(share_out(wanted[fold], config.negatives).items()):
+            rng = np.random.default_rng([config.seed, number, order])
+            drawn = STRATEGIES[name](Wanted(genome, config, fold, there, like, n, rng, regions))
+            _tell(name, fold, n, drawn)
+            dropped[0].update(drawn.dropped)
+            moved[fold] += drawn.moved
+            parts.append(_table(genome, drawn.places, config).assign(label=0, source=_source(name, drawn)))
+    table = distinct(genome, pd.concat(parts, ignore_index=True), config.length, config.seed, dropped)
+    return Made(table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted, "negatives_moved": moved})
+
+
+def summit_windows(genome: Genome, peaks: pd.DataFrame, length: int, dropped: Counter[str]) -> Places:
+    """Return the window of each peak, summit at index length / 2 when read 5'→3'; count what is dropped."""
+    contig = genome.index(peaks[schema.CHROM])
+    minus = (peaks[schema.STRAND] == "-").to_numpy()
+    start = peaks[schema.SUMMIT].to_numpy(np.int64) - length // 2 + minus
+    inside = (start >= 0) & (start + length <= genome.lengths[contig])
+    known = genome.composition(contig, start, length).unknown == 0
+    dropped[OFF_CONTIG] += int((~inside).sum())
+    dropped[WITH_N] += int((inside & ~known).sum())
+    kept = inside & known
+    return Places(contig[kept], start[kept], minus[kept])
+
+
+def _lost(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, fold: str) -> Counter[str]:
+    """Count, by reason, how the peaks of a fold that has no positives were lost."""
+    there = _of_fold(peaks, fold, config)
+    reasons: Counter[str] = Counter()
+    left = summit_windows(genome, there, config.length, reasons)
+    reasons[DUPLICATE] += len(left.start)
+    return reasons
+
+
+def _of_fold(peaks: pd.DataFrame, fold: str, config: WindowsConfig) -> pd.DataFrame:
+    """Return the peaks of one fold."""
+    return peaks[assign_folds(peaks[schema.CHROM], config.validation, config.test) == fold]
+
+
+def _table(genome: Genome, places: Places, config: WindowsConfig) -> pd.DataFrame:
+    """Return places as a table, with their folds."""
+    contig, start, minus, copy = places
+    chroms = np.array(genome.names, dtype=object)[contig]
+    return pd.DataFrame(
+        {
+            "contig": contig,
+            schema.START: start,
+            "minus": minus,
+            "copy": np.zeros(len(start), np.int64) if copy is None else copy,
+            schema.FOLD: assign_folds(chroms, config.validation, config.test),
+        }
+    )
+
+
+def _source(name: str, drawn: Drawn) -> str | list[str]:
+    """Return the source of what a strategy drew: its name, with the number of a shuffle."""
+    copy: Ints | None = drawn.places.copy
+    return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
+
+
+def _tell(name: str, fold: str, n: int, drawn: Drawn) -> None:
+    """Say where a strategy found less than was wanted, or something less exact."""
+    found = len(drawn.places.start)
+    if drawn.moved:
+        logger.info(
+            "negatives: %s: %d of %d %s ones have the GC or repeat content of a neighbouring cell",
+            fold, drawn.moved, n, name,
+        )  # fmt: skip
+    if found < n:
+        logger.warning("negatives: %s: %s: %d wanted, %d found", fold, name, n, found)
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort by fold, then by place."""
+    rank = table[schema.FOLD].map({fold: i for i, fold in enumerate(schema.FOLDS)})
+    keys = (table["copy"], table[schema.LABEL], table["minus"], table[schema.START], table["contig"], rank)
+    return table.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)

@@ -1,0 +1,40 @@
+"""Intervals of the genome from BED files that need no strand, such as a user's own negatives."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from capsight.data import schema
+from capsight.data.aliases import Aliases
+from capsight.data.genome import Genome
+from capsight.data.intervals import Peak, read_bed, records
+from capsight.data.peaks import check_places
+from capsight.data.text import open_text
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> pd.DataFrame:
+    """Read intervals from BED3 to BED12, plain or gzipped, 0-based half-open.
+
+    Returns
+    -------
+    regions
+        One row per record in file order: chrom, start, end, strand (``.`` where the file has none).
+
+    Raises
+    ------
+    InputError
+        Naming file and line, if a record cannot be used or does not lie in the genome.
+    """
+    with open_text(path) as handle:
+        table = pd.DataFrame(read_bed(records(handle), path), columns=list(Peak._fields))
+    if not len(table):
+        raise InputError("holds no intervals", where=path)
+    if aliases is not None:
+        table[schema.CHROM] = aliases.names(table[schema.CHROM])
+    check_places(table, path, genome)
+    logger.info("regions %s: %d on %d contigs", path.name, len(table), table[schema.CHROM].nunique())
+    return table[[schema.CHROM, schema.START, schema.END, schema.STRAND]]

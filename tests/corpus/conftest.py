@@ -1,0 +1,190 @@
+"""A folder of good files, every kind that a command reads: the corpus breaks them one by one, the fuzzer at random."""
+
+import logging
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from capsight import artefact
+from capsight.cli import main
+from capsight.config import BaselineConfig, FinetuneConfig, TokenizerConfig, WindowsConfig
+from capsight.data.attributions import Attributions
+from capsight.data.tokenizer import make_tokenizer
+from capsight.data.windows import windows
+from capsight.train.baselines import baseline
+
+LENGTH = 32
+CHROMOSOMES = ("chrI", "chrII", "chrIII")
+MEME = """MEME version 4
+
+ALPHABET= ACGT
+
+strands: + -
+
+Background letter frequencies
+A 0.3 C 0.2 G 0.2 T 0.3
+
+MOTIF M1 tata
+letter-probability matrix: alength= 4 w= 8 nsites= 20 E= 0
+ 0.02 0.02 0.02 0.94
+ 0.94 0.02 0.02 0.02
+ 0.02 0.02 0.02 0.94
+ 0.94 0.02 0.02 0.02
+ 0.94 0.02 0.02 0.02
+ 0.94 0.02 0.02 0.02
+ 0.02 0.02 0.94 0.02
+ 0.25 0.25 0.25 0.25
+
+MOTIF M2
+letter-probability matrix: alength= 4 w= 2
+ 0.25 0.25 0.25 0.25
+ 1.0 0.0 0.0 0.0
+"""
+RECIPE = """description: nothing to learn from
+windows: {genome: genome.fa, peaks: peaks.bed, length: 32, validation: chrII, test: chrIII}
+pretrain: {warmup: {steps: 1}, main: {steps: 1}}
+finetune: {epochs: 1}
+"""
+
+
+def build_world(folder: Path) -> Path:
+    """Write the good files into an empty folder."""
+    rng = np.random.default_rng(0)
+    contigs = {name: "".join(rng.choice(list("ACGT"), 1_200)) for name in CHROMOSOMES}
+    starts = (200, 450, 700, 950)
+    peaks = [
+        (name, s, s + 9, f"p{i}", 5, "+-"[i % 2], s + 4, s + 5, 0) for name in contigs for i, s in enumerate(starts)
+    ]
+    sequences = [contigs["chrI"][i : i + LENGTH] for i in range(0, 640, LENGTH)]
+    labelled = [f"{text},{i % 2}\n" for i, text in enumerate(sequences)]
+    texts = {
+        "genome.fa": "".join(f">{name} {name}\n{text}\n" for name, text in contigs.items()),
+        "peaks.bed": "".join("\t".join(map(str, peak)) + "\n" for peak in peaks),
+        "own.bed": "".join(f"{name}\t{s + 100}\t{s + 132}\n" for name in contigs for s in starts),
+        "train.csv": "sequence,label\n" + "".join(labelled[:14]),
+        "dev.csv": "sequence,label\n" + "".join(labelled[14:]),
+        "input.fa": "".join(f">s{i} note\n{text}\n" for i, text in enumerate(sequences)),
+        "input.csv": "name,sequence\n" + "".join(f"s{i},{text}\n" for i, text in enumerate(sequences)),
+        "motifs.meme": MEME,
+        "elements.tsv": "element\tpattern\toffset\tsource\nmine\tTATAWR\t-30\tme\nother\tCCAAT\t.\tme\n",
+        "recipe.yaml": RECIPE,
+        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: uniform:2,flank\nflank: 9,900\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    config = WindowsConfig(
+        genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=LENGTH, exclusion=20,
+        validation=("chrII",), test=("chrIII",),
+    )  # fmt: skip
+    windows(config, folder / "windows")
+    baseline(BaselineConfig(), folder / "windows", folder / "base")
+    _write_network(folder / "model")
+    _write_attributions(folder / "attributions.npz", rng)
+    with zipfile.ZipFile(folder / "attributions.npz") as archive:
+        archive.extractall(folder / "arrays")
+    return folder
+
+
+def _write_network(folder: Path) -> None:
+    """Write the smallest of all models, with random weights."""
+    from capsight.model.checkpoint import ModelCard, save_model
+    from capsight.model.llama import CapsightConfig, CapsightForClassification
+
+    tokenizer = TokenizerConfig()
+    config = CapsightConfig(
+        vocab_size=make_tokenizer(tokenizer).vocabulary, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=LENGTH,
+    )  # fmt: skip
+    card = ModelCard(task="classification", length=LENGTH, tokenizer=tokenizer)
+    with artefact.building(folder, "finetune", FinetuneConfig(), {}) as partial:
+        make_tokenizer(tokenizer).save(partial)
+        save_model(CapsightForClassification(config), card, partial)
+
+
+def _write_attributions(path: Path, rng: np.random.Generator) -> None:
+    """Write attributions of random windows."""
+    n = 60
+    Attributions(
+        codes=rng.integers(0, 4, (n, LENGTH)).astype(np.uint8),
+        score=np.where(np.arange(n) < n // 2, 0.9, 0.1).astype(np.float32),
+        label=(np.arange(n) < n // 2).astype(np.int8),
+        chrom=np.full(n, "chrI"),
+        strand=np.full(n, "+"),
+        start=np.arange(n) * 10,
+        end=np.arange(n) * 10 + LENGTH,
+        methods={"ig": rng.random((n, LENGTH)).astype(np.float32)},
+        meta={
+            "model_sha256": "m",
+            "windows_sha256": "w",
+            "fold": "test",
+            "faithfulness": {},
+            "best_method": "ig",
+            "window_length": LENGTH,
+        },
+    ).write(path)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture
+def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the good files, the current folder."""
+    folder = tmp_path / "here"
+    shutil.copytree(world, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+class Outcome(NamedTuple):
+    code: int
+    said: str
+
+
+Run = Callable[[str], Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command line in this process."""
+
+    def command(line: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["capsight", *line.split()])
+        capfd.readouterr()
+        logger = logging.getLogger("capsight")
+        before = logger.handlers, logger.level
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        finally:
+            logger.handlers, logger.level = before
+        return Outcome(code, capfd.readouterr().err)
+
+    return command
+
+
+def listing(folder: Path) -> dict[str, int]:
+    """Return files and folders with their sizes, without the base stores, which any genome may get."""
+    paths = (path for path in folder.rglob("*") if ".capsight" not in str(path.relative_to(folder)))
+    return {str(path.relative_to(folder)): path.stat().st_size if path.is_file() else -1 for path in paths}
+
+
+def check_refused(outcome: Outcome, says: str, before: dict[str, int]) -> None:
+    """One line of error that says it, exit code 2, no traceback, nothing written."""
+    assert outcome.code == 2, outcome.said
+    assert "Traceback" not in outcome.said
+    assert [line for line in outcome.said.splitlines() if line.startswith("error: ")], outcome.said
+    assert outcome.said.count("error: ") == 1, outcome.said
+    assert re.search(says, outcome.said), outcome.said
+    assert listing(Path.cwd()) == before

@@ -1,0 +1,340 @@
+"""Feed damaged files to every reader until the time is over; whatever is not a `CapsightError` is a bug.
+
+    python tests/corpus/fuzz.py --minutes 10 --out fuzzed
+
+Each input is made from a good one (conftest.build_world) by a few random mutations, and depends on the seed and its
+number alone: ``--only NUMBER`` makes one again and shows its traceback. What fails is kept in the folder of ``--out``.
+Inputs are read in child processes, so that a crash or a hang of a library is found too.
+"""
+
+import argparse
+import gzip
+import json
+import logging
+import multiprocessing
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+import numpy as np
+
+from capsight import artefact
+from capsight.config import Recipe, WindowsConfig, load_yaml, parse
+from capsight.data.attributions import Attributions
+from capsight.data.genome import Genome
+from capsight.data.peaks import read_peaks
+from capsight.data.regions import read_regions
+from capsight.data.sequences import read_labelled, read_sequences
+from capsight.data.windows import Windows
+from capsight.errors import CapsightError
+from capsight.motifs.elements import read_elements
+from capsight.motifs.meme import read_meme
+from capsight.pipeline import read_recipe
+from capsight.predict.scorer import load_scorer
+from conftest import build_world
+
+BATCH = 200
+SECONDS_EACH = 30
+MEMORY = 16 << 30
+Random = np.random.Generator
+
+#: Values that readers of numbers and names stumble over.
+NASTY = (
+    "", " ", ".", "-", "+", "-1", "0", "00", "1e400", "nan", "inf", "-inf", "1.5", "1_000", "0x1f", "9" * 25,
+    "-" + "9" * 25, "2147483648", "9223372036854775808", "true", "null", "~", "[", "{", "}", "'", '"', "#", ">", "&a",
+    "*a", "!!python/none", "٣", "²", "\u200b", "é", "\x00", "\x1b[31m", "\x7f", "\u2028", "\x85", "N" * 70_000, "%s%n",
+    "../../x", "chrI:1-2",
+)  # fmt: skip
+
+
+class Target(NamedTuple):
+    """A reader, and the file of the good folder that is damaged for it."""
+
+    file: str
+    read: Callable[[Path], object]
+
+
+def _peaks(folder: Path) -> object:
+    return read_peaks(folder / "peaks.bed", Genome.open(folder / "genome.fa"))
+
+
+def _regions(folder: Path) -> object:
+    return read_regions(folder / "own.bed", Genome.open(folder / "genome.fa"))
+
+
+def _windows(folder: Path) -> object:
+    """Read windows whose record says that all files are as they were made."""
+    path = folder / "windows" / artefact.RECORD
+    record = load_yaml(path)
+    outputs = record.get("outputs")
+    if isinstance(outputs, dict):
+        there = {name: folder / "windows" / str(name) for name in outputs}
+        record["outputs"] = {name: artefact.sha256(file) for name, file in there.items() if file.is_file()}
+        artefact.write_yaml(path, record)
+    data = Windows.open(folder / "windows")
+    return data.codes(np.arange(len(data.table)))
+
+
+def _arrays(folder: Path) -> object:
+    """Read an archive of attributions whose checksums are right, whatever is in its arrays."""
+    path = folder / "again.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted((folder / "arrays").rglob("*.npy")):
+            archive.write(file, file.relative_to(folder / "arrays"))
+    return Attributions.read(path)
+
+
+def _network(folder: Path) -> object:
+    return load_scorer(folder / "model").score(np.zeros((2, 32), np.uint8))
+
+
+def _booster(folder: Path) -> object:
+    return load_scorer(folder / "base").score(np.zeros((2, 32), np.uint8))
+
+
+TARGETS = {
+    "peaks": Target("peaks.bed", _peaks),
+    "regions": Target("own.bed", _regions),
+    "genome": Target("genome.fa", lambda folder: Genome.open(folder / "genome.fa")),
+    "labelled": Target("train.csv", lambda folder: read_labelled(folder / "train.csv")),
+    "sequences.csv": Target("input.csv", lambda folder: read_sequences(folder / "input.csv")),
+    "sequences.fa": Target("input.fa", lambda folder: read_sequences(folder / "input.fa")),
+    "recipe": Target("recipe.yaml", lambda folder: read_recipe(folder / "recipe.yaml", folder / "out")),
+    "recipe.keys": Target("recipe.yaml", lambda folder: parse(Recipe, load_yaml(folder / "recipe.yaml"))),
+    "settings": Target("settings.yaml", lambda folder: parse(WindowsConfig, load_yaml(folder / "settings.yaml"))),
+    "attributions": Target("attributions.npz", lambda folder: Attributions.read(folder / "attributions.npz")),
+    "attributions.codes": Target("arrays/codes.npy", _arrays),
+    "attributions.strand": Target("arrays/strand.npy", _arrays),
+    "attributions.meta": Target("arrays/meta.npy", _arrays),
+    "meme": Target("motifs.meme", lambda folder: read_meme(folder / "motifs.meme")),
+    "elements": Target("elements.tsv", lambda folder: read_elements(folder / "elements.tsv")),
+    "windows": Target("windows/windows.parquet", _windows),
+    "windows.record": Target("windows/config.yaml", _windows),
+    "model.config": Target("model/config.json", _network),
+    "model.card": Target("model/capsight.json", _network),
+    "model.weights": Target("model/model.safetensors", _network),
+    "booster": Target("base/booster.txt", _booster),
+    "booster.card": Target("base/baseline.json", _booster),
+}
+
+
+def _flip_bits(data: bytes, rng: Random) -> bytes:
+    changed = bytearray(data)
+    for at in rng.integers(0, len(data), rng.integers(1, 9)):
+        changed[at] ^= 1 << int(rng.integers(8))
+    return bytes(changed)
+
+
+def _cut(data: bytes, rng: Random) -> bytes:
+    return data[: rng.integers(0, len(data))]
+
+
+def _remove(data: bytes, rng: Random) -> bytes:
+    start = int(rng.integers(0, len(data)))
+    return data[:start] + data[start + int(rng.integers(1, 200)) :]
+
+
+def _repeat(data: bytes, rng: Random) -> bytes:
+    start = int(rng.integers(0, len(data)))
+    return data[:start] + data[start : start + int(rng.integers(1, 200))] * 2 + data[start:]
+
+
+def _insert(data: bytes, rng: Random) -> bytes:
+    start = int(rng.integers(0, len(data)))
+    return data[:start] + rng.bytes(int(rng.integers(1, 20))) + data[start:]
+
+
+def _blank(data: bytes, rng: Random) -> bytes:
+    """Set a stretch to zero, as a disk does after a crash."""
+    start, size = int(rng.integers(0, len(data))), int(rng.integers(1, 100))
+    return data[:start] + b"\x00" * len(data[start : start + size]) + data[start + size :]
+
+
+def _lines(data: bytes, rng: Random) -> bytes:
+    """Swap, drop or repeat lines."""
+    lines = data.split(b"\n")
+    i, j = (int(n) for n in rng.integers(0, len(lines), 2))
+    what = int(rng.integers(3))
+    if what == 0:
+        lines[i], lines[j] = lines[j], lines[i]
+    elif what == 1:
+        del lines[i]
+    else:
+        lines.insert(i, lines[j])
+    return b"\n".join(lines)
+
+
+def _field(data: bytes, rng: Random) -> bytes:
+    """Replace, drop or repeat one field of one line."""
+    lines = data.split(b"\n")
+    i = int(rng.integers(len(lines)))
+    separators = [s for s in (b"\t", b",", b":", b"=", b" ") if s in lines[i]] or [b"\t"]
+    separator = separators[int(rng.integers(len(separators)))]
+    fields = lines[i].split(separator)
+    j, what = int(rng.integers(len(fields))), int(rng.integers(4))
+    if what == 0:
+        del fields[j]
+    elif what == 1:
+        fields.insert(j, fields[j])
+    else:
+        fields[j] = NASTY[int(rng.integers(len(NASTY)))].encode()
+    lines[i] = separator.join(fields)
+    return b"\n".join(lines)
+
+
+def _value(data: bytes, rng: Random) -> bytes:
+    """Put a nasty value anywhere."""
+    start = int(rng.integers(0, len(data)))
+    value = NASTY[int(rng.integers(len(NASTY)))].encode()
+    return data[:start] + value + data[start + int(rng.integers(0, 6)) :]
+
+
+MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (
+    _flip_bits, _cut, _remove, _repeat, _insert, _blank, _lines, _lines, _field, _field, _field, _value, _value,
+    lambda data, rng: b"\xef\xbb\xbf" + data,
+    lambda data, rng: data.replace(b"\n", b"\r\n"),
+    lambda data, rng: data.replace(b"\n", b"\r"),
+    lambda data, rng: data.replace(b"\t", b" "),
+    lambda data, rng: data.decode("latin-1").encode("utf-16"),
+    lambda data, rng: gzip.compress(data),
+    lambda data, rng: gzip.compress(data)[: int(rng.integers(1, 200))],
+    lambda data, rng: data.swapcase(),
+)  # fmt: skip
+
+
+def mutated(data: bytes, rng: Random) -> bytes:
+    """Damage a file in one to four ways, mostly one."""
+    for _ in range(min(int(rng.geometric(0.6)), 4)):
+        if data:
+            data = MUTATIONS[int(rng.integers(len(MUTATIONS)))](data, rng)
+    return data
+
+
+def make(number: int, seed: int, world: Path, folder: Path) -> str:
+    """Write input `number` over the good file in `folder`; return the name of the reader it is for."""
+    rng = np.random.default_rng([seed, number])
+    names = list(TARGETS)
+    name = names[int(rng.integers(len(names)))]
+    file = TARGETS[name].file
+    for part in ("windows", "model", "base"):  # as they were: some readers rewrite the record
+        shutil.copyfile(world / part / artefact.RECORD, folder / part / artefact.RECORD)
+    (folder / file).write_bytes(mutated((world / file).read_bytes(), rng))
+    return name
+
+
+def attempt(name: str, folder: Path) -> str:
+    """Read; return how it ended: read, refused, or the last line of a traceback."""
+    try:
+        TARGETS[name].read(folder)
+    except CapsightError:
+        return "refused"
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {str(error)[:150]} ({Path(frame.filename).name}:{frame.lineno})"
+    return "read"
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError(f"more than {SECONDS_EACH} s")
+
+
+def run_batch(first: int, seed: int, world: Path, folder: Path, results: Path) -> None:
+    """Read `BATCH` inputs; before each, say which, so that the parent knows what killed this process."""
+    logging.disable()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGALRM, _too_long)
+    with results.open("w") as out:
+        for number in range(first, first + BATCH):
+            name = make(number, seed, world, folder)
+            out.write(json.dumps([number, name]) + "\n")
+            out.flush()
+            signal.alarm(SECONDS_EACH)
+            end = attempt(name, folder)
+            signal.alarm(0)
+            out.write(json.dumps([number, name, end]) + "\n")
+            out.flush()
+            shutil.copyfile(world / TARGETS[name].file, folder / TARGETS[name].file)
+
+
+def keep(number: int, name: str, end: str, seed: int, world: Path, folder: Path, out: Path) -> None:
+    """Save an input that failed, and say so."""
+    make(number, seed, world, folder)
+    out.mkdir(parents=True, exist_ok=True)
+    saved = out / f"{number}-{Path(TARGETS[name].file).name}"
+    shutil.copyfile(folder / TARGETS[name].file, saved)
+    shutil.copyfile(world / TARGETS[name].file, folder / TARGETS[name].file)
+    print(f"{name}: {end} [{saved}]", flush=True)
+
+
+def _in_child(work: Callable[..., object], *arguments: object) -> int | None:
+    """Run a function in a process of its own; return the exit code."""
+    child = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    child.start()
+    child.join()
+    return child.exitcode
+
+
+def fuzz(minutes: float, seed: int, out: Path) -> int:
+    """Run until the time is over; return the number of inputs that failed."""
+    place = Path(tempfile.mkdtemp())
+    (place / "world").mkdir()
+    logging.disable()
+    world = place / "world"
+    _in_child(build_world, world)  # this process must not use OpenMP, or its children hang
+    folder = Path(shutil.copytree(world, place / "here"))
+    tally: Counter[tuple[str, str]] = Counter()
+    seen: set[str] = set()
+    stop, first, failed = time.monotonic() + minutes * 60, 0, 0
+    while time.monotonic() < stop:
+        results = place / "results.jsonl"
+        died = _in_child(run_batch, first, seed, world, folder, results)
+        records = [json.loads(line) for line in results.read_text().splitlines()]
+        if died:
+            records.append([*records[-1][:2], f"the process died ({died})"])
+        for number, name, end in (record for record in records if len(record) == 3):
+            tally[name, end if end in ("read", "refused") else "failed"] += 1
+            if end not in ("read", "refused"):
+                failed += 1
+                if end not in seen:
+                    seen.add(end)
+                    keep(number, name, end, seed, world, folder, out)
+        first = records[-1][0] + 1
+    for name in TARGETS:
+        print(f"{name:15}", *(f"{tally[name, end]:7} {end}" for end in ("read", "refused", "failed")))
+    print(f"{first} inputs, {failed} failed in {len(seen)} ways; seed {seed}")
+    shutil.rmtree(place)
+    return failed
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=Path("fuzzed"), help="where inputs that fail are kept")
+    parser.add_argument("--only", type=int, help="read this input alone, and show what happens")
+    given = parser.parse_args()
+    if given.only is None:
+        return min(fuzz(given.minutes, given.seed, given.out), 1)
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "world").mkdir()
+        world = build_world(Path(place) / "world")
+        folder = Path(shutil.copytree(world, Path(place) / "here"))
+        name = make(given.only, given.seed, world, folder)
+        print(f"{name}: {TARGETS[name].file}\n{(folder / TARGETS[name].file).read_bytes()[:2_000]!r}")
+        print(TARGETS[name].read(folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
