@@ -11,6 +11,7 @@ import pytest
 
 COMMANDS = (
     "run",
+    "fetch",
     "simulate",
     "windows",
     "pretrain",

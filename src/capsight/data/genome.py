@@ -28,6 +28,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from capsight import artefact
+from capsight.data.cache import cache_folder
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -290,9 +291,8 @@ def _state(path: Path) -> dict[str, int]:
 
 def _places(path: Path) -> tuple[Path, Path]:
     """Return where the store of a FASTA may lie: beside it, or in the cache."""
-    cache = Path(os.environ.get("CAPSIGHT_CACHE") or Path.home() / ".cache" / "capsight")
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return path.with_name(f"{path.name}.capsight"), cache / key
+    return path.with_name(f"{path.name}.capsight"), cache_folder() / key
 
 
 def _writable_place(path: Path) -> Path:
