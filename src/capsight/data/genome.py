@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import logging
+import mmap
 import os
 import threading
 import zlib
@@ -51,6 +52,9 @@ _BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000
 #: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
 _LETTERS_AT_ONCE: Final = 1 << 24
 _ROWS_AT_ONCE: Final = 1 << 14
+#: From so many rows on, the genome is unmapped every few rows: each maps a page, which may be one of 2 MB.
+_MANY_ROWS: Final = 1 << 12
+_ROWS_MAPPED: Final = 1 << 11
 #: Processes write under names of their own; threads of one process take turns.
 _BUILDING: Final = threading.Lock()
 
@@ -208,13 +212,14 @@ class Genome:
         return (self._gather(contig, start, length) & SOFT_MASK) > 0
 
     def composition(self, contig: Ints, start: Ints, length: int) -> Composition:
-        """Measure windows, a bounded number at a time."""
-        cuts = range(0, len(start), _ROWS_AT_ONCE)
-        pieces = [(contig[i : i + _ROWS_AT_ONCE], start[i : i + _ROWS_AT_ONCE]) for i in cuts]
-        parts = [composition(self._gather(c, s, length)) for c, s in pieces]
-        if not parts:
-            return Composition(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-        return Composition(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        """Measure windows, a bounded number at a time and in the order of the genome: neighbours share pages."""
+        order = np.argsort(self.offsets[contig] + start)
+        found = Composition(np.zeros(len(order)), np.zeros(len(order)), np.zeros(len(order), np.int64))
+        for i in range(0, len(order), _ROWS_AT_ONCE):
+            rows = order[i : i + _ROWS_AT_ONCE]
+            for column, part in zip(found, composition(self._gather(contig[rows], start[rows], length)), strict=True):
+                column[rows] = part
+        return found
 
     def contig(self, number: int) -> Codes:
         """Return a copy of the codes 0 to 4 of a whole contig, plus strand, without the soft mask."""
@@ -224,6 +229,23 @@ class Genome:
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
         contig, start = np.asarray(contig, dtype=np.int64), np.asarray(start, dtype=np.int64)
+        if len(start) < _MANY_ROWS:
+            return self._copy(contig, start, length)
+        codes = np.empty((len(start), length), dtype=np.uint8)
+        for i in range(0, len(start), _ROWS_MAPPED):
+            rows = slice(i, i + _ROWS_MAPPED)
+            codes[rows] = self._copy(contig[rows], start[rows], length)
+            self._let_go()
+        return codes
+
+    def _let_go(self) -> None:
+        """Unmap what was read: it stays in the page cache, but is no longer counted as memory of this process."""
+        mapped = getattr(self.bases.base, "_mmap", None)
+        if isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _copy(self, contig: Ints, start: Ints, length: int) -> Codes:
+        """Do the work of `_gather`, for any number of rows at once."""
         if len(contig) and contig.min() < 0:
             raise ValueError("contig -1: an unknown contig cannot be read")
         size, first = self.lengths[contig], self.offsets[contig]

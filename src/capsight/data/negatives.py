@@ -19,7 +19,7 @@ _SPARE: Final = 1_000
 _ROUNDS: Final = 10
 _SMALLEST_POOL: Final = 1 << 13
 _LARGEST_POOL: Final = 1 << 20
-_CHUNK: Final = 1 << 16
+_CHUNK: Final = 1 << 20
 
 
 class Places(NamedTuple):
