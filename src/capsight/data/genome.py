@@ -52,9 +52,8 @@ _BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b000300000000
 #: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
 _LETTERS_AT_ONCE: Final = 1 << 24
 _ROWS_AT_ONCE: Final = 1 << 14
-#: From so many rows on, the genome is unmapped every few rows: each maps a page, which may be one of 2 MB.
-_MANY_ROWS: Final = 1 << 12
-_ROWS_MAPPED: Final = 1 << 11
+#: Rows after which the genome is unmapped: each maps the page that it lies on, which may be one of 2 MB.
+_ROWS_MAPPED: Final = 1 << 12
 #: Processes write under names of their own; threads of one process take turns.
 _BUILDING: Final = threading.Lock()
 
@@ -70,7 +69,8 @@ def _stored_codes() -> Codes:
 
 _STORED: Final = _stored_codes()
 _COMPLEMENT: Final = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
-_LETTER_BYTES: Final = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
+#: For `bytes.translate`; what is no code becomes no ASCII, and so an error.
+_LETTERS_OF_CODES: Final = LETTERS.encode().ljust(256, b"\xff")
 _KNOWN: Final = np.isin(np.arange(256), np.frombuffer(b"ACGTNacgtn", dtype=np.uint8))
 
 
@@ -85,7 +85,8 @@ def encode(sequence: str, *, soft_mask: bool = False) -> Codes:
 
 def decode(codes: Codes) -> list[str]:
     """Return the sequences of codes ``(n_windows, length)``."""
-    return [row.tobytes().decode() for row in _LETTER_BYTES[codes]]
+    text, length = codes.tobytes().translate(_LETTERS_OF_CODES).decode("ascii"), codes.shape[1]
+    return [text[i * length : (i + 1) * length] for i in range(len(codes))]
 
 
 def reverse_complement(codes: Codes) -> Codes:
@@ -229,11 +230,12 @@ class Genome:
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
         contig, start = np.asarray(contig, dtype=np.int64), np.asarray(start, dtype=np.int64)
-        if len(start) < _MANY_ROWS:
+        if len(start) < _ROWS_MAPPED:
             return self._copy(contig, start, length)
         codes = np.empty((len(start), length), dtype=np.uint8)
+        order = np.argsort(self.offsets[contig] + start)  # neighbours share pages
         for i in range(0, len(start), _ROWS_MAPPED):
-            rows = slice(i, i + _ROWS_MAPPED)
+            rows = order[i : i + _ROWS_MAPPED]
             codes[rows] = self._copy(contig[rows], start[rows], length)
             self._let_go()
         return codes
