@@ -387,6 +387,7 @@ def test_a_list_that_lacks_the_file_is_said(world: World, caplog: pytest.LogCapt
         (bytes(5_000_000), "md5sum.txt: is larger than 4.19 MB: not a list of checksums"),
         (None, "md5sum.txt: the server answers HTTP 404 Not Found"),
     ],
+    ids=["no checksums", "no text", "too large", "missing"],
 )
 def test_a_list_that_cannot_be_used_is_an_error(world: World, body: bytes | None, message: str) -> None:
     world.sums.body = body or b""

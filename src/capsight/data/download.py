@@ -186,7 +186,7 @@ def _attempt(client: httpx2.Client, url: str, path: Path, bar: "tqdm[Any]") -> N
             path.touch()
             _write_note(path, url, reply, size)
         bar.reset(size)
-        bar.update(have)
+        bar.n = bar.initial = bar.last_print_n = have
         with path.open("ab") as out:
             for chunk in reply.iter_raw():
                 out.write(chunk)
