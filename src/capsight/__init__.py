@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _STAGES = {
+    "fetch": "capsight.data.fetch",
     "simulate": "capsight.simulate",
     "cluster": "capsight.data.cluster",
     "windows": "capsight.data.windows",

@@ -60,6 +60,17 @@ class SimulateConfig(Config):
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
 
 
+class FetchConfig(Config):
+    """Public genomes and peaks, by the name of the assembly."""
+
+    assembly: str = Field(description="Name in the table: hg19, hg38, mm9, mm10, sacCer3, or one of your own table.")
+    cache: Path | None = Field(None, description="Folder that keeps what was fetched; default $CAPSIGHT_CACHE.")
+    table: Path | None = Field(None, description="TSV file with more assemblies, or other addresses.")
+    only: Literal["genome", "peaks"] | None = Field(None, description="Fetch only the genome, or only the peaks.")
+    timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
+    retries: int = Field(5, ge=0, description="Attempts after one that brought nothing new.")
+
+
 class ClusterConfig(Config):
     """Peaks from counts of 5' ends. Tags per million (TPM) are of all tags of all files."""
 

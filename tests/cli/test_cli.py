@@ -11,6 +11,7 @@ import pytest
 
 COMMANDS = (
     "run",
+    "fetch",
     "simulate",
     "cluster",
     "windows",

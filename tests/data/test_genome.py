@@ -331,6 +331,40 @@ def test_many_short_contigs_open_fast(write_fasta):
     assert decode(codes) == [texts[i] for i in rows]
 
 
+def test_many_windows_are_read_as_few_are(write_fasta, monkeypatch):
+    rng = np.random.default_rng(3)
+    texts = ["".join(row) for row in rng.choice(list("ACGTacgtN"), (3, 2_000))]
+    genome = Genome.open(write_fasta({f"c{i}": text for i, text in enumerate(texts)}))
+    contig, start, minus = rng.integers(0, 3, 300), rng.integers(-100, 2_100, 300), rng.random(300) < 0.5
+    codes, measured = genome.fetch(contig, start, 80, minus), genome.composition(contig, start, 80)
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", 37)
+    monkeypatch.setattr(module, "_ROWS_MAPPED", 7)
+    assert np.array_equal(genome.fetch(contig, start, 80, minus), codes)
+    for column, again in zip(measured, genome.composition(contig, start, 80), strict=True):
+        assert np.array_equal(column, again)
+    one_by_one = [genome.composition(contig[[i]], start[[i]], 80) for i in range(300)]
+    assert measured.gc.tolist() == [float(one.gc[0]) for one in one_by_one]
+    assert measured.unknown.tolist() == [int(one.unknown[0]) for one in one_by_one]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="no /proc/self/smaps to look at")
+def test_reading_many_windows_leaves_no_genome_in_memory(write_fasta):
+    genome = Genome.open(write_fasta({"c": "ACGT" * 500_000}))
+
+    def resident():
+        lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+        mapped = next(line for line in lines if line.endswith(f"bases.{genome.sha256[:16]}.u8"))
+        assert mapped
+        return int(next(line for line in lines if line.startswith("Rss:")).split()[1])
+
+    rows = np.random.default_rng(0).integers(0, 1_999_000, module._ROWS_MAPPED)
+    zeros = np.zeros(len(rows), np.int64)
+    genome.fetch(zeros[:100], rows[:100], 512, zeros[:100] > 0)
+    assert resident() > 0  # few windows, as in training: the pages stay, and are there next time
+    genome.fetch(zeros, rows, 512, zeros > 0)
+    assert resident() == 0
+
+
 @pytest.mark.real
 def test_real_genome_agrees_with_faidx(yeast):
     genome = Genome.open(yeast.genome)

@@ -13,6 +13,7 @@ from capsight.cli import (
     cluster,
     evaluate,
     explain,
+    fetch,
     finetune,
     match,
     motifs,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for module in (
     run,
+    fetch,
     simulate,
     cluster,
     windows,

@@ -11,6 +11,7 @@ cannot harm each other.
 import hashlib
 import json
 import logging
+import mmap
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from capsight import artefact
+from capsight.data.cache import cache_folder
 from capsight.data.fasta import SUFFIXES, read_fasta
 from capsight.data.text import kind_of, unreadable
 from capsight.data.twobit import read_twobit
@@ -50,6 +52,8 @@ _INPUT: Final = "genome"
 #: Letters encoded, or rows gathered, at a time: bounds the memory that intermediate results take.
 _LETTERS_AT_ONCE: Final = 1 << 24
 _ROWS_AT_ONCE: Final = 1 << 14
+#: Rows after which the genome is unmapped: each maps the page that it lies on, which may be one of 2 MB.
+_ROWS_MAPPED: Final = 1 << 12
 #: Processes write under names of their own; threads of one process take turns.
 _BUILDING: Final = threading.Lock()
 
@@ -65,7 +69,8 @@ def _stored_codes() -> Codes:
 
 _STORED: Final = _stored_codes()
 _COMPLEMENT: Final = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
-_LETTER_BYTES: Final = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
+#: For `bytes.translate`; what is no code becomes no ASCII, and so an error.
+_LETTERS_OF_CODES: Final = LETTERS.encode().ljust(256, b"\xff")
 _KNOWN: Final = np.isin(np.arange(256), np.frombuffer(b"ACGTNacgtn", dtype=np.uint8))
 
 
@@ -80,7 +85,8 @@ def encode(sequence: str, *, soft_mask: bool = False) -> Codes:
 
 def decode(codes: Codes) -> list[str]:
     """Return the sequences of codes ``(n_windows, length)``."""
-    return [row.tobytes().decode() for row in _LETTER_BYTES[codes]]
+    text, length = codes.tobytes().translate(_LETTERS_OF_CODES).decode("ascii"), codes.shape[1]
+    return [text[i * length : (i + 1) * length] for i in range(len(codes))]
 
 
 def reverse_complement(codes: Codes) -> Codes:
@@ -207,13 +213,14 @@ class Genome:
         return (self._gather(contig, start, length) & SOFT_MASK) > 0
 
     def composition(self, contig: Ints, start: Ints, length: int) -> Composition:
-        """Measure windows, a bounded number at a time."""
-        cuts = range(0, len(start), _ROWS_AT_ONCE)
-        pieces = [(contig[i : i + _ROWS_AT_ONCE], start[i : i + _ROWS_AT_ONCE]) for i in cuts]
-        parts = [composition(self._gather(c, s, length)) for c, s in pieces]
-        if not parts:
-            return Composition(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-        return Composition(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        """Measure windows, a bounded number at a time and in the order of the genome: neighbours share pages."""
+        order = np.argsort(self.offsets[contig] + start)
+        found = Composition(np.zeros(len(order)), np.zeros(len(order)), np.zeros(len(order), np.int64))
+        for i in range(0, len(order), _ROWS_AT_ONCE):
+            rows = order[i : i + _ROWS_AT_ONCE]
+            for column, part in zip(found, composition(self._gather(contig[rows], start[rows], length)), strict=True):
+                column[rows] = part
+        return found
 
     def contig(self, number: int) -> Codes:
         """Return a copy of the codes 0 to 4 of a whole contig, plus strand, without the soft mask."""
@@ -223,6 +230,24 @@ class Genome:
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
         contig, start = np.asarray(contig, dtype=np.int64), np.asarray(start, dtype=np.int64)
+        if len(start) < _ROWS_MAPPED:
+            return self._copy(contig, start, length)
+        codes = np.empty((len(start), length), dtype=np.uint8)
+        order = np.argsort(self.offsets[contig] + start)  # neighbours share pages
+        for i in range(0, len(start), _ROWS_MAPPED):
+            rows = order[i : i + _ROWS_MAPPED]
+            codes[rows] = self._copy(contig[rows], start[rows], length)
+            self._let_go()
+        return codes
+
+    def _let_go(self) -> None:
+        """Unmap what was read: it stays in the page cache, but is no longer counted as memory of this process."""
+        mapped = getattr(self.bases.base, "_mmap", None)
+        if isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _copy(self, contig: Ints, start: Ints, length: int) -> Codes:
+        """Do the work of `_gather`, for any number of rows at once."""
         if len(contig) and contig.min() < 0:
             raise ValueError("contig -1: an unknown contig cannot be read")
         size, first = self.lengths[contig], self.offsets[contig]
@@ -314,9 +339,8 @@ def _state(path: Path) -> dict[str, Any]:
 
 def _places(path: Path) -> tuple[Path, Path]:
     """Return where the store of a FASTA may lie: beside it, or in the cache."""
-    cache = Path(os.environ.get("CAPSIGHT_CACHE") or Path.home() / ".cache" / "capsight")
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return path.with_name(f"{path.name}.capsight"), cache / key
+    return path.with_name(f"{path.name}.capsight"), cache_folder() / key
 
 
 def _writable_place(path: Path) -> Path:
