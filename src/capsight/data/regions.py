@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from capsight.data import schema
@@ -14,7 +13,8 @@ from capsight.errors import InputError
 logger = logging.getLogger(__name__)
 
 _NO_RECORD: Final = ("#", "track", "browser")
-_FARTHEST: Final = np.iinfo(np.int64).max
+#: Of the largest position that is believed.
+_DIGITS: Final = 12
 
 
 def read_regions(path: Path, genome: Genome) -> pd.DataFrame:
@@ -65,6 +65,10 @@ def _parse(text: str, where: str, genome: Genome, lengths: dict[str, int]) -> tu
 
 def _position(text: str, what: str, where: str) -> int:
     """Read a coordinate."""
-    if not (text.isdecimal() and text.isascii() and len(text) < len(str(_FARTHEST))):
-        raise InputError(f"{what} {text!r} is not a position", where=where)
+    if text.startswith("-") and text[1:].isdecimal():
+        raise InputError(f"{what} {text[:30]} is negative", where=where)
+    if not (text.isdecimal() and text.isascii()):
+        raise InputError(f"{what} {text[:30]!r} is not an integer", where=where)
+    if len(text) > _DIGITS:
+        raise InputError(f"{what} {text[:30]} is beyond the end of any contig", where=where)
     return int(text)
