@@ -186,7 +186,7 @@ FORMATS: dict[str, tuple[Break, str, str]] = {
     ),
     "bigWig of zeros": (
         lambda f: (f / "plus.bw").write_bytes(b"\x26\xfc\x8f\x88" + bytes(60)),
-        "cluster --plus plus.bw --minus plus.bw -o out.bed", r"plus\.bw: is truncated or damaged",
+        "cluster --plus plus.bw --minus input.fa -o out.bed", r"plus\.bw: is truncated or damaged",
     ),
 }  # fmt: skip
 
