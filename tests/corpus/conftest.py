@@ -3,9 +3,10 @@
 import logging
 import re
 import shutil
+import struct
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,17 @@ def build_world(folder: Path) -> Path:
         "genome.fa": "".join(f">{name} {name}\n{text}\n" for name, text in contigs.items()),
         "peaks.bed": "".join("\t".join(map(str, peak)) + "\n" for peak in peaks),
         "own.bed": "".join(f"{name}\t{s + 100}\t{s + 132}\n" for name in contigs for s in starts),
+        "narrow.bed": "".join(
+            f"{c}\t{s}\t{e}\tp\t5\t{strand}\t1.5\t-1\t3.2\t4\n" for c, s, e, _, _, strand, *_ in peaks
+        ),
+        "paper.csv": "chromosomeID,start_coordinate,end_coordinate,strand\n"
+        + "".join(f"{c},{s},{e},{strand}\n" for c, s, e, _, _, strand, *_ in peaks),
+        "genes.gtf": "".join(
+            f'{c}\tx\ttranscript\t{s + 1}\t{s + 99}\t.\t{strand}\t.\ttranscript_id "{c}.{s}";\n'
+            for c, s, _, _, _, strand, *_ in peaks
+        ),
+        "aliases.txt": "".join(f"{name}\t{name[3:]}\tNC_{i}\n" for i, name in enumerate(contigs)),
+        "counts.bed": "".join(f"{c}\t{s + i}\t{s + i + 1}\tt\t9\t+\n" for c, s, *_ in peaks for i in (0, 2)),
         "train.csv": "sequence,label\n" + "".join(labelled[:14]),
         "dev.csv": "sequence,label\n" + "".join(labelled[14:]),
         "input.fa": "".join(f">s{i} note\n{text}\n" for i, text in enumerate(sequences)),
@@ -79,6 +91,7 @@ def build_world(folder: Path) -> Path:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
+    (folder / "genome.2bit").write_bytes(twobit(contigs))
     config = WindowsConfig(
         genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=LENGTH, exclusion=20,
         validation=("chrII",), test=("chrIII",),
@@ -90,6 +103,20 @@ def build_world(folder: Path) -> Path:
     with zipfile.ZipFile(folder / "attributions.npz") as archive:
         archive.extractall(folder / "arrays")
     return folder
+
+
+def twobit(contigs: Mapping[str, str]) -> bytes:
+    """Return sequences as UCSC's 2bit, the first ten bases of each N and soft-masked."""
+    head = b"".join(bytes([len(name)]) + name.encode() + b"...." for name in contigs)
+    records, at = [], 16 + len(head)
+    for text in contigs.values():
+        digits = np.array(["TCAG".index(letter) for letter in text + "T" * (-len(text) % 4)]).reshape(-1, 4)
+        packed = (digits @ np.array([64, 16, 4, 1])).astype(np.uint8).tobytes()
+        records.append(struct.pack("<9I", len(text), 1, 0, 10, 1, 0, 10, 0, 0)[:-4] + packed)
+    for name, record in zip(contigs, records, strict=True):
+        head = head.replace(name.encode() + b"....", name.encode() + struct.pack("<I", at), 1)
+        at += len(record)
+    return struct.pack("<4I", 0x1A412743, 0, len(contigs), 0) + head + b"".join(records)
 
 
 def _write_network(folder: Path) -> None:

@@ -22,6 +22,8 @@ import traceback
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -64,12 +66,8 @@ class Target(NamedTuple):
     read: Callable[[Path], object]
 
 
-def _peaks(folder: Path) -> object:
-    return read_peaks(folder / "peaks.bed", Genome.open(folder / "genome.fa"))
-
-
-def _regions(folder: Path) -> object:
-    return read_regions(folder / "own.bed", Genome.open(folder / "genome.fa"))
+def _genome(folder: Path) -> Genome:
+    return Genome.open(folder / "genome.fa")
 
 
 def _windows(folder: Path) -> object:
@@ -102,10 +100,26 @@ def _booster(folder: Path) -> object:
     return load_scorer(folder / "base").score(np.zeros((2, 32), np.uint8))
 
 
+def _aliases(folder: Path) -> object:
+    return import_module("capsight.data.aliases").Aliases.read(folder / "aliases.txt", _genome(folder))
+
+
+def _counts(folder: Path) -> object:
+    return import_module("capsight.data.five_ends").read_five_ends([folder / "counts.bed"])
+
+
+#: Readers that are not always there: their modules.
+NEEDS = {"aliases": "capsight.data.aliases", "counts": "capsight.data.five_ends", "2bit": "capsight.data.twobit"}
 TARGETS = {
-    "peaks": Target("peaks.bed", _peaks),
-    "regions": Target("own.bed", _regions),
-    "genome": Target("genome.fa", lambda folder: Genome.open(folder / "genome.fa")),
+    "peaks.narrow": Target("narrow.bed", lambda folder: read_peaks(folder / "narrow.bed", _genome(folder))),
+    "peaks.csv": Target("paper.csv", lambda folder: read_peaks(folder / "paper.csv", _genome(folder))),
+    "peaks.gtf": Target("genes.gtf", lambda folder: read_peaks(folder / "genes.gtf", _genome(folder))),
+    "aliases": Target("aliases.txt", _aliases),
+    "counts": Target("counts.bed", _counts),
+    "2bit": Target("genome.2bit", lambda folder: Genome.open(folder / "genome.2bit")),
+    "peaks": Target("peaks.bed", lambda folder: read_peaks(folder / "peaks.bed", _genome(folder))),
+    "regions": Target("own.bed", lambda folder: read_regions(folder / "own.bed", _genome(folder))),
+    "genome": Target("genome.fa", _genome),
     "labelled": Target("train.csv", lambda folder: read_labelled(folder / "train.csv")),
     "sequences.csv": Target("input.csv", lambda folder: read_sequences(folder / "input.csv")),
     "sequences.fa": Target("input.fa", lambda folder: read_sequences(folder / "input.fa")),
@@ -126,6 +140,9 @@ TARGETS = {
     "booster": Target("base/booster.txt", _booster),
     "booster.card": Target("base/baseline.json", _booster),
 }
+
+
+TARGETS = {name: target for name, target in TARGETS.items() if find_spec(NEEDS.get(name, "capsight"))}
 
 
 def _flip_bits(data: bytes, rng: Random) -> bytes:

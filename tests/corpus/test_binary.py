@@ -5,6 +5,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ def flip(path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 8] = bytes(255 - byte for byte in data[middle : middle + 8])
     path.write_bytes(bytes(data))
+
+
+def patch(path: Path, at: int, new: bytes) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + new + data[at + len(new) :])
 
 
 def flip_last(path: Path) -> None:
@@ -142,6 +148,45 @@ PACKED: dict[str, tuple[Break, str, str]] = {
             gzip.compress(b"sequence,label\n" + b"A" * 200_000 + b",1\n" + b"C" * 10 + b"\n")
         ),
         LABELLED, r"train\.csv\.gz:\d: (is not CSV: field larger than|1 fields)",
+    ),
+}  # fmt: skip
+
+#: What needs the readers of more formats than BED and FASTA.
+FORMATS: dict[str, tuple[Break, str, str]] = {
+    "2bit cut short": (
+        lambda f: cut(f / "genome.2bit"),
+        WINDOWS.format("genome.2bit", "peaks.bed"), r"genome\.2bit: is truncated or damaged",
+    ),
+    "2bit of a later version": (
+        lambda f: patch(f / "genome.2bit", 4, b"\x07"),
+        WINDOWS.format("genome.2bit", "peaks.bed"), r"genome\.2bit: is 2bit of version 7: 0 and 1 are known",
+    ),
+    "2bit without names": (
+        lambda f: patch(f / "genome.2bit", 16, b"\x00"),
+        WINDOWS.format("genome.2bit", "peaks.bed"), r"genome\.2bit: (a record has no name|is truncated or damaged)",
+    ),
+    "2bit that points beyond its end": (
+        lambda f: patch(f / "genome.2bit", 21, b"\xff\xff\xff\x7f"),
+        WINDOWS.format("genome.2bit", "peaks.bed"), r"genome\.2bit: is truncated or damaged",
+    ),
+    "2bit with runs of N beyond the end": (
+        lambda f: patch(f / "genome.2bit", (f / "genome.2bit").read_bytes().index(b"\x0a\x00\x00\x00"), b"\xff\xff"),
+        WINDOWS.format("genome.2bit", "peaks.bed"), r"genome\.2bit: is truncated or damaged",
+    ),
+    "gzip FASTA": (
+        lambda f: compress(f / "genome.fa"),
+        WINDOWS.format("genome.fa.gz", "peaks.bed"), r"genome\.fa\.gz: is gzip, which cannot be indexed: bgzip",
+    ),
+    "folder without FASTA": (
+        lambda f: None, WINDOWS.format("model", "peaks.bed"), r"model: is a folder without FASTA files",
+    ),
+    "bigWig for peaks": (
+        lambda f: (f / "peaks.bed").write_bytes(b"\x26\xfc\x8f\x88" + bytes(60)),
+        WINDOWS.format("genome.fa", "peaks.bed"), r"peaks\.bed: is bigWig, which holds no peaks \(.*capsight cluster",
+    ),
+    "bigWig of zeros": (
+        lambda f: (f / "plus.bw").write_bytes(b"\x26\xfc\x8f\x88" + bytes(60)),
+        "cluster --plus plus.bw --minus input.fa -o out.bed", r"plus\.bw: is truncated or damaged",
     ),
 }  # fmt: skip
 
@@ -269,6 +314,16 @@ TABLE: dict[str, tuple[Break, str]] = {
 @pytest.mark.parametrize("case", PACKED)
 def test_packed_and_binary_files(place: Path, run: Run, case: str) -> None:
     break_, command, says = PACKED[case]
+    break_(place)
+    before = listing(place)
+    check_refused(run(command), says, before)
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_further_formats(place: Path, run: Run, case: str) -> None:
+    if not find_spec("capsight.data.twobit"):
+        pytest.skip("there is no capsight.data.twobit")
+    break_, command, says = FORMATS[case]
     break_(place)
     before = listing(place)
     check_refused(run(command), says, before)

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,15 @@ def test_every_file_is_expected_and_there_are_many() -> None:
     assert len(FILES) >= 40
 
 
+def skip_unless_there(kind: str) -> None:
+    module = TABLE["kinds"][kind].get("needs", "capsight")
+    if not find_spec(module):
+        pytest.skip(f"there is no {module}")
+
+
 @pytest.mark.parametrize("kind", TABLE["kinds"])
 def test_the_good_files_are_good(place: Path, run: Run, kind: str) -> None:
+    skip_unless_there(kind)
     if kind == "recipe":
         pytest.skip("running the good recipe trains a network: test_pipeline.py does it")
     outcome = run(TABLE["kinds"][kind]["command"])
@@ -30,6 +38,7 @@ def test_the_good_files_are_good(place: Path, run: Run, kind: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_file(place: Path, run: Run, name: str) -> None:
+    skip_unless_there(name.partition("-")[0])
     kind, expected = TABLE["kinds"][name.partition("-")[0]], FILES[name]
     shutil.copyfile(HERE / "files" / name, place / kind["stands_for"])
     before = listing(place)

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -207,11 +205,16 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             archive = np.load(handle, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise _broken(path, "it holds one array, not several")
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or 'it is cut short'}", where=path) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError):
+    except InputError:
+        raise
+    except Exception:  # a damaged header makes NumPy raise whatever zipfile, zlib, ast and tokenize do
         raise _broken(path, "it is no NPZ archive of plain arrays, or is damaged") from None
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise _broken(path, f"{strange[0]} is no array")
+    return arrays
 
 
 def _read_meta(path: Path, stored: NDArray[Any]) -> dict[str, Any]:

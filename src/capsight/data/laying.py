@@ -10,6 +10,7 @@ import pandas as pd
 
 from capsight.config import WindowsConfig
 from capsight.data import schema
+from capsight.data.aliases import Aliases
 from capsight.data.duplicates import distinct
 from capsight.data.folds import assign_folds, check_positives
 from capsight.data.genome import Genome, Ints
@@ -84,7 +85,8 @@ def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> 
     positives = distinct(genome, positives, config.length, config.seed, dropped)
     lost = partial(_lost, config, genome, peaks)
     check_positives(positives[schema.FOLD].to_numpy(), config.validation, config.test, lost)
-    regions = read_regions(config.negatives_bed, genome) if config.negatives_bed else None
+    aliases = Aliases.read(config.aliases, genome) if config.aliases else None
+    regions = read_regions(config.negatives_bed, genome, aliases) if config.negatives_bed else None
     parts, wanted, moved = [positives], {}, {}
     for number, fold in enumerate(schema.FOLDS):
         rows = positives[positives[schema.FOLD] == fold]

@@ -19,7 +19,7 @@ from capsight.config import Strategy, WindowsConfig
 from capsight.data import schema
 from capsight.data.folds import assign_folds
 from capsight.data.genome import Genome, Ints, Mask
-from capsight.data.haldar2026 import OFF_CONTIG, SURPLUS, WITH_N, lay_chromosome
+from capsight.data.haldar2026 import FARTHEST, NEAREST, OFF_CONTIG, SURPLUS, WITH_N, lay_chromosome
 from capsight.data.peaks import PeakIndex
 from capsight.data.places import SHUFFLED, Places
 from capsight.data.pools import Grid, Pool, around, draw_matched, spread, whole_contigs
@@ -124,6 +124,7 @@ def haldar2026(wanted: Wanted) -> Drawn:
     """Draw grid windows 10 to 20 kb before peaks as the paper does, quirks included, but none in an exclusion zone."""
     genome, length = wanted.genome, wanted.config.length
     draws = max(2, -(-_DRAWS_EACH * wanted.n // max(len(wanted.peaks), 1)))
+    draws = min(draws, 2 + _DRAWS_EACH * (FARTHEST - NEAREST) // length)  # a peak has no more bins than that
     of_peak = genome.index(wanted.peaks[schema.CHROM])
     dropped: dict[int, Counter[str]] = {1: Counter(), 0: Counter()}
     laid = [

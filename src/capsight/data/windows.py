@@ -317,7 +317,7 @@ def _find_genome(folder: Path, record: Mapping[str, Any]) -> tuple[Path, str]:
         in_run = folder.absolute().parent / Path(*recorded.parts[-2:])
         paths = [recorded, Path(record["config"]["genome"]), in_run]
         sha256 = genome_checksum({name: given["sha256"] for name, given in record["inputs"].items()})
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise InputError("does not say which genome it was made from", where=folder / artefact.RECORD) from None
     for path in paths:
         if path.exists():
