@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _STAGES = {
     "simulate": "capsight.simulate",
     "windows": "capsight.data.windows",
+    "audit": "capsight.data.audit",
     "pretrain": "capsight.train.pretrain",
     "finetune": "capsight.train.finetune",
     "baseline": "capsight.train.baselines",

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from capsight.cli import (
+    audit,
     baseline,
     evaluate,
     explain,
@@ -36,7 +37,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (run, simulate, windows, pretrain, finetune, baseline, evaluate, predict, explain, motifs, match, report):
+for module in (
+    run, simulate, windows, audit, pretrain, finetune, baseline, evaluate, predict, explain, motifs, match, report,
+):  # fmt: skip
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 

@@ -16,6 +16,20 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
         console.print(table)
 
 
+def show_audit(folder: Path) -> bool:
+    """Print the verdicts of an audit; return whether it failed."""
+    from capsight.report.results import read_audit
+    from capsight.report.tables import audit_table
+
+    result = read_audit(folder)
+    console = Console()
+    console.print(audit_table(result))
+    failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
+    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); pictures in {folder}/audit.html"
+    console.print(told, highlight=False, soft_wrap=True)
+    return bool(failed)
+
+
 def show_run(run: Path) -> None:
     """Print the tables of a run, where its files are, and what to do with them."""
     from capsight.report.results import evaluations

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from capsight.data import schema
 from capsight.report.results import THRESHOLD, evaluations, planted, read_metrics, read_scores
@@ -52,6 +53,17 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
     for chromosome, values in chromosomes.items():
         cells = (_cell(result[chromosome], "auroc") for result in results.values())
         table.add_row(chromosome, f"{values['n']:,}", *cells)
+    return table
+
+
+def audit_table(result: Mapping[str, Any]) -> Table:
+    """Return the verdict of every check of an audit."""
+    colours = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
+    table = Table(title="Audit", title_justify="left")
+    for column in ("check", "verdict", "what was found"):
+        table.add_column(column, no_wrap=column != "what was found")
+    for check in result["checks"]:
+        table.add_row(check["name"], Text(check["verdict"], style=colours[check["verdict"]]), check["says"])
     return table
 
 
