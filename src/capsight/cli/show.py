@@ -8,12 +8,13 @@ from rich.console import Console
 
 def show_metrics(folders: Mapping[str, Path]) -> None:
     """Print the metrics of one or more evaluations."""
-    from capsight.report.tables import chromosome_table, metrics_table
+    from capsight.report.tables import chromosome_table, metrics_table, similarity_table
 
     console = Console()
     console.print(metrics_table(folders))
-    if table := chromosome_table(folders):
-        console.print(table)
+    for table in (chromosome_table(folders), similarity_table(folders)):
+        if table:
+            console.print(table)
 
 
 def show_audit(folder: Path) -> bool:

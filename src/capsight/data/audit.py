@@ -14,13 +14,13 @@ from capsight.data import leaks, schema, shortcuts
 from capsight.data.audit_page import write_page
 from capsight.data.checks import Check, Verdict, worst
 from capsight.data.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
+from capsight.data.strata import SIMILARITY_FILE
 from capsight.data.windows import Windows
 
 logger = logging.getLogger(__name__)
 
 AUDIT_FILE: Final = "audit.json"
 PAIRS_FILE: Final = "pairs.tsv"
-SIMILARITY_FILE: Final = "similarity.parquet"
 PAGE_FILE: Final = "audit.html"
 
 _PLACE: Final = (schema.FOLD, schema.CHROM, schema.START, schema.END, schema.STRAND, schema.LABEL)

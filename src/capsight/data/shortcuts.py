@@ -19,9 +19,10 @@ REPEAT: Final = "repeat"
 BLIND_COMPOSITION: Final = "blind: composition"
 BLIND_REPEAT: Final = "blind: repeat"
 BLIND_PLACE: Final = "blind: place"
+BLIND_GRID: Final = "blind: grid"
 NEAR_PEAKS: Final = "negatives on peaks"
 
-#: Starts are also given modulo these: grids show. 16 and 64 divide the usual window lengths; the length is added.
+#: Windows on a grid show in their starts modulo these, or modulo their length, which is added.
 MODULI: Final = (2, 3, 4, 5, 7, 10, 16, 64, 100)
 
 _Z: Final = 1.96
@@ -98,19 +99,16 @@ def _summary(values: Floats, labels: Labels) -> dict[str, Any]:
 
 def try_blind(data: Windows, config: AuditConfig) -> list[Check]:
     """Train classifiers that see no sequence, and measure them on the test fold (validation where there is no test)."""
+    unmasked = None if data.table[schema.REPEAT].any() else "the genome is not soft-masked (no lower case)"
     of_sequences = data.genome.path.parent == data.folder and data.genome.path.name == SEQUENCES_FILE
-    masked = bool(data.table[schema.REPEAT].any())
-    checks = [_blind(data, config, BLIND_COMPOSITION, "GC content and length", composition_features(data))]
-    if masked:
-        repeat = data.table[[schema.REPEAT]].to_numpy(np.float64)
-        checks.append(_blind(data, config, BLIND_REPEAT, "repeat content", repeat))
-    else:
-        checks.append(Check(BLIND_REPEAT, SKIPPED, "the genome is not soft-masked (no lower case)", {}))
-    if of_sequences:
-        checks.append(Check(BLIND_PLACE, SKIPPED, "labelled sequences have no place in a genome", {}))
-    else:
-        checks.append(_blind(data, config, BLIND_PLACE, "coordinates and strand", place_features(data)))
-    return checks
+    placeless = "labelled sequences have no place in a genome" if of_sequences else None
+    place = "place on the contig, and strand"
+    return [
+        _blind(data, config, BLIND_COMPOSITION, "GC content and length", composition_features(data)),
+        _blind(data, config, BLIND_REPEAT, "repeat content", data.table[[schema.REPEAT]].to_numpy(), unmasked),
+        _blind(data, config, BLIND_PLACE, place, place_features(data), placeless),
+        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), placeless),
+    ]
 
 
 def composition_features(data: Windows) -> Floats:
@@ -121,17 +119,29 @@ def composition_features(data: Windows) -> Floats:
 
 
 def place_features(data: Windows) -> Floats:
-    """Return what coordinates say of every window: start, share of the contig, distance to its ends, strand, grids."""
+    """Return start, share of the contig before it, distance to the nearer end, and strand, ``(n_windows, 4)``."""
     start = data.table[schema.START].to_numpy(np.int64)
     size = data.genome.lengths[data.genome.index(data.table[schema.CHROM])]
     after = size - start - data.length
     minus = (data.table[schema.STRAND] == "-").to_numpy()
-    grids = [start % modulus for modulus in (*MODULI, data.length)]
-    return np.column_stack([start, start / size, np.minimum(start, after), minus, *grids]).astype(np.float64)
+    return np.column_stack([start, start / size, np.minimum(start, after), minus]).astype(np.float64)
 
 
-def _blind(data: Windows, config: AuditConfig, name: str, what: str, features: Floats) -> Check:
-    """Train on the training fold, measure on the other, and judge by the lower end of the interval."""
+def grid_features(data: Windows) -> Floats:
+    """Return the start of every window modulo `MODULI` and its length, ``(n_windows, n_moduli)``."""
+    start = data.table[schema.START].to_numpy(np.int64)
+    return np.column_stack([start % modulus for modulus in (*MODULI, data.length)]).astype(np.float64)
+
+
+def _blind(
+    data: Windows, config: AuditConfig, name: str, what: str, features: Floats, skip: str | None = None
+) -> Check:
+    """Train on the training fold, measure on the other, and judge by the lower end of the interval.
+
+    `skip` says why there is nothing to try.
+    """
+    if skip:
+        return Check(name, SKIPPED, skip, {})
     folds = data.table[schema.FOLD].to_numpy()
     measured = next((fold for fold in (schema.TEST, schema.VALIDATION) if (folds == fold).any()), schema.TEST)
     train, held = folds == schema.TRAIN, folds == measured
@@ -162,9 +172,9 @@ def look_at_negatives(data: Windows, tolerated: float) -> Check:
     known = distance[distance >= 0]
     if not len(known):
         return Check(NEAR_PEAKS, SKIPPED, "no peaks are known, or there are no negatives", {})
-    touching = int((known == 0).sum())
-    numbers = {"negatives": len(distance), "found": touching, "share": touching / len(distance)}
-    told = f"{touching:,} of {len(distance):,} negatives ({numbers['share']:.1%}) touch a peak"
-    return Check(
-        NEAR_PEAKS, by_share(touching / len(distance), tolerated), told if touching else "no negative does", numbers
+    touching, total = int((known == 0).sum()), len(distance)
+    share = touching / total
+    says = (
+        f"{touching:,} of {total:,} negatives ({share:.1%}) touch a peak" if touching else "no negative touches a peak"
     )
+    return Check(NEAR_PEAKS, by_share(share, tolerated), says, {"negatives": total, "found": touching, "share": share})

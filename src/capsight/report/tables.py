@@ -56,6 +56,21 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
     return table
 
 
+def similarity_table(folders: Mapping[str, Path]) -> Table | None:
+    """Return AUROC and accuracy by similarity to the training windows, where evaluations have it."""
+    results = {name: found for name, folder in folders.items() if (found := read_metrics(folder).get("per_similarity"))}
+    if not results:
+        return None
+    title = "By identity with the nearest training window"
+    table = Table(title=title, title_justify="left", caption="[] 95 % bootstrap interval", caption_justify="left")
+    for column in ("identity", "windows", *(f"{name} {what}" for name in results for what in ("AUROC", "accuracy"))):
+        table.add_column(column, justify="left" if column == "identity" else "right")
+    for stratum, values in next(iter(results.values())).items():
+        cells = (_cell(result[stratum], metric) for result in results.values() for metric in ("auroc", "accuracy"))
+        table.add_row(stratum, f"{values['n']:,}", *cells)
+    return table
+
+
 def audit_table(result: Mapping[str, Any]) -> Table:
     """Return the verdict of every check of an audit."""
     colours = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
