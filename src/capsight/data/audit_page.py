@@ -119,7 +119,7 @@ def _blind(config: AuditConfig, result: Mapping[str, Any]) -> list[_Picture]:
         axes.axvline(0.5, color="black", lw=0.8)
         axes.set_yticks(place, [check["name"].removeprefix("blind: ") for check in checks])
         axes.set(xlabel="AUROC (0.5 is chance)", xlim=(min(0.4, value.min() - 0.05), 1))
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
+        axes.legend(frameon=False, fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
     caption = "Classifiers that see no sequence, only what is named; with 95 % intervals. They should be at chance."
     return [_Picture(_svg([draw], width=2 * _PANEL, height=0.9 + 0.5 * len(checks)), caption)]

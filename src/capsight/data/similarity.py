@@ -55,13 +55,15 @@ _PATTERN_BIT: Final = 2 * _HEAVIEST
 #: Words kept of each window, about.
 _WORDS: Final = 256
 #: Chance hits of a query among all targets, at most, about: heavier words are taken for more targets.
-_CHANCE: Final = 1_000
+_CHANCE: Final = 300
 _OCCURRENCES: Final = 200
 #: Hits closer than this along the diagonal, in bases (a power of two), speak for the same alignment.
 _DIAGONAL_BITS: Final = 5
 _FEWEST_HITS: Final = 2
 #: Alignments with more edits than this per base of the query cannot hold a similar half: unrelated DNA has 0.48.
-_MOST_EDITS: Final = 0.42
+_MOST_EDITS: Final = 0.4
+#: Bases of the query taken beyond what can face the target, for insertions and deletions.
+_SLACK: Final = 4
 _MISMATCH: Final = -2
 _LAMBDA, _K = 1.33, 0.621
 _CHANCE_FINDS: Final = 0.01
@@ -277,11 +279,10 @@ def _count(key: Ints, bits: int, n_targets: int, length: int) -> _Candidates:
     group = key >> _DIAGONAL_BITS
     begin = np.flatnonzero(np.append(True, group[1:] != group[:-1])) if len(key) else np.zeros(0, np.int64)
     hits = np.diff(np.append(begin, len(key)))
-    total = np.add.reduceat(key & ((1 << bits) - 1), begin) if len(key) else hits
-    enough = hits >= _FEWEST_HITS
-    begin, hits, total = begin[enough], hits[enough], total[enough]
+    begin, hits = begin[hits >= _FEWEST_HITS], hits[hits >= _FEWEST_HITS]
     stranded, target = np.divmod(key[begin] >> bits, n_targets)
-    return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, hits, total // np.maximum(hits, 1) - length)
+    median = key[begin + hits // 2] & ((1 << bits) - 1)
+    return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, hits, median - length)
 
 
 def _rank(candidates: _Candidates) -> _Candidates:
@@ -339,13 +340,13 @@ def _align(
     """Return identity and coverage of the best stretch, or nothing where it covers too little."""
     (letters, i), (others, j) = query, target
     begin, end = letters.begin[i], letters.end[i]
-    first, last = max(begin, others.begin[j] + shift), min(end, others.end[j] + shift)
+    first, last = max(begin, others.begin[j] + shift - _SLACK), min(end, others.end[j] + shift + _SLACK)
     facing = last - first
     if facing <= 0:
         return None
     aligned = edlib.align(
         letters.text[i][first:last], others.text[j][others.begin[j] : others.end[j]], mode="HW", task="path",
-        k=int(_MOST_EDITS * facing),
+        k=int(_MOST_EDITS * facing) + _SLACK,
     )  # fmt: skip
     if aligned["editDistance"] < 0:
         return None
