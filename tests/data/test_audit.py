@@ -234,7 +234,7 @@ def test_labelled_sequences(tmp_path):
     assert pairs["identity"].between(0.98, 0.99).all()
     assert (pairs["coverage"] == 1).all()
     assert checks["similar"]["numbers"]["test"]["found"] == 5
-    for name in ("blind: place", "blind: grid", "negatives on peaks"):
+    for name in ("coordinates", "blind: place", "blind: grid", "negatives on peaks"):
         assert checks[name]["verdict"] == "skipped"
 
 

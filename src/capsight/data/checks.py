@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+from capsight.data.windows import SEQUENCES_FILE, Windows
+
 Verdict = Literal["pass", "warn", "fail", "skipped"]
 
 PASS: Final = "pass"
@@ -53,3 +55,9 @@ def by_share(share: float, most: float) -> Verdict:
 def by_limits(value: float, warn: float, fail: float) -> Verdict:
     """Judge a number by what it must not exceed."""
     return FAIL if value > fail else WARN if value > warn else PASS
+
+
+def placeless(data: Windows) -> str | None:
+    """Say why coordinates mean nothing; nothing where they do."""
+    of_sequences = data.genome.path == data.folder / SEQUENCES_FILE
+    return "labelled sequences have no place in a genome" if of_sequences else None

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.checks import SKIPPED, Check, Verdict, by_any, by_share
+from capsight.data.checks import SKIPPED, Check, Verdict, by_any, by_share, placeless
 from capsight.data.genome import Ints, reverse_complement
 from capsight.data.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET, find_similar, known_span
 from capsight.data.windows import Windows
@@ -52,6 +52,8 @@ def rows_of(data: Windows, *folds: str) -> Ints:
 
 def compare_places(data: Windows) -> Found:
     """Find windows that share bases of the genome, on either strand, with one of an earlier fold."""
+    if reason := placeless(data):
+        return Found(Check(COORDINATES, SKIPPED, reason, {}), _no_pairs())
     start = data.table[schema.START].to_numpy(np.int64)
     reach = int(data.genome.lengths.max()) + 3 * data.length
     place = data.genome.index(data.table[schema.CHROM]) * reach + start

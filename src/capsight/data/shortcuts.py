@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from capsight.config import AuditConfig
 from capsight.data import schema
-from capsight.data.checks import SKIPPED, Check, by_limits, by_share, worst
-from capsight.data.windows import SEQUENCES_FILE, Windows
+from capsight.data.checks import SKIPPED, Check, by_limits, by_share, placeless, worst
+from capsight.data.windows import Windows
 
 #: Names of the checks.
 GC: Final = "gc"
@@ -105,14 +105,12 @@ def _summary(values: Floats, labels: Labels) -> dict[str, Any]:
 def try_blind(data: Windows, config: AuditConfig) -> list[Check]:
     """Train classifiers that see no sequence, and measure them on the test fold (validation where there is no test)."""
     unmasked = None if data.table[schema.REPEAT].any() else "the genome is not soft-masked (no lower case)"
-    of_sequences = data.genome.path.parent == data.folder and data.genome.path.name == SEQUENCES_FILE
-    placeless = "labelled sequences have no place in a genome" if of_sequences else None
     place = "place on the contig, and strand"
     return [
         _blind(data, config, BLIND_COMPOSITION, "GC content and length", composition_features(data)),
         _blind(data, config, BLIND_REPEAT, "repeat content", data.table[[schema.REPEAT]].to_numpy(), unmasked),
-        _blind(data, config, BLIND_PLACE, place, place_features(data), placeless),
-        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), placeless),
+        _blind(data, config, BLIND_PLACE, place, place_features(data), placeless(data)),
+        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), placeless(data)),
     ]
 
 

@@ -16,7 +16,8 @@ References
 ----------
 .. [1] Ma, B., Tromp, J. and Li, M. (2002) Bioinformatics 18, 440-445 (PatternHunter).
 .. [2] Sosic, M. and Sikic, M. (2017) Bioinformatics 33, 1394-1395 (edlib).
-.. [3] Karlin, S. and Altschul, S. F. (1990) PNAS 87, 2264-2268; lambda and K as BLAST has them for scores +1 and -2.
+.. [3] Karlin, S. and Altschul, S. F. (1990) PNAS 87, 2264-2268; lambda and K as BLAST
+   has them for a match of +1, a mismatch of -2, and -2 for every base of a gap.
 """
 
 import math
@@ -65,7 +66,7 @@ _MOST_EDITS: Final = 0.4
 #: Bases of the query taken beyond what can face the target, for insertions and deletions.
 _SLACK: Final = 4
 _MISMATCH: Final = -2
-_LAMBDA, _K = 1.33, 0.621
+_LAMBDA, _K = 1.19, 0.34
 _CHANCE_FINDS: Final = 0.01
 _QUERIES_AT_ONCE: Final = 512
 _TARGETS_AT_ONCE: Final = 1 << 16
