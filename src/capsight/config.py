@@ -92,9 +92,9 @@ class AuditConfig(Config):
         description="Largest share of a fold that may be similar, repeated or doubtful: up to it a warning.",
     )  # fmt: skip
     warn_auroc: float = Field(
-        0.55, ge=0.5, le=1, description="Warn where something other than the sequence's content tells more than this."
+        0.55, ge=0.5, le=1, description="Warn where GC, repeats or coordinates alone tell labels with a higher AUROC."
     )
-    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail where it tells more than this.")
+    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail where they do with an AUROC above this.")
     seed: int = Field(1, ge=0, description="Seed of the classifiers.")
 
     @model_validator(mode="after")

@@ -104,6 +104,17 @@ def test_copies_among_many_diverged_repeats_are_found():
     assert (best[IDENTITY] > 0.87).all()
 
 
+def test_many_exact_copies_of_a_short_repeat_do_not_hide_a_longer_relative():
+    """Hundreds of targets share 40 % of the query base for base: more words than its one 90 % copy has."""
+    rng = np.random.default_rng(15)
+    targets, query = random_codes(16, 600, 512), random_codes(17, 1, 512)
+    targets[100:500, 20:220] = query[0, 150:350]
+    targets[510] = substitute(query, 0.1, rng)[0]
+    pairs = search(query, targets)
+    assert pairs[TARGET].tolist() == [511]
+    assert pairs[IDENTITY].tolist() == pytest.approx([0.9], abs=0.01)
+
+
 def test_a_window_of_a_satellite_is_found_though_all_its_words_are_frequent():
     satellite = np.tile(random_codes(6, 1, 171), (1, 4))
     rng = np.random.default_rng(7)

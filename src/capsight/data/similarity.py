@@ -4,9 +4,10 @@
    fewer substituted copies than contiguous words of the same weight do. Of the words those with a small hash are kept,
    the same ones in every window, so that any window, however long, has about `_WORDS` of them.
 2. *Candidates*. Words of the query, and of its reverse complement, are looked up among those of the targets. Pairs of
-   windows are ranked by the words they share on one diagonal; the best `MOST` of a query are aligned. Of a word that
-   occurs more often than `_OCCURRENCES` times only the first occurrences are followed, always in the same windows, so
-   that a copy of a repeat finds other copies of it and yet costs a bounded time. It may then not find *all* copies.
+   windows are ranked by how many parts of the query have a word that they share on one diagonal, then by the number of
+   these words; the best `MOST` of a query are aligned. So many copies of a short repeat do not hide a longer relative.
+   Of a word that occurs more often than `_OCCURRENCES` times only the first occurrences are followed, always in the
+   same windows, so that a copy of a repeat finds other copies of it at a bounded cost. It may then not find *all*.
 3. *Alignment*. The bases of the query that can face the target are aligned with it by edit distance [2]_, and the best
    local stretch of that alignment taken: +1 for a match, -2 for every substituted, inserted or deleted base. It counts
    when it covers enough of the query, and scores higher than chance would reach in one of a hundred such searches
@@ -61,6 +62,8 @@ _OCCURRENCES: Final = 200
 #: Hits closer than this along the diagonal, in bases (a power of two), speak for the same alignment.
 _DIAGONAL_BITS: Final = 5
 _FEWEST_HITS: Final = 2
+#: A query has 2 to the power of this many parts, of which a candidate should hit many.
+_PART_BITS: Final = 4
 #: Alignments with more edits than this per base of the query cannot hold a similar half: unrelated DNA has 0.48.
 _MOST_EDITS: Final = 0.4
 #: Bases of the query taken beyond what can face the target, for insertions and deletions.
@@ -70,7 +73,7 @@ _LAMBDA, _K = 1.19, 0.34
 _CHANCE_FINDS: Final = 0.01
 _QUERIES_AT_ONCE: Final = 512
 _TARGETS_AT_ONCE: Final = 1 << 16
-_ROWS_AT_ONCE: Final = 1 << 12
+_BASES_AT_ONCE: Final = 1 << 21
 _OPERATIONS: Final = re.compile(r"(\d+)([=XID])")
 
 
@@ -114,11 +117,12 @@ class _Index(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """Pairs that share words: query and target numbers, strand, hits, and start of the query on the target."""
+    """Pairs that share words: numbers, strand, sixteenths of the query with a hit, hits, and start of the target."""
 
     query: Ints
     flipped: Mask
     target: Ints
+    spread: Ints
     hits: Ints
     shift: Ints
 
@@ -220,10 +224,10 @@ def _join(parts: Sequence[_Candidates]) -> _Candidates:
 def _index(read: Reader, rows: Ints, seeds: Seeds) -> _Index:
     """Sort the words of windows, at most `_TARGETS_AT_ONCE` of them."""
     keys: list[NDArray[np.uint64]] = []
-    length = 0
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        codes = read(rows[first : first + _ROWS_AT_ONCE])
-        length = codes.shape[1]
+    length = read(rows[:1]).shape[1]
+    at_once = max(1, _BASES_AT_ONCE // length)
+    for first in range(0, len(rows), at_once):
+        codes = read(rows[first : first + at_once])
         found = _words(codes, seeds)
         place = (found.window + first) * length + found.start
         keys.append(found.word.astype(np.uint64) << np.uint64(32) | place.astype(np.uint64))
@@ -271,24 +275,31 @@ def _share_words(index: _Index, codes: Codes, n_targets: int, seeds: Seeds) -> _
     target, there = np.divmod(place, index.length)
     bits = max(int(2 * index.length).bit_length(), _DIAGONAL_BITS)
     key = (window[hit] * 2 + flipped[hit]) * n_targets + target
-    key = np.sort(key << bits | (start[hit] - there + index.length))
+    part = (start[hit] << _PART_BITS) // index.length
+    key = np.sort((key << bits | (start[hit] - there + index.length)) << _PART_BITS | part)
     return _count(key, bits, n_targets, index.length)
 
 
 def _count(key: Ints, bits: int, n_targets: int, length: int) -> _Candidates:
-    """Turn sorted hits, the diagonal in their lowest `bits`, into candidates with enough of them."""
-    group = key >> _DIAGONAL_BITS
+    """Turn sorted hits into candidates with enough of them; the lowest bits of a hit are its diagonal and its part."""
+    group = key >> (_PART_BITS + _DIAGONAL_BITS)
     begin = np.flatnonzero(np.append(True, group[1:] != group[:-1])) if len(key) else np.zeros(0, np.int64)
     hits = np.diff(np.append(begin, len(key)))
-    begin, hits = begin[hits >= _FEWEST_HITS], hits[hits >= _FEWEST_HITS]
-    stranded, target = np.divmod(key[begin] >> bits, n_targets)
-    median = key[begin + hits // 2] & ((1 << bits) - 1)
-    return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, hits, median - length)
+    enough = hits >= _FEWEST_HITS
+    key = key[np.repeat(enough, hits)]
+    hits = hits[enough]
+    begin = np.cumsum(hits) - hits
+    parts = np.unique(np.repeat(np.arange(len(hits)), hits) << _PART_BITS | (key & ((1 << _PART_BITS) - 1)))
+    spread = np.bincount(parts >> _PART_BITS, minlength=len(hits))
+    diagonal = key[begin + hits // 2] >> _PART_BITS  # the median
+    stranded, target = np.divmod(diagonal >> bits, n_targets)
+    shift = (diagonal & ((1 << bits) - 1)) - length
+    return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, spread, hits, shift)
 
 
 def _rank(candidates: _Candidates) -> _Candidates:
-    """Keep the `MOST` candidates of every query that share most words, by query."""
-    order = np.lexsort((candidates.target, -candidates.hits, candidates.query))
+    """Keep the `MOST` best candidates of every query, by query."""
+    order = np.lexsort((candidates.target, -candidates.hits, -candidates.spread, candidates.query))
     query = candidates.query[order]
     place = np.arange(len(query)) - np.searchsorted(query, query, side="left")
     return _take(candidates, order[place < MOST])
@@ -296,8 +307,8 @@ def _rank(candidates: _Candidates) -> _Candidates:
 
 def _take(candidates: _Candidates, rows: Ints) -> _Candidates:
     """Return some of the candidates."""
-    query, flipped, target, hits, shift = candidates
-    return _Candidates(query[rows], flipped[rows], target[rows], hits[rows], shift[rows])
+    query, flipped, target, spread, hits, shift = candidates
+    return _Candidates(query[rows], flipped[rows], target[rows], spread[rows], hits[rows], shift[rows])
 
 
 def _align_all(
