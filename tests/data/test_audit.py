@@ -279,7 +279,7 @@ def test_the_page_stands_alone_and_shows_what_was_found(lay, tmp_path):
     page = (audit(AuditConfig(), folder, tmp_path / "audit") / "audit.html").read_text()
     assert page.count("<svg") == 3
     assert '<td class="verdict fail">fail</td><td>1 of 60 test windows (1.7%) are in an earlier fold' in page
-    assert "duplicates: 1 of 1 pairs" in page
+    assert "duplicates: 1 of 1 windows" in page
     assert "src=" not in page
     assert "<link" not in page
 

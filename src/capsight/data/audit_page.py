@@ -17,7 +17,7 @@ from capsight.config import AuditConfig, dump
 from capsight.data import schema
 from capsight.data.similarity import COVERAGE, IDENTITY
 
-#: Pairs shown of each check, the most alike first; `pairs.tsv` has all.
+#: Windows shown of each check, the most alike first; `pairs.tsv` has all, with all their partners.
 SHOWN: Final = 15
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
@@ -73,12 +73,14 @@ def write_page(
 
 
 def _examples(check: object, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the worst pairs of a check as the page shows them."""
-    worst = rows.sort_values([IDENTITY, COVERAGE], ascending=False, kind="stable").head(SHOWN)
+    """Return the worst windows of a check, each with its most similar partner, as the page shows them."""
+    ordered = rows.sort_values([IDENTITY, COVERAGE], ascending=False, kind="stable")
+    windows = ordered.drop_duplicates([schema.CHROM, schema.START, schema.STRAND])
+    worst = windows.head(SHOWN)
     cells = [[f"{value:.3f}" if isinstance(value, float) else value for value in row] for row in
              worst.iloc[:, 1:].itertuples(index=False)]  # fmt: skip
     cells = [["" if value == "nan" else value for value in row] for row in cells]
-    return {"check": check, "of": len(rows), "shown": len(worst), "rows": cells}
+    return {"check": check, "of": len(windows), "shown": len(worst), "rows": cells}
 
 
 def _distributions(table: pd.DataFrame, column: str, name: str) -> _Picture:
