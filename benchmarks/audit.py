@@ -1,6 +1,6 @@
 """Time and memory of `capsight audit` on windows of a simulated genome with interspersed repeats.
 
-    python benchmarks/audit.py --windows 400000 --folder /tmp/audit-scale
+    python benchmarks/audit.py --windows 400000 --folder audit-scale
 
 Half of the genome is unique random sequence, the rest copies of repeat families: 100 of 300 bases and 100 of 2,000,
 each copy 5 to 20 % diverged from its family and on a random strand, as Alu and L1 elements are. Every third positive of
