@@ -16,6 +16,7 @@ _STAGES = {
     "simulate": "capsight.simulate",
     "cluster": "capsight.data.cluster",
     "windows": "capsight.data.windows",
+    "audit": "capsight.data.audit",
     "pretrain": "capsight.train.pretrain",
     "finetune": "capsight.train.finetune",
     "baseline": "capsight.train.baselines",

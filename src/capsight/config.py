@@ -156,6 +156,30 @@ class WindowsConfig(Config):
             raise ValueError(f"flank ends at {self.flank[1]} bases, inside the exclusion zone of {self.exclusion}")
 
 
+class AuditConfig(Config):
+    """What is looked for in windows, and from where on it is a warning or a failure."""
+
+    identity: float = Field(0.8, ge=0.7, le=1, description="From this identity on, a stretch of DNA is similar.")
+    coverage: float = Field(
+        0.5, ge=0.25, le=1, description="Share of a window that a similar stretch must cover, at least."
+    )
+    tolerated: float = Field(
+        0.05, ge=0, le=1,
+        description="Largest share of a fold that may be similar, repeated or doubtful: up to it a warning.",
+    )  # fmt: skip
+    warn_auroc: float = Field(
+        0.55, ge=0.5, le=1, description="Warn where GC, repeats or coordinates alone tell labels with a higher AUROC."
+    )
+    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail where they do with an AUROC above this.")
+    seed: int = Field(1, ge=0, description="Seed of the classifiers.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warn_auroc > self.fail_auroc:
+            raise ValueError(f"warn_auroc {self.warn_auroc} is above fail_auroc {self.fail_auroc}")
+        return self
+
+
 class TokenizerConfig(Config):
     """How bases become tokens."""
 

@@ -15,6 +15,7 @@ COMMANDS = (
     "simulate",
     "cluster",
     "windows",
+    "audit",
     "pretrain",
     "finetune",
     "baseline",
@@ -273,3 +274,30 @@ def test_evaluate_shows_what_it_writes(files: Path) -> None:
     assert f"{metrics['auroc']:.3f}" in done.stdout
     assert metrics["n"] == 6
     assert metrics["per_chromosome"]["chrIII"]["n"] == 6
+
+
+def test_audit_shows_verdicts_and_strict_makes_failure_an_exit_code(files: Path) -> None:
+    assert windows(files).returncode == 0
+    done = capsight("audit", "out", "-o", "audit", "--strict", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert "verdict: pass (0 failed, 0 warnings); pictures in audit/audit.html" in done.stdout
+    chrom = {name: CONTIGS["chrI"] if name == "chrIII" else text for name, text in CONTIGS.items()}
+    (files / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in chrom.items()))
+    peaks = PEAKS.replace("chrIII\t1000\t1020", "chrIII\t1010\t1030")  # windows that overlap but are not the same
+    (files / "peaks.bed").write_text(peaks)
+    assert windows(files).returncode == 0
+    done = capsight("audit", "out", "-o", "audit", cwd=files)
+    assert done.returncode == 0, done.stderr
+    assert "similar" in done.stdout
+    assert "verdict: fail (1 failed" in done.stdout
+    assert capsight("audit", "out", "-o", "audit", "--strict", cwd=files).returncode == 1
+
+
+def test_audit_of_something_else_is_one_line(files: Path) -> None:
+    assert "make one with: capsight windows" in one_line_error(capsight("audit", ".", "-o", "audit", cwd=files))
+    assert not (files / "audit").exists()
+    assert windows(files).returncode == 0
+    done = capsight("audit", "out", "-o", "audit", "--identity", "0.5", cwd=files)
+    assert "identity: " in one_line_error(done)
+    done = capsight("audit", "out", "-o", "audit", "--set", "warn_auroc=0.7", cwd=files)
+    assert "warn_auroc 0.7 is above fail_auroc 0.6" in one_line_error(done)

@@ -9,6 +9,7 @@ import sys
 import typer
 
 from capsight.cli import (
+    audit,
     baseline,
     cluster,
     evaluate,
@@ -44,6 +45,7 @@ for module in (
     simulate,
     cluster,
     windows,
+    audit,
     pretrain,
     finetune,
     baseline,

@@ -17,6 +17,12 @@ def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="What to write.")] = Path("evaluation"),
     fold: Annotated[str | None, described(EvaluateConfig, "fold", "--fold")] = None,
     bootstrap: Annotated[int | None, described(EvaluateConfig, "bootstrap", "--bootstrap")] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit", help="Folder of the audit stage: metrics by similarity to training.", show_default=False
+        ),
+    ] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -27,4 +33,4 @@ def command(
     from capsight.cli.show import show_metrics
     from capsight.train.evaluate import evaluate
 
-    show_metrics({"model": evaluate(checked, model, windows, output)})
+    show_metrics({"model": evaluate(checked, model, windows, output, audit)})

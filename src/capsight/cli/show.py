@@ -8,12 +8,27 @@ from rich.console import Console
 
 def show_metrics(folders: Mapping[str, Path]) -> None:
     """Print the metrics of one or more evaluations."""
-    from capsight.report.tables import chromosome_table, metrics_table
+    from capsight.report.tables import chromosome_table, metrics_table, similarity_table
 
     console = Console()
     console.print(metrics_table(folders))
-    if table := chromosome_table(folders):
-        console.print(table)
+    for table in (chromosome_table(folders), similarity_table(folders)):
+        if table:
+            console.print(table)
+
+
+def show_audit(folder: Path) -> bool:
+    """Print the verdicts of an audit; return whether it failed."""
+    from capsight.report.results import read_audit
+    from capsight.report.tables import audit_table
+
+    result = read_audit(folder)
+    console = Console()
+    console.print(audit_table(result))
+    failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
+    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); pictures in {folder}/audit.html"
+    console.print(told, highlight=False, soft_wrap=True)
+    return bool(failed)
 
 
 def show_run(run: Path) -> None:

@@ -27,6 +27,20 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         raise InputError("holds no evaluation: metrics.json is missing or broken", where=folder) from None
 
 
+def read_audit(folder: Path) -> dict[str, Any]:
+    """Read the verdicts of an audit folder.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    try:
+        return json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("holds no audit: audit.json is missing or broken", where=folder) from None
+
+
 def evaluations(run: Path) -> dict[str, Path]:
     """Return the evaluation folders of a run by model name."""
     if not (run / "evaluation").is_dir():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from capsight.data import schema
 from capsight.report.results import (
@@ -66,6 +67,32 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
     for chromosome, values in chromosomes.items():
         cells = (_cell(result[chromosome], "auroc") for result in results.values())
         table.add_row(chromosome, f"{values['n']:,}", *cells)
+    return table
+
+
+def similarity_table(folders: Mapping[str, Path]) -> Table | None:
+    """Return AUROC and accuracy by similarity to the training windows, where evaluations have it."""
+    results = {name: found for name, folder in folders.items() if (found := read_metrics(folder).get("per_similarity"))}
+    if not results:
+        return None
+    title = "By identity with the nearest training window"
+    table = Table(title=title, title_justify="left", caption="[] 95 % bootstrap interval", caption_justify="left")
+    for column in ("identity", "windows", *(f"{name} {what}" for name in results for what in ("AUROC", "accuracy"))):
+        table.add_column(column, justify="left" if column == "identity" else "right")
+    for stratum, values in next(iter(results.values())).items():
+        cells = (_cell(result[stratum], metric) for result in results.values() for metric in ("auroc", "accuracy"))
+        table.add_row(stratum, f"{values['n']:,}", *cells)
+    return table
+
+
+def audit_table(result: Mapping[str, Any]) -> Table:
+    """Return the verdict of every check of an audit."""
+    colours = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "dim"}
+    table = Table(title="Audit", title_justify="left")
+    for column in ("check", "verdict", "what was found"):
+        table.add_column(column, no_wrap=column != "what was found")
+    for check in result["checks"]:
+        table.add_row(check["name"], Text(check["verdict"], style=colours[check["verdict"]]), check["says"])
     return table
 
 

@@ -1,9 +1,9 @@
-"""`evaluate`: metrics of a model on one fold, with bootstrap intervals, over all and per chromosome."""
+"""`evaluate`: metrics of a model on one fold, with bootstrap intervals, over all, per chromosome and by similarity."""
 
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sklearn import metrics as sk
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
+from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.predict.scorer import load_scorer
@@ -32,7 +33,7 @@ Truth = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
-def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path) -> Path:
+def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audit: Path | None = None) -> Path:
     """Score one fold and write ``metrics.json`` and ``scores.parquet``.
 
     Parameters
@@ -45,13 +46,15 @@ def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path) -> P
         Folder of the `windows` stage.
     out
         Folder to write.
+    audit
+        Folder of the `audit` stage of the same windows: metrics are then also given by similarity to training.
 
     Raises
     ------
     InputError
-        If the model does not read windows of this length, or the fold has only one label.
+        If the model does not read windows of this length, the fold has only one label, or the audit is of others.
     """
-    inputs = {"model": model, "windows": windows}
+    inputs = {"model": model, "windows": windows} | ({"audit": audit} if audit else {})
     scorer = load_scorer(model, config.batch_size)  # first: a folder that is no model has the clearer error
     if artefact.is_done(out, "evaluate", config, inputs):
         logger.info("evaluate: %s is done already", out)
@@ -62,19 +65,27 @@ def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path) -> P
     truth = fold.labels.astype(np.int64)
     if len(np.unique(truth)) < 2:
         raise InputError(f"the {config.fold} fold holds only one label: nothing can be measured", where=windows)
+    strata = similarity_strata(audit, fold) if audit else None
     with artefact.building(out, "evaluate", config, inputs) as folder:
         score = scorer.score(fold.codes(np.arange(len(truth))))
         result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config)}
         chroms = fold.table[schema.CHROM].to_numpy()
-        if len(set(chroms)) <= MOST_CHROMOSOMES:
-            result["per_chromosome"] = {
-                chrom: summarise(truth[chroms == chrom], score[chroms == chrom], config)
-                for chrom in dict.fromkeys(chroms)
-            }
+        if len(names := list(dict.fromkeys(chroms))) <= MOST_CHROMOSOMES:
+            result["per_chromosome"] = _by_group(names, chroms, truth, score, config)
+        if strata is not None:
+            result["per_similarity"] = _by_group([NO_RELATIVE, *STRATA], strata, truth, score, config)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
         fold.table.assign(score=score).to_parquet(folder / SCORES_FILE, index=False)
     return out
+
+
+def _by_group(
+    names: Sequence[str], group: NDArray[np.str_], truth: Truth, score: Scores, config: EvaluateConfig
+) -> dict[str, Any]:
+    """Return the metrics of every group that has windows."""
+    rows = {name: np.flatnonzero(group == name) for name in names}
+    return {name: summarise(truth[here], score[here], config) for name, here in rows.items() if len(here)}
 
 
 def summarise(truth: Truth, score: Scores, config: EvaluateConfig) -> dict[str, Any]:
