@@ -235,6 +235,9 @@ MODEL: dict[str, tuple[Break, str]] = {
     "config with another number of heads": (
         lambda f: edit_json(f / "config.json", num_attention_heads=3), "weights cannot be read",
     ),
+    "config with an activation that is none": (
+        lambda f: edit_json(f / "config.json", hidden_act="silly"), r"config\.json: does not describe",
+    ),
     "config with another activation": (
         lambda f: edit_json(f / "config.json", hidden_act="relu"), r"config\.json: was changed after it was made",
     ),

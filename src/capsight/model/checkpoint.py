@@ -111,7 +111,7 @@ def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None) -> A
         config.hidden_dropout = config.attention_dropout = dropout
     try:
         return kind(config)
-    except (ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError):
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, AssertionError):
         raise _unknown_network(folder) from None
 
 
