@@ -17,7 +17,7 @@ import pandas as pd
 
 from capsight.config import AuditConfig, WindowsConfig
 from capsight.data.audit import audit
-from capsight.data.genome import decode, reverse_complement
+from capsight.data.bases import decode, reverse_complement
 from capsight.data.windows import windows
 
 CONTIGS = 24

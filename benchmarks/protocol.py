@@ -23,7 +23,8 @@ import pandas as pd
 import pyfaidx
 
 from capsight.data import schema
-from capsight.data.genome import Genome, decode
+from capsight.data.bases import decode
+from capsight.data.genome import Genome
 from capsight.data.haldar2026 import haldar2026
 from capsight.data.peaks import read_peaks
 

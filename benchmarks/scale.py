@@ -16,7 +16,7 @@ from measure import GIB, Measured, run
 STORE = """
 import sys
 from pathlib import Path
-from capsight.data.genome import Genome
+from capsight.data.genome import (Genome)
 print(int(Genome.open(Path(sys.argv[1])).lengths.sum()))
 """
 

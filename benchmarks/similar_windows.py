@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from capsight.config import AuditConfig
-from capsight.data.genome import reverse_complement
+from capsight.data.bases import reverse_complement
 from capsight.data.similarity import IDENTITY, QUERY, find_similar
 
 SIZES = {64: (1_000, 5_000), 128: (1_000, 5_000), 512: (2_600, 9_400), 2_048: (500, 2_000)}

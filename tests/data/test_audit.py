@@ -10,7 +10,7 @@ from capsight import artefact
 from capsight.config import AuditConfig, WindowsConfig
 from capsight.data import schema
 from capsight.data.audit import audit
-from capsight.data.genome import decode, reverse_complement
+from capsight.data.bases import decode, reverse_complement
 from capsight.data.shortcuts import Auroc
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError

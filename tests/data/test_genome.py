@@ -14,16 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsight.data import genome as module
+from capsight.data.bases import N_CODE, composition, decode, encode, reverse_complement
 from capsight.data.fasta import read_fasta
-from capsight.data.genome import (
-    N_CODE,
-    Genome,
-    composition,
-    decode,
-    encode,
-    namesake,
-    reverse_complement,
-)
+from capsight.data.genome import Genome, namesake
 from capsight.errors import InputError
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")

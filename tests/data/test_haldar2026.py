@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from capsight.data import schema
+from capsight.data.bases import decode
 from capsight.data.fasta import read_fasta
-from capsight.data.genome import Genome, decode
+from capsight.data.genome import Genome
 from capsight.data.haldar2026 import haldar2026
 from capsight.data.peaks import read_peaks
 

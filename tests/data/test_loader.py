@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from capsight.data.genome import Genome, decode, reverse_complement
+from capsight.data.bases import decode, reverse_complement
+from capsight.data.genome import Genome
 from capsight.data.kmer_counts import count_kmers
 from capsight.data.loader import GenomeCorpus, Shuffled, mask_blocks
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsight.data import pools, schema
-from capsight.data.genome import Composition, Genome
+from capsight.data.bases import Composition
+from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex
 from capsight.data.pools import Grid, Pool, around, draw_matched, spread, whole_contigs
 

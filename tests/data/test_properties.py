@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capsight.config import WindowsConfig
 from capsight.data import schema
-from capsight.data.genome import decode, encode, reverse_complement
+from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.windows import Windows, windows
 
 STRATEGIES = ["matched", "uniform", "flank", "shuffled", "haldar2026", "bed", "matched:2,flank:1,shuffled:1"]

@@ -3,7 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from capsight.data.genome import Genome, decode
+from capsight.data.bases import decode
+from capsight.data.genome import Genome
 from capsight.data.sequences import read_labelled, read_sequences, sequence_store
 from capsight.errors import InputError
 

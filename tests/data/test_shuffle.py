@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capsight.data.genome import encode
+from capsight.data.bases import encode
 from capsight.data.shuffle import dinucleotide_shuffle
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capsight.data.genome import N_CODE, reverse_complement
+from capsight.data.bases import N_CODE, reverse_complement
 from capsight.data.similarity import (
     COVERAGE,
     FLIPPED,

@@ -11,7 +11,7 @@ import yaml
 from capsight import artefact
 from capsight.config import WindowsConfig
 from capsight.data import schema
-from capsight.data.genome import decode, encode, reverse_complement
+from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from capsight import artefact
 from capsight.cli.match import command
 from capsight.config import MatchConfig
-from capsight.data.genome import Codes, decode, encode
+from capsight.data.bases import Codes, decode, encode
 from capsight.errors import ConfigError, InputError
 from capsight.motifs.known import known
 from capsight.motifs.match import FACTOR_COLUMNS, FIMO_COLUMNS, TOMTOM_COLUMNS, compare, enrich, gc_matched, match

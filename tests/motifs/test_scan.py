@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
-from capsight.data.genome import Codes, encode, reverse_complement
+from capsight.data.bases import Codes, encode, reverse_complement
 from capsight.errors import InputError
 from capsight.motifs import scan as module
 from capsight.motifs.known import known

@@ -8,7 +8,7 @@ import pytest
 
 from capsight.config import BaselineConfig, ModelConfig, PhaseConfig, PredictConfig, PretrainConfig
 from capsight.config import FinetuneConfig as Finetune
-from capsight.data.genome import decode
+from capsight.data.bases import decode
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.predict.score import predict

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.genome import Codes, Genome, Mask, reverse_complement
+from capsight.data.bases import Codes, Mask, reverse_complement
+from capsight.data.genome import Genome
 from capsight.data.haldar2026 import DUPLICATE, Dropped
 from capsight.data.places import Places, read_codes
 

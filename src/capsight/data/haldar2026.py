@@ -41,7 +41,8 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.genome import Genome, Ints, Mask
+from capsight.data.bases import Ints, Mask
+from capsight.data.genome import Genome
 
 NEAREST: Final = 10_000
 FARTHEST: Final = 20_000

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
+from capsight.data.bases import SOFT_MASK, Mask, encode, reverse_complement
 from capsight.data.duplicates import count_copies, digests, first_copies
-from capsight.data.genome import SOFT_MASK, Mask, encode, reverse_complement
 from capsight.data.haldar2026 import Dropped
 from capsight.data.laying import Made
 from capsight.data.sequences import Labelled, read_labelled, sequence_store

@@ -11,9 +11,10 @@ import pandas as pd
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
+from capsight.data.bases import Ints
 from capsight.data.duplicates import distinct
 from capsight.data.folds import assign_folds, check_positives
-from capsight.data.genome import Genome, Ints
+from capsight.data.genome import Genome
 from capsight.data.haldar2026 import DUPLICATE, OFF_CONTIG, WITH_N, Dropped, haldar2026
 from capsight.data.negatives import STRATEGIES, Drawn, Wanted, share_out
 from capsight.data.peaks import PeakIndex

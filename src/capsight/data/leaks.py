@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data import schema
+from capsight.data.bases import Ints, reverse_complement
 from capsight.data.checks import SKIPPED, Check, Verdict, by_any, by_share, placeless
-from capsight.data.genome import Ints, reverse_complement
 from capsight.data.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET, find_similar, known_span
 from capsight.data.windows import Windows
 

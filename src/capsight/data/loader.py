@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.genome import N_CODE, Genome
+from capsight.data.bases import N_CODE
+from capsight.data.genome import Genome
 
 Codes = NDArray[np.uint8]
 #: Returns the base codes ``(batch_size, length)`` of batch number `index` (of every process together).

@@ -17,8 +17,9 @@ import pandas as pd
 
 from capsight.config import Strategy, WindowsConfig
 from capsight.data import schema
+from capsight.data.bases import Ints, Mask
 from capsight.data.folds import assign_folds
-from capsight.data.genome import Genome, Ints, Mask
+from capsight.data.genome import Genome
 from capsight.data.haldar2026 import FARTHEST, NEAREST, OFF_CONTIG, SURPLUS, WITH_N, lay_chromosome
 from capsight.data.peaks import PeakIndex
 from capsight.data.places import SHUFFLED, Places

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from capsight.data import schema
 from capsight.data.aliases import Aliases
-from capsight.data.genome import Genome, Ints, Mask, namesake
+from capsight.data.bases import Ints, Mask
+from capsight.data.genome import Genome, namesake
 from capsight.data.intervals import NO_STRAND, Peak, is_header, is_paper_csv, read_bed, read_paper_csv, records
 from capsight.data.text import kind_of, open_text
 from capsight.data.transcripts import is_annotation, read_transcripts

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from capsight.data.genome import Codes, Genome, Ints, Mask
+from capsight.data.bases import Codes, Ints, Mask
+from capsight.data.genome import Genome
 from capsight.data.shuffle import dinucleotide_shuffle
 
 #: Value of the source column of shuffled windows; ``shuffled:2`` is the second shuffle of the same place.

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.genome import Composition, Genome, Ints, Mask
+from capsight.data.bases import Composition, Ints, Mask
+from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex
 
 #: Steps of the grid in which windows are matched. A window without any repeat has a cell of its own.

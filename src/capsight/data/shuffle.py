@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.genome import Codes, Ints
+from capsight.data.bases import Codes, Ints
 
 #: A, C, G, T and N; N is shuffled as a letter of its own.
 _LETTERS: Final = 5

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capsight.data.genome import N_CODE, Codes, Ints, Mask, reverse_complement
+from capsight.data.bases import N_CODE, Codes, Ints, Mask, reverse_complement
 
 #: Returns the base codes ``(n_rows, length)`` of some windows.
 Reader = Callable[[Ints], Codes]

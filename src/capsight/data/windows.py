@@ -19,12 +19,14 @@ from capsight import artefact
 from capsight.config import WindowsConfig, load_yaml
 from capsight.data import schema
 from capsight.data.aliases import Aliases
+from capsight.data.bases import Codes, Ints
 from capsight.data.folds import can_be_left_out, check_chromosomes, leave_one_out, warn_of_small
-from capsight.data.genome import Codes, Genome, Ints, genome_checksum, genome_inputs, recorded_genome
+from capsight.data.genome import Genome
 from capsight.data.labelled import lay_labelled
 from capsight.data.laying import Made, lay, summit_windows
 from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
+from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
 from capsight.config import MatchConfig
-from capsight.data.genome import Codes, encode
+from capsight.data.bases import Codes, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from capsight.data.genome import N_CODE, Codes, decode, reverse_complement
+from capsight.data.bases import N_CODE, Codes, decode, reverse_complement
 from capsight.errors import InputError
 from capsight.motifs.meme import UNIFORM, Floats, MotifSet, Pwm, write_meme
 

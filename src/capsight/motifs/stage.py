@@ -12,7 +12,7 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
-from capsight.data.genome import decode
+from capsight.data.bases import decode
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.elements import compare_elements, read_elements

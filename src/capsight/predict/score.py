@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from capsight import artefact
 from capsight.config import PredictConfig
 from capsight.data import schema
-from capsight.data.genome import N_CODE, encode
+from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.windows import Windows
 from capsight.errors import InputError

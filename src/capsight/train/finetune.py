@@ -18,7 +18,7 @@ from torch.nn import functional
 from capsight import artefact
 from capsight.config import FinetuneConfig, PhaseConfig
 from capsight.data import schema
-from capsight.data.genome import reverse_complement
+from capsight.data.bases import reverse_complement
 from capsight.data.loader import Shuffled
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
