@@ -21,7 +21,7 @@ _GC_CELLS: Final = round(1 / GC_STEP) + 1
 _REPEAT_CELLS: Final = round(1 / REPEAT_STEP) + 1
 #: Candidates are drawn until all cells are full, but at most so many: a number, and so many for each wanted.
 _LEAST_BUDGET: Final = 1 << 18
-_BUDGET_EACH: Final = 20
+_BUDGET_EACH: Final = 40
 _FIRST_DRAW: Final = 1 << 13
 _CHUNK: Final = 1 << 20
 
