@@ -12,6 +12,7 @@ from capsight.errors import InputError
 #: Ends of the names of FASTA files in a folder.
 SUFFIXES: Final = tuple(f"{kind}{packed}" for kind in (".fa", ".fasta", ".fna") for packed in ("", ".gz", ".bgz"))
 
+_BYTES_AT_ONCE: Final = 1 << 24
 #: The empty block that ends every whole bgzip file (SAM specification, section 4.1.2).
 _BGZIP_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
@@ -48,8 +49,12 @@ def _check_fasta(path: Path) -> None:
         raise InputError("is empty", where=path)
     if not first.startswith(">"):
         raise InputError(f"is not FASTA: it begins with {first[:30]!r} and not with '>'", where=path)
-    if kind_of(path) == "bgzip":
-        with path.open("rb") as raw:
+    kind = kind_of(path)
+    with path.open("rb") as raw:
+        # htslib ends a record at a NUL, in silence; a crash of a disk or of a download leaves them.
+        if kind == "text" and any(b"\x00" in piece for piece in iter(lambda: raw.read(_BYTES_AT_ONCE), b"")):
+            raise InputError("has NUL bytes: it is damaged", where=path, remedy="fetch it again")
+        if kind == "bgzip":
             raw.seek(max(0, path.stat().st_size - len(_BGZIP_END)))
             if raw.read() != _BGZIP_END:
                 raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again")
