@@ -11,7 +11,7 @@ from rich.console import Console
 from capsight.errors import InputError
 from capsight.report.figures import report
 from capsight.report.results import guessing_loss, planted
-from capsight.report.tables import metrics_table, truth_table
+from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
 TRUTH = """chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site
 chr1\t69\t77\t+\tTATA\tpromoter\t-31\t100
@@ -97,3 +97,47 @@ def test_folder_without_a_run(tmp_path: Path) -> None:
 def test_guessing_loss(tmp_path: Path, tokenizer: dict[str, object], loss: float | None) -> None:
     (tmp_path / "capsight.json").write_text(json.dumps({"tokenizer": tokenizer}))
     assert guessing_loss(tmp_path) == (pytest.approx(loss, abs=1e-4) if loss else None)
+
+
+@pytest.fixture
+def interpreted(run: Path) -> Path:
+    (run / "motifs").mkdir()
+    area = {"deletion": 0.1, "insertion": 0.9, "random_deletion": 0.6, "random_insertion": 0.2}
+    trust = {"attention": area | {"score": 0.2}, "ism": area | {"score": 0.7}}
+    (run / "motifs" / "summary.json").write_text(json.dumps({"attributions": {"faithfulness": trust}}))
+    (run / "motifs" / "de_novo.tsv").write_text(
+        "motif\tconsensus\twidth\tsites\tmode_offset\tmedian_offset\tshare_in_place\n"
+        "M01\tTATAWAAR\t8\t1200\t-31\t-31\t0.9\nM02\tRGWYVT\t6\t30\t27\t27\t1\n"
+    )
+    (run / "matches.tsv").write_text("Query_ID\tTarget_ID\tq-value\nM01\tMA0108.3\t1e-8\nM01\tMA9999.1\t0.2\n")
+    (run / "factors.tsv").write_text(
+        "motif_id\tmotif_alt_id\tpositives\tnegatives\tpositive_rate\tnegative_rate\todds_ratio\tp-value\tq-value\n"
+        "MA0108.3\tTBP\t30\t3\t0.3\t0.03\t12.9\t1e-9\t2e-9\nown\t\t20\t4\t0.2\t0.04\t5.5\t1e-4\t2e-4\n"
+        "MA0079.5\tSP1\t9\t9\t0.09\t0.09\t1\t0.6\t0.6\n"
+    )
+    return run
+
+
+def test_explanations_are_shown_best_first_with_chance_at_the_end(interpreted: Path) -> None:
+    shown = text_of(faithfulness_table(interpreted))
+    places = [shown.index(name) for name in ("ism", "attention", "random bases")]
+    assert places == sorted(places)
+
+
+def test_motifs_are_shown_with_their_best_match_and_the_name_of_its_factor(interpreted: Path) -> None:
+    shown = text_of(motif_table(interpreted)).splitlines()
+    tata = next(line for line in shown if "TATAWAAR" in line)
+    assert all(text in tata for text in ("1,200", "-31", "TBP (MA0108.3), q 1e-08"))
+    assert "nothing in the database" in next(line for line in shown if "RGWYVT" in line)
+
+
+def test_only_factors_below_the_limit_are_shown_by_either_name(interpreted: Path) -> None:
+    shown = text_of(factor_table(interpreted))
+    assert "2 of 3 PWMs" in shown
+    assert "TBP" in shown
+    assert "own" in shown
+    assert "SP1" not in shown
+
+
+def test_without_explanations_there_are_no_such_tables(run: Path) -> None:
+    assert faithfulness_table(run) is motif_table(run) is factor_table(run) is None

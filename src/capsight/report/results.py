@@ -131,10 +131,20 @@ def known_motifs(run: Path) -> pd.DataFrame:
         return found.assign(match="", match_q=float("nan"))
     best = pd.read_csv(matches, sep="\t").drop_duplicates("Query_ID")
     columns = {"Query_ID": "motif", "Target_ID": "match", "q-value": "match_q"}
-    return found.merge(best[list(columns)].rename(columns=columns), on="motif", how="left").fillna({"match": ""})
+    best = best[list(columns)].rename(columns=columns)
+    if len(known := factors(run)):
+        names = dict(zip(known["motif_id"], known["factor"], strict=True))
+        best["match"] = [f"{names[i]} ({i})" if names.get(i, i) != i else i for i in best["match"]]
+    return found.merge(best, on="motif", how="left").fillna({"match": ""})
 
 
 def factors(run: Path) -> pd.DataFrame:
-    """Return which known factors hit positives more than negatives, best first; empty where none were looked for."""
+    """Return which known factors hit positives more than negatives, best first; empty where none were looked for.
+
+    Columns of ``factors.tsv``, and ``factor``: the second name of the PWM, or its first where it has none.
+    """
     path = run / "factors.tsv"
-    return pd.read_csv(path, sep="\t") if path.is_file() else pd.DataFrame()
+    if not path.is_file():
+        return pd.DataFrame()
+    table = pd.read_csv(path, sep="\t")
+    return table.assign(factor=table["motif_alt_id"].fillna(table["motif_id"]))

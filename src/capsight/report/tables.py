@@ -150,7 +150,7 @@ def motif_table(run: Path) -> Table | None:
     for column in ("motif", "sites", "offset", "known as"):
         table.add_column(column, justify="right" if column in ("sites", "offset") else "left")
     for row in found.iloc[:MOST_MOTIFS].to_dict("records"):
-        known = f"{row['match']} (q {row['match_q']:.1g})" if row["match"] else "nothing in the database"
+        known = f"{row['match']}, q {row['match_q']:.1g}" if row["match"] else "nothing in the database"
         table.add_row(row["consensus"], f"{row['sites']:,}", f"{row['mode_offset']:+d}", known)
     return table
 
@@ -170,7 +170,7 @@ def factor_table(run: Path) -> Table | None:
     for _, row in called.iloc[:MOST_FACTORS].iterrows():
         rates = (f"{row[f'{side}_rate']:.0%}" for side in ("positive", "negative"))
         odds, q = f"{row['odds_ratio']:.1f}", f"{row['q-value']:.1g}"
-        table.add_row(str(row["motif_alt_id"]), str(row["motif_id"]), *rates, odds, q)
+        table.add_row(str(row["factor"]), str(row["motif_id"]), *rates, odds, q)
     return table
 
 
