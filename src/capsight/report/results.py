@@ -11,6 +11,10 @@ from capsight.data import schema
 from capsight.errors import InputError
 
 THRESHOLD = 0.5
+#: Tables of `crossval`.
+CROSSVAL_FILE = "crossval.tsv"
+CROSSVAL_SUMMARY_FILE = "crossval-summary.tsv"
+CROSSVAL_TESTS_FILE = "crossval-tests.tsv"
 BASELINE_NAMES = {
     "rf": "random forest", "xgb": "XGBoost", "lgbm": "LightGBM", "kmer-lr": "logistic regression",
     "kmer-gbm": "tuned LightGBM",
