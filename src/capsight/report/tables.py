@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -64,11 +65,12 @@ def crossval_tables(folder: Path) -> list[Table]:
     summary = pd.read_csv(folder / CROSSVAL_SUMMARY_FILE, sep="\t")
     tests = pd.read_csv(folder / CROSSVAL_TESTS_FILE, sep="\t")
     metrics = list(dict.fromkeys(summary["metric"]))
-    means = Table(title=f"Mean ± sd over {summary['n'].max()} chromosomes left out", title_justify="left")
+    title = f"Mean ± sd over {summary['n'].max()} chromosomes left out"
+    means = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("model", *metrics):
         means.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for model, rows in summary.groupby("model", sort=False):
-        sds = ("" if np.isnan(sd) else f" ± {sd:.3f}" for sd in rows["sd"])
+        sds = ("" if np.isnan(sd) else f"±{sd:.3f}" for sd in rows["sd"])
         means.add_row(str(model), *(f"{mean:.3f}{sd}" for mean, sd in zip(rows["mean"], sds, strict=True)))
     tests = tests[tests["metric"] == "auroc"]
     if not len(tests):

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: What `kmer-lr` tries: inverse strengths of the L2 penalty, on standardised counts.
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 #: What `kmer-gbm` tries: leaves per tree, and fewest windows in a leaf.
-SHAPES = ((15, 50), (31, 20), (63, 50))
+SHAPES = ((15, 50), (31, 20))
 #: LightGBM's settings in `kmer-gbm`, beside these. Few features per tree: there are thousands, and most are alike.
 BOOSTING = {"learning_rate": 0.05, "feature_fraction": 0.1, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1}
 MOST_ROUNDS = 1_500
