@@ -55,7 +55,7 @@ def test_the_forest_is_that_of_scikit_learn(motif_windows: Path, tmp_path: Path)
     assert np.allclose(read.predict(counts["test"]), model.predict_proba(counts["test"])[:, 1], atol=1e-12)
 
 
-@pytest.mark.parametrize("change", ["loop", "outside", "feature", "short"])
+@pytest.mark.parametrize("change", ["loop", "outside", "feature", "short", "uneven"])
 def test_a_forest_that_cannot_be_walked_is_refused(motif_windows: Path, tmp_path: Path, change: str) -> None:
     folder = baseline(BaselineConfig(model="rf"), motif_windows, tmp_path / "b")
     (folder / "config.yaml").unlink()  # without its checksums only its shape can tell
@@ -63,6 +63,7 @@ def test_a_forest_that_cannot_be_walked_is_refused(motif_windows: Path, tmp_path
     arrays["left"][0] = {"loop": 0, "outside": 10**6}.get(change, arrays["left"][0])
     arrays["feature"][0] = 64 if change == "feature" else arrays["feature"][0]
     arrays |= {"value": arrays["value"][:-1]} if change == "short" else {}
+    arrays |= {"feature": arrays["feature"][:-1]} if change == "uneven" else {}
     save_file(arrays, folder / "forest.safetensors")
     with pytest.raises(InputError, match="is not a baseline that this version of capsight can read"):
         load_scorer(folder)

@@ -121,7 +121,7 @@ def load_baseline(folder: Path) -> tuple[int, Callable[[NDArray[np.uint8]], Floa
             raise ValueError(f"length = {length}")
         artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
         predict = _LOADERS[card["model"]](folder, features.size)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, SafetensorError, lightgbm.basic.LightGBMError):
+    except (ValueError, LookupError, TypeError, AttributeError, OSError, SafetensorError, lightgbm.basic.LightGBMError):
         raise InputError("is not a baseline that this version of capsight can read", where=folder) from None
 
     def score(codes: NDArray[np.uint8]) -> Floats:
