@@ -21,6 +21,7 @@ _STAGES = {
     "finetune": "capsight.train.finetune",
     "baseline": "capsight.train.baselines",
     "evaluate": "capsight.train.evaluate",
+    "crossval": "capsight.train.crossval",
     "predict": "capsight.predict.score",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",

@@ -41,6 +41,11 @@ Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidato
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(_split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_split)]
 
+#: Models of `baseline`, and what `crossval` compares.
+BaselineModel = Literal["rf", "xgb", "lgbm", "kmer-lr", "kmer-gbm"]
+Compared = Literal["capsight", "rf", "xgb", "lgbm", "kmer-lr", "kmer-gbm"]
+_TUNED_FEATURES: dict[str, dict[str, int]] = {"kmer-lr": {"k": 6}, "kmer-gbm": {"k": 6, "bins": 8}}
+
 Method = Literal["attention", "ig", "ism"]
 Methods = Annotated[tuple[Method, ...], BeforeValidator(_split)]
 
@@ -334,9 +339,39 @@ class FinetuneConfig(Config):
 class BaselineConfig(Config):
     """A classical model on the same windows and folds."""
 
-    model: Literal["lgbm"] = Field("lgbm", description="LightGBM with library defaults, as in the paper.")
-    k: int = Field(3, ge=1, le=8, description="k-mers are counted per window.")
+    model: BaselineModel = Field(
+        "lgbm",
+        description="rf, xgb, lgbm: library defaults, as in the paper; kmer-lr (logistic regression) and kmer-gbm "
+        "(LightGBM): words of up to k bases, tuned on validation.",
+    )
+    k: int = Field(3, ge=1, le=8, description="k-mers are counted per window; default 3, of kmer-lr and kmer-gbm 6.")
+    bins: int = Field(
+        1, ge=1, le=64, description="Parts of a window in which short words are counted too; default 1, of kmer-gbm 8."
+    )
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        """Give a tuned model the features that it is for, where they are not given."""
+        name = values.get("model") if isinstance(values, dict) else None
+        return _TUNED_FEATURES.get(name, {}) | values if isinstance(name, str) else values
+
+
+class CrossvalConfig(Config):
+    """Leave one chromosome out, for several models on the same windows."""
+
+    models: Annotated[tuple[Compared, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+        ("capsight", "lgbm"), description="capsight, and any model of baseline, comma-separated."
+    )
+    chromosomes: Names = Field((), description="Only these are left out, comma-separated; default all that can be.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for names in (self.models, self.chromosomes):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"{', '.join(twice)}: named twice")
+        return self
 
 
 class EvaluateConfig(Config):

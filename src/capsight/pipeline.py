@@ -8,7 +8,7 @@ everything → report/
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         If the recipe has unknown keys or values out of range: before any work is done.
     """
     settings = read_recipe(recipe, out, overrides)
-    _claim(out, settings)
+    claim(out, artefact.origin("run", settings, {}))
     if settings.simulate:
         from capsight.simulate import simulate
 
@@ -156,23 +156,26 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return values
 
 
-def _claim(out: Path, settings: Recipe) -> None:
-    """Make the run folder and write what will be run into it.
+def claim(out: Path, record: Mapping[str, Any]) -> None:
+    """Make the folder of a run and write what will be run into it.
 
     Raises
     ------
     InputError
-        If `out` holds something that is not a run.
+        If `out` holds something that is not a run, or not one of this stage.
     """
     if out.is_file():
         raise InputError("is a file: name a folder", where=out)
-    if out.is_dir() and any(out.iterdir()) and not (out / artefact.RECORD).is_file():
+    made = out / artefact.RECORD
+    if out.is_dir() and any(out.iterdir()) and not made.is_file():
         raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
+    if made.is_file() and (stage := load_yaml(made).get("stage")) != record["stage"]:
+        raise InputError(f"was made by {stage}, not by {record['stage']}", where=out, remedy="name another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=out) from None
-    artefact.write_yaml(out / artefact.RECORD, artefact.origin("run", settings, {}))
+    artefact.write_yaml(made, record)
 
 
 def _announce(stage: str, purpose: str) -> None:

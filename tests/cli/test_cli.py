@@ -20,6 +20,7 @@ COMMANDS = (
     "finetune",
     "baseline",
     "evaluate",
+    "crossval",
     "predict",
     "explain",
     "motifs",

@@ -15,14 +15,15 @@ def command(
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
     output: Output,
     model: Annotated[str | None, described(BaselineConfig, "model", "--model")] = None,
-    k: Annotated[int | None, described(BaselineConfig, "k", "-k")] = None,
+    k: Annotated[int | None, described(BaselineConfig, "k", "-k", default=None)] = None,
+    bins: Annotated[int | None, described(BaselineConfig, "bins", "--bins", default=None)] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
     """Train a classical model on k-mer counts, to compare with."""
-    checked = settings(BaselineConfig, config, assignments, model=model, k=k, seed=seed)
+    checked = settings(BaselineConfig, config, assignments, model=model, k=k, bins=bins, seed=seed)
     from capsight.train.baselines import baseline
 
     baseline(checked, windows, output)

@@ -31,6 +31,18 @@ def show_audit(folder: Path) -> bool:
     return bool(failed)
 
 
+def show_crossval(folder: Path) -> None:
+    """Print the tables of a cross-validation."""
+    from capsight.report.tables import crossval_tables
+
+    console = Console()
+    for table in crossval_tables(folder):
+        console.print(table)
+    console.print(
+        f"\nBy chromosome: {folder}/crossval.tsv; pictures in {folder}/report/", highlight=False, soft_wrap=True
+    )
+
+
 def show_run(run: Path) -> None:
     """Print the tables of a run, where its files are, and what to do with them."""
     from capsight.report.results import evaluations

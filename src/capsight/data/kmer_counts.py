@@ -1,5 +1,8 @@
 """Counts of k-mers per window: the features of the classical models."""
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,3 +38,54 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
         flat = (rows * 4**k + words)[known]
         counts[start : start + 4096] = np.bincount(flat, minlength=len(part) * 4**k).reshape(len(part), -1)
     return counts
+
+
+#: Words of at most so many bases are counted by bin too: longer ones are too rare in a part of a window.
+MOST_BINNED = 4
+
+
+class KmerFeatures(NamedTuple):
+    """Which counts describe a window. The words are fixed, so that nothing is fitted to any fold.
+
+    Attributes
+    ----------
+    k
+        Length of the words.
+    shorter
+        Count all words of 1 to `k` bases, not only those of `k`.
+    bins
+        Parts of a window in which words of at most `MOST_BINNED` bases are counted once more; 1 is none.
+    """
+
+    k: int
+    shorter: bool = False
+    bins: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        binned = sum(4**k for k in self._lengths(MOST_BINNED)) * self.bins if self.bins > 1 else 0
+        return sum(4**k for k in self._lengths(self.k)) + binned
+
+    def matrix(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features ``(n_windows, size)`` of base codes ``(n_windows, length)``.
+
+        First come the words of the whole window, shortest first and in lexical order, then those that start in
+        the first bin, and so on.
+        """
+        features = np.zeros((len(codes), self.size), dtype=np.float32)
+        edges = np.linspace(0, codes.shape[1], self.bins + 1).astype(int)
+        spans = [(0, codes.shape[1], self.k)]
+        if self.bins > 1:
+            spans += [(int(a), int(b), MOST_BINNED) for a, b in pairwise(edges)]
+        column = 0
+        for start, end, most in spans:
+            for k in self._lengths(most):
+                features[:, column : column + 4**k] = count_kmers(codes[:, start : end + k - 1], k)
+                column += 4**k
+        return features
+
+    def _lengths(self, most: int) -> range:
+        """Return the lengths of the words that are counted, `most` at most."""
+        longest = min(self.k, most)
+        return range(1 if self.shorter else longest, longest + 1)

@@ -101,14 +101,28 @@ def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
     """Make one folder of windows for every chromosome that can be tested."""
     if (out / artefact.RECORD).exists():
         raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
+    for one in leaving_one_out(config):
+        logger.info("windows: %s left out, validated on %s", one.test[0], one.validation[0])
+        windows(one, out / one.test[0].replace("/", "_"))
+    return out
+
+
+def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
+    """Return settings for every chromosome that can be tested, with the one before it as validation.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or fewer than three chromosomes can be tested.
+    """
+    _inputs(config)
     config, genome, peaks = _laid_on(config)
     contig = summit_windows(genome, peaks, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
-    for validation, test in leave_one_out(tested):
-        logger.info("windows: %s left out, validated on %s", test, validation)
-        one = config.model_copy(update={"loco": False, "validation": (validation,), "test": (test,)})
-        windows(one, out / test.replace("/", "_"))
-    return out
+    return [
+        config.model_copy(update={"loco": False, "validation": (validation,), "test": (test,)})
+        for validation, test in leave_one_out(tested)
+    ]
 
 
 def _inputs(config: WindowsConfig) -> dict[str, Path]:

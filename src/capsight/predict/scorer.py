@@ -1,29 +1,19 @@
 """One way to score windows, whatever was trained: a network or a classical baseline."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import lightgbm
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from capsight import artefact
-from capsight.data.kmer_counts import count_kmers
 from capsight.data.tokenizer import make_tokenizer
-from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier
+from capsight.predict.classical import BASELINE_CARD, load_baseline
 
 Scores = NDArray[np.float64]
-
-#: A baseline folder's files; it has a booster where a model folder has weights.
-BOOSTER = "booster.txt"
-BASELINE_CARD = "baseline.json"
-#: Longest k-mers that a baseline counts (`BaselineConfig.k`).
-MOST_K = 8
 
 
 class Scorer(NamedTuple):
@@ -66,7 +56,7 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
         If `folder` is neither, or is damaged.
     """
     if (folder / BASELINE_CARD).is_file():
-        return _load_baseline(folder)
+        return Scorer(*load_baseline(folder))
     model, card = load_classifier(folder)
     tokenizer = make_tokenizer(card.tokenizer, folder)
     device = best_device()
@@ -81,19 +71,3 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     return Scorer(card.length, score)
-
-
-def _load_baseline(folder: Path) -> Scorer:
-    """Load a booster; its card says which k-mers it counts."""
-    try:
-        card = json.loads((folder / BASELINE_CARD).read_text(encoding="utf-8"))
-        k, length = int(card["k"]), int(card["length"])
-        if not (1 <= k <= MOST_K and length > 0):
-            raise ValueError(f"k = {k}, length = {length}")
-        artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
-        booster = lightgbm.Booster(model_file=str(folder / BOOSTER))
-        if booster.num_feature() != 4**k:
-            raise ValueError(f"{booster.num_feature()} features for k = {k}")
-    except (ValueError, KeyError, TypeError, lightgbm.basic.LightGBMError, OSError):
-        raise InputError("is not a baseline that this version of capsight can read", where=folder) from None
-    return Scorer(length, lambda codes: np.asarray(booster.predict(count_kmers(codes, k))))

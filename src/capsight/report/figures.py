@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,7 +15,7 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
 from capsight.errors import InputError
-from capsight.report.results import THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
+from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
 logger = logging.getLogger(__name__)
 
@@ -23,17 +24,19 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MODEL_COLOURS = (BLUE, ORANGE)
 SIZE = 3.6  # inches, one panel
 DPI = 150
+#: Metrics of a cross-validation that are drawn, as the axis names them.
+BOXES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1", "mcc": "MCC"}
 #: A point of the reliability curve stands for at least this many windows.
 FEWEST = 10
 
 
 def report(run: Path, out: Path) -> Path:
-    """Draw the pictures of a finished run.
+    """Draw the pictures of a finished run, or of a finished cross-validation.
 
     Parameters
     ----------
     run
-        Run folder.
+        Run folder, or folder of `crossval`.
     out
         Folder for the pictures; those of an earlier report are replaced.
 
@@ -42,28 +45,58 @@ def report(run: Path, out: Path) -> Path:
     InputError
         If `run` holds no evaluation.
     """
-    scores = {name: read_scores(folder) for name, folder in evaluations(run).items()}
+    draw = _crossval_pictures if (run / CROSSVAL_FILE).is_file() else _run_pictures
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        draw(run, out)
+    logger.info("report: %s", ", ".join(sorted(p.name for p in out.glob("*.png"))))
+    return out
+
+
+def _make(out: Path) -> None:
+    """Make the folder for the pictures."""
     if out.is_file():
         raise InputError("is a file: name a folder", where=out)
     out.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        _draw(out / "accuracy.png", [lambda a: _roc(a, scores), lambda a: _precision_recall(a, scores)])
-        first = next(iter(scores.values()))
-        _draw(out / "scores.png", [lambda a: _histogram(a, first), lambda a: _reliability(a, scores)])
-        logs = read_log(run / "pretrained"), read_log(run / "model")
-        panels: list[Callable[[Axes], None]] = []
-        if len(logs[0]):
-            panels.append(lambda a: _pretraining(a, logs[0], guessing_loss(run / "pretrained")))
-        if len(logs[1]):
-            panels.append(lambda a: _finetuning(a, logs[1]))
-        if panels:
-            _draw(out / "training.png", panels)
-        contents = {name: planted(run, table) for name, table in scores.items()}
-        known = {name: table for name, table in contents.items() if table is not None}
-        if known:
-            _draw(out / "truth.png", [lambda a: _truth(a, known)], width=2.2)
-    logger.info("report: %s", ", ".join(sorted(p.name for p in out.glob("*.png"))))
-    return out
+
+
+def _crossval_pictures(run: Path, out: Path) -> None:
+    """Draw the metrics of every model over the chromosomes left out."""
+    table = pd.read_csv(run / CROSSVAL_FILE, sep="\t")
+    _make(out)
+    _draw(out / "crossval.png", [partial(_boxes, table=table, metric=name) for name in BOXES], width=0.66)
+
+
+def _boxes(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+    """Draw a box and a point per chromosome for each model: quartiles, and whiskers to 1.5 times their distance."""
+    models = list(dict.fromkeys(table["model"]))
+    values = [table.loc[table["model"] == model, metric].to_numpy() for model in models]
+    axes.boxplot(values, widths=0.6, showfliers=False, medianprops={"color": "black"})
+    for place, (model, points) in enumerate(zip(models, values, strict=True), start=1):
+        colour = BLUE if model == "capsight" else ORANGE
+        axes.plot(np.full(len(points), place), points, "o", ms=3, color=colour, alpha=0.6)
+    axes.set_xticks(range(1, len(models) + 1), models, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_ylabel(BOXES[metric])
+
+
+def _run_pictures(run: Path, out: Path) -> None:
+    """Draw the pictures of a run."""
+    scores = {name: read_scores(folder) for name, folder in evaluations(run).items()}
+    _make(out)
+    _draw(out / "accuracy.png", [lambda a: _roc(a, scores), lambda a: _precision_recall(a, scores)])
+    first = next(iter(scores.values()))
+    _draw(out / "scores.png", [lambda a: _histogram(a, first), lambda a: _reliability(a, scores)])
+    logs = read_log(run / "pretrained"), read_log(run / "model")
+    panels: list[Callable[[Axes], None]] = []
+    if len(logs[0]):
+        panels.append(lambda a: _pretraining(a, logs[0], guessing_loss(run / "pretrained")))
+    if len(logs[1]):
+        panels.append(lambda a: _finetuning(a, logs[1]))
+    if panels:
+        _draw(out / "training.png", panels)
+    contents = {name: planted(run, table) for name, table in scores.items()}
+    known = {name: table for name, table in contents.items() if table is not None}
+    if known:
+        _draw(out / "truth.png", [lambda a: _truth(a, known)], width=2.2)
 
 
 def _draw(path: Path, panels: list[Callable[[Axes], None]], width: float = 1.0) -> None:

@@ -11,6 +11,14 @@ from capsight.data import schema
 from capsight.errors import InputError
 
 THRESHOLD = 0.5
+#: Tables of `crossval`.
+CROSSVAL_FILE = "crossval.tsv"
+CROSSVAL_SUMMARY_FILE = "crossval-summary.tsv"
+CROSSVAL_TESTS_FILE = "crossval-tests.tsv"
+BASELINE_NAMES = {
+    "rf": "random forest", "xgb": "XGBoost", "lgbm": "LightGBM", "kmer-lr": "logistic regression",
+    "kmer-gbm": "tuned LightGBM",
+}  # fmt: skip
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -48,7 +56,8 @@ def evaluations(run: Path) -> dict[str, Path]:
     found = {"capsight": run / "evaluation"}
     if (run / "evaluation-baseline").is_dir():
         card = json.loads((run / "baseline" / "baseline.json").read_text(encoding="utf-8"))
-        found[f"{card['k']}-mer LightGBM"] = run / "evaluation-baseline"
+        name = BASELINE_NAMES.get(card["model"], card["model"])
+        found[f"{card['k']}-mer {name}"] = run / "evaluation-baseline"
     return found
 
 

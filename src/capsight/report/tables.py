@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from capsight.data import schema
 from capsight.report.results import (
+    CROSSVAL_SUMMARY_FILE,
+    CROSSVAL_TESTS_FILE,
     THRESHOLD,
     evaluations,
     factors,
@@ -53,6 +58,30 @@ def metrics_table(folders: Mapping[str, Path]) -> Table:
     for metric, meaning in METRICS.items():
         table.add_row(metric, *(_cell(result, metric) for result in results.values()), meaning)
     return table
+
+
+def crossval_tables(folder: Path) -> list[Table]:
+    """Return mean and standard deviation of every model over chromosomes, and the paired tests of AUROC."""
+    summary = pd.read_csv(folder / CROSSVAL_SUMMARY_FILE, sep="\t")
+    tests = pd.read_csv(folder / CROSSVAL_TESTS_FILE, sep="\t")
+    metrics = list(dict.fromkeys(summary["metric"]))
+    title = f"Mean ± sd over {summary['n'].max()} chromosomes left out"
+    means = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("model", *metrics):
+        means.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    for model, rows in summary.groupby("model", sort=False):
+        sds = ("" if np.isnan(sd) else f"±{sd:.3f}" for sd in rows["sd"])
+        means.add_row(str(model), *(f"{mean:.3f}{sd}" for mean, sd in zip(rows["mean"], sds, strict=True)))
+    tests = tests[tests["metric"] == "auroc"]
+    if not len(tests):
+        return [means]
+    least = f"the least possible p is {tests['least_p'].iloc[0]:.2g}"
+    paired = Table(title="AUROC, paired Wilcoxon signed-rank", title_justify="left", caption=least)
+    for column in ("model", "other", "median difference", "p"):
+        paired.add_column(column, justify="left" if column in ("model", "other") else "right")
+    for row in tests.to_dict("records"):
+        paired.add_row(row["model"], row["other"], f"{row['median_difference']:+.3f}", f"{row['p']:.2g}")
+    return [means, paired]
 
 
 def chromosome_table(folders: Mapping[str, Path]) -> Table | None:

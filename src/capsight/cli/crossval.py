@@ -1,0 +1,33 @@
+"""`capsight crossval`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Output, Verbose, described, settings
+from capsight.config import CrossvalConfig
+
+EXAMPLE = "capsight crossval --recipe recipes/yeast.yaml --models capsight,lgbm -o crossval"
+
+
+def command(
+    recipe: Annotated[Path, typer.Option("--recipe", help="YAML file with one section per stage.", show_default=False)],
+    output: Output,
+    models: Annotated[str | None, described(CrossvalConfig, "models", "--models", default="capsight,lgbm")] = None,
+    chromosomes: Annotated[str | None, described(CrossvalConfig, "chromosomes", "--chromosomes")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the recipe, as stage.key=value; repeatable.", show_default=False),
+    ] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Leave one chromosome out at a time: models compared on the same folds."""
+    checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
+    from capsight.cli.show import show_crossval
+    from capsight.report.figures import report
+    from capsight.train.crossval import crossval
+
+    out = crossval(checked, recipe, output, assignments or [])
+    report(out, out / "report")
+    show_crossval(out)
