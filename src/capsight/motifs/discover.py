@@ -146,7 +146,7 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
                 max_seqlets_per_metacluster=most,
                 n_leiden_runs=LEIDEN_RUNS,
             )
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, ZeroDivisionError) as error:
             # It has no word for "nothing stands out"; its arrays run empty.
             logger.warning("motifs: TF-MoDISco found nothing to work on (%s)", error)
             return []
