@@ -33,7 +33,7 @@ READ = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from capsight.config import TokenizerConfig
+from capsight.config import (TokenizerConfig)
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 windows = Windows.open(Path(sys.argv[1]))

@@ -4,18 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from capsight.config import (
-    FinetuneConfig,
-    PretrainConfig,
-    Recipe,
-    ReloraConfig,
-    WindowsConfig,
-    dump,
-    load_yaml,
-    override,
-    parse,
-)
+from capsight.config import FinetuneConfig, PretrainConfig, Recipe, ReloraConfig, WindowsConfig
 from capsight.errors import ConfigError
+from capsight.recipes import dump, load_yaml, override, parse
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

@@ -17,8 +17,8 @@ import yaml
 from pydantic import BaseModel
 
 from capsight import __version__
-from capsight.config import dump
 from capsight.errors import InputError
+from capsight.recipes import dump
 
 RECORD = "config.yaml"
 #: Subfolder for what tells the time of day (TensorBoard): kept, but no part of the result.

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from capsight import artefact
-from capsight.config import Recipe, load_yaml, override, parse
+from capsight.config import Recipe
 from capsight.errors import InputError, NothingPredicted
+from capsight.recipes import load_yaml, override, parse
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from capsight import artefact
-from capsight.config import Recipe, WindowsConfig, load_yaml, parse
+from capsight.config import Recipe, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.genome import Genome
 from capsight.data.peaks import read_peaks
@@ -43,6 +43,7 @@ from capsight.motifs.elements import read_elements
 from capsight.motifs.meme import read_meme
 from capsight.pipeline import read_recipe
 from capsight.predict.scorer import load_scorer
+from capsight.recipes import load_yaml, parse
 from conftest import build_world
 
 BATCH = 200

@@ -10,12 +10,13 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from capsight import artefact
-from capsight.config import BaselineConfig, WindowsConfig, dump, parse
+from capsight.config import BaselineConfig, WindowsConfig
 from capsight.data.kmer_counts import KmerFeatures, count_kmers
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.predict.classical import Forest
 from capsight.predict.scorer import load_scorer
+from capsight.recipes import dump, parse
 from capsight.train.baselines import baseline
 
 MODELS = ("rf", "xgb", "lgbm", "kmer-lr", "kmer-gbm")

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from scipy.stats import wilcoxon
 
-from capsight.config import CrossvalConfig, parse
+from capsight.config import CrossvalConfig
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
+from capsight.recipes import parse
 from capsight.report.figures import report
 from capsight.report.tables import crossval_tables
 from capsight.train.crossval import METRICS, crossval, least_p, paired_tests, summarise_folds

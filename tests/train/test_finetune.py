@@ -8,14 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from capsight.config import (
-    EvaluateConfig,
-    FinetuneConfig,
-    LoraConfig,
-    ModelConfig,
-    PhaseConfig,
-    PretrainConfig,
-)
+from capsight.config import EvaluateConfig, FinetuneConfig, LoraConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError

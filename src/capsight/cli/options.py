@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel
 
 from capsight import __version__
-from capsight.config import load_yaml, override, parse
+from capsight.recipes import load_yaml, override, parse
 
 
 def print_version(wanted: bool) -> None:

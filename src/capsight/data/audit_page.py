@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from capsight.config import AuditConfig, dump
+from capsight.config import AuditConfig
 from capsight.data import schema
 from capsight.data.similarity import COVERAGE, IDENTITY
+from capsight.recipes import dump
 
 #: Windows shown of each check, the most alike first; `pairs.tsv` has all, with all their partners.
 SHOWN: Final = 15

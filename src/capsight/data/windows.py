@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from capsight import artefact
-from capsight.config import WindowsConfig, load_yaml
+from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.bases import Codes, Ints
@@ -28,6 +28,7 @@ from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.errors import InputError
+from capsight.recipes import load_yaml
 
 logger = logging.getLogger(__name__)
 

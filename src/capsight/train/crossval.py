@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 from capsight import artefact
-from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig, dump
+from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.windows import leaving_one_out, windows
 from capsight.errors import InputError
 from capsight.pipeline import SIMULATION, claim, read_recipe
+from capsight.recipes import dump
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import METRICS_FILE, evaluate
 
