@@ -162,7 +162,7 @@ def test_a_model_that_calls_nothing_leaves_explanations_out(
     def nothing(*_: object) -> None:
         raise NothingPredicted("no window of the test fold is predicted positive")
 
-    monkeypatch.setattr("capsight.explain.stage.explain", nothing)
+    monkeypatch.setattr(sys.modules["capsight.explain.stage"], "explain", nothing)
     run(recipe, finished)
     assert "are left out: no window of the test fold is predicted positive" in caplog.text
 
