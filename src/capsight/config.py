@@ -383,7 +383,9 @@ class ExplainConfig(Config):
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to explain.")
     method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
-    most: int | None = Field(1_000, ge=1, description="At most this many windows, the best scored of either label.")
+    most: int | None = Field(
+        1_000, ge=1, description="At most this many windows, half of them predicted positives, drawn at random."
+    )
     baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
     steps: int = Field(24, ge=2, description="Steps of each integral.")
     tested: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")

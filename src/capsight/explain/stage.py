@@ -70,10 +70,11 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
             f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
             remedy="train longer, or explain another fold",
         )  # fmt: skip
-    rows = _chosen(odds, config.most)
+    rng = np.random.default_rng([config.seed, 8])
+    rows = _chosen(odds, config.most, rng)
     codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
     scores, full, delta = _scores(reader, codes, config)
-    tested = np.flatnonzero(score >= THRESHOLD)[: config.tested]
+    tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
     trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
     table = fold.table.iloc[rows]
     Attributions(
@@ -101,13 +102,14 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     return out
 
 
-def _chosen(odds: NDArray[np.float32], most: int | None) -> NDArray[np.int64]:
-    """Return the rows to explain, in order: all, or the most confident half of each predicted label."""
+def _chosen(odds: NDArray[np.float32], most: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the rows to explain, in order: all, or as many of either predicted label as there are, drawn at random.
+
+    Not the best scored: those show the strongest promoters, and a rare or weak class would not be seen at all.
+    """
     if most is None or most >= len(odds):
         return np.arange(len(odds))
-    ranked = np.argsort(-odds, kind="stable")
-    positive = ranked[odds[ranked] >= 0]
-    negative = ranked[odds[ranked] < 0][::-1]
+    positive, negative = rng.permutation(np.flatnonzero(odds >= 0)), rng.permutation(np.flatnonzero(odds < 0))
     n_positive = min(len(positive), max(most // 2, most - len(negative)))
     return np.sort(np.concatenate([positive[:n_positive], negative[: most - n_positive]]))
 
