@@ -12,7 +12,9 @@ EXAMPLE = "capsight evaluate --model model --windows windows --fold test -o eval
 
 
 def command(
-    model: Annotated[Path, typer.Option("--model", help="Model folder, or baseline folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
+    ],
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="What to write.")] = Path("evaluation"),
     fold: Annotated[str | None, described(EvaluateConfig, "fold", "--fold")] = None,

@@ -12,7 +12,9 @@ EXAMPLE = "capsight explain --model model --windows windows --fold test --method
 
 
 def command(
-    model: Annotated[Path, typer.Option("--model", help="Model folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Option("--model", help="Model folder, or a shipped model (yeast).", show_default=False)
+    ],
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
     output: Output,
     fold: Annotated[str | None, described(ExplainConfig, "fold", "--fold")] = None,

@@ -15,7 +15,9 @@ def command(
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="FASTA, CSV with a sequence column, or windows.parquet.")
     ],
-    model: Annotated[Path, typer.Option("--model", help="Model folder, or baseline folder.", show_default=False)],
+    model: Annotated[
+        Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
+    ],
     output: Output,
     fold: Annotated[str | None, described(PredictConfig, "fold", "--fold")] = None,
     config: ConfigFile = None,

@@ -27,6 +27,7 @@ from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     InputError
         If model and windows differ in length, or no window is predicted positive.
     """
+    model = find_model(model)
     inputs = {"model": model, "windows": windows}
     reader = Reader.open(model, config.batch_size)
     if artefact.is_done(out, "explain", config, inputs):

@@ -16,6 +16,7 @@ from capsight.data.sequences import read_sequences
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.predict.scorer import load_scorer
+from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     config
         Fold (of windows) and batch size.
     model
-        Model folder, or baseline folder.
+        Model folder, baseline folder, or the name of a shipped model.
     source
         FASTA, CSV with a ``sequence`` column, or ``windows.parquet`` (or its folder).
     out
@@ -48,6 +49,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     A sequence longer than the window is scored in its central window, a shorter one is padded with N on both
     sides; both are counted in the log.
     """
+    model = find_model(model)
     inputs = {"model": model, "source": source}
     scorer = load_scorer(model, config.batch_size)
     if not source.exists():

@@ -18,6 +18,7 @@ from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.predict.scorer import load_scorer
+from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audi
     config
         Fold and bootstrap.
     model
-        Model folder, or baseline folder.
+        Model folder, baseline folder, or the name of a shipped model.
     windows
         Folder of the `windows` stage.
     out
@@ -54,6 +55,7 @@ def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audi
     InputError
         If the model does not read windows of this length, the fold has only one label, or the audit is of others.
     """
+    model = find_model(model)
     inputs = {"model": model, "windows": windows} | ({"audit": audit} if audit else {})
     scorer = load_scorer(model, config.batch_size)  # first: a folder that is no model has the clearer error
     if artefact.is_done(out, "evaluate", config, inputs):
