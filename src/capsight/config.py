@@ -211,7 +211,7 @@ class ModelConfig(Config):
     stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
     stem_layers: int = Field(3, ge=1, description="Residual convolutions in the stem.")
     pool: int = Field(4, ge=1, description="Tokens that the stem pools into one position.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem, attention and head.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
     init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -318,6 +318,7 @@ class FinetuneConfig(Config):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
+    mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
     average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     max_train: int | None = Field(None, ge=1, description="At most this many training windows, drawn at random.")
     max_validation: int | None = Field(None, ge=1, description="At most this many validation windows.")

@@ -108,7 +108,7 @@ def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None) -> A
     """Make the network that `config.json` describes, weights not yet loaded."""
     config = read_architecture(folder)
     if dropout is not None:
-        config.hidden_dropout = config.attention_dropout = dropout
+        config.hidden_dropout = dropout
     try:
         return kind(config)
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, AssertionError):

@@ -18,7 +18,7 @@ from torch.nn import functional
 from capsight import artefact
 from capsight.config import FinetuneConfig, PhaseConfig
 from capsight.data import schema
-from capsight.data.bases import reverse_complement
+from capsight.data.bases import N_CODE, reverse_complement
 from capsight.data.loader import Shuffled
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
@@ -166,6 +166,8 @@ class ClassificationTask:
         if config.reverse_complement:
             flipped = rng.random(len(codes)) < 0.5
             codes[flipped] = reverse_complement(codes[flipped])
+        if config.mutate:
+            codes = _mutated(codes, config.mutate, rng)
         labels = torch.from_numpy(self.training.labels[rows].astype(np.int64))
         return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
 
@@ -183,6 +185,12 @@ class ClassificationTask:
             "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
             "loss": float(log_loss(truth, score)),
         }
+
+
+def _mutated(codes: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw a share of the bases anew, as in EvoAug (Lee et al. 2023); N stays N."""
+    drawn = rng.integers(0, 4, codes.shape, dtype=np.uint8)
+    return np.where((rng.random(codes.shape) < share) & (codes < N_CODE), drawn, codes)
 
 
 def _sample(n: int, most: int | None, seed: int) -> NDArray[np.int64]:
