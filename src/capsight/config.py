@@ -210,7 +210,7 @@ class ModelConfig(Config):
     )
     stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
     stem_layers: int = Field(3, ge=1, description="Residual convolutions in the stem.")
-    pool: int = Field(4, ge=1, description="Tokens that the stem pools into one position.")
+    pool: int = Field(4, ge=1, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
     init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
 

@@ -5,8 +5,10 @@ Choices:
 * The blocks are Hugging Face's `LlamaModel` (rotary positions, RMS norm, gated SiLU feed-forward), causal or
   bidirectional (`is_causal=False`). Without a stem, a model folder is a plain LLaMA folder.
 * The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions, and
-  a maximum over every `pool` tokens, so that attention runs over few positions. A learned vector per position
-  is added after it, because a cap site has a fixed place in its window and rotary positions are only relative.
+  a linear map of every `pool` tokens together, so that attention runs over few positions. A maximum over them would
+  forget which of them had the motif: the base at the cap site would not be told from its neighbours. A learned vector
+  per position is added after it, because a cap site has a fixed place in its window and rotary positions are only
+  relative.
 * One vector per window is made by taking the last position (the paper), the mean, or a learned weighting.
 * No biases in the blocks and the heads, no tied weights, no batch statistics: a window's score depends on that
   window alone.
@@ -87,7 +89,7 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
 
 
 class Stem(nn.Module):
-    """One-hot tokens to pooled states: convolutions, a maximum over `pool` tokens, learned positions."""
+    """One-hot tokens to states: convolutions, every `pool` tokens joined, learned positions."""
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__()
@@ -98,7 +100,7 @@ class Stem(nn.Module):
             nn.Conv1d(config.stem, config.stem, RESIDUAL_KERNEL, padding="same") for _ in range(config.stem_layers)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
-        self.project = nn.Linear(config.stem, config.hidden_size, bias=False)
+        self.project = nn.Linear(config.pool * config.stem, config.hidden_size, bias=False)
         self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
@@ -107,8 +109,9 @@ class Stem(nn.Module):
         x = self.motifs(one_hot.transpose(1, 2))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
             x = x + convolution(functional.gelu(norm(x)))
-        x = functional.max_pool1d(functional.gelu(x), self.pool, ceil_mode=True)
-        x = self.project(x.transpose(1, 2))
+        x = functional.gelu(x).transpose(1, 2)
+        x = functional.pad(x, (0, 0, 0, -x.shape[1] % self.pool))
+        x = self.project(x.unflatten(1, (-1, self.pool)).flatten(2))
         return self.dropout(x + self.positions.weight[: x.shape[1]])
 
 
