@@ -43,7 +43,13 @@ def test_same_seed_same_bytes(trained: Path, motif_windows: Path, tmp_path: Path
 
 
 def test_nothing_is_pickled(trained: Path) -> None:
-    assert {path.suffix for path in trained.iterdir()} <= {".json", ".yaml", ".txt", ".ubj", ".safetensors"}
+    assert {path.suffix for path in trained.rglob("*") if path.is_file()} <= {
+        ".json",
+        ".yaml",
+        ".txt",
+        ".ubj",
+        ".safetensors",
+    }
 
 
 def test_the_forest_is_that_of_scikit_learn(motif_windows: Path, tmp_path: Path) -> None:
