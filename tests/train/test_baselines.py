@@ -43,7 +43,8 @@ def test_same_seed_same_bytes(trained: Path, motif_windows: Path, tmp_path: Path
 
 
 def test_nothing_is_pickled(trained: Path) -> None:
-    assert {path.suffix for path in trained.rglob("*") if path.is_file()} <= {
+    files = [path for path in trained.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {
         ".json",
         ".yaml",
         ".txt",
