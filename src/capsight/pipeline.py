@@ -183,7 +183,8 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
     if out.is_file():
         raise InputError("is a file: name a folder", where=out)
     made = out / artefact.RECORD
-    if out.is_dir() and any(out.iterdir()) and not made.is_file():
+    others = out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir())  # another may be claiming it
+    if others and not made.is_file():
         raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
     if made.is_file() and (stage := load_yaml(made).get("stage")) != record["stage"]:
         raise InputError(f"was made by {stage}, not by {record['stage']}", where=out, remedy="name another folder")
