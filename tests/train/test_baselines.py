@@ -82,7 +82,7 @@ def test_a_card_that_does_not_fit_is_refused(trained: Path, tmp_path: Path, chan
     folder = tmp_path / "b"
     folder.mkdir()
     for path in trained.iterdir():
-        if path.name != "config.yaml":
+        if path.is_file() and path.name != "config.yaml":
             (folder / path.name).write_bytes(path.read_bytes())
     card = json.loads((folder / "baseline.json").read_text())
     (folder / "baseline.json").write_text(json.dumps(card | change))
