@@ -87,9 +87,7 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     assert all(data.startswith(b"\x89PNG") for data in first.values())
 
 
-@pytest.mark.parametrize(
-    ("card", "name"), [({"model": "cnn"}, "CNN"), ({"model": "lgbm", "k": 3}, "3-mer LightGBM")]
-)
+@pytest.mark.parametrize(("card", "name"), [({"model": "cnn"}, "CNN"), ({"model": "lgbm", "k": 3}, "3-mer LightGBM")])
 def test_baselines_are_named(run: Path, card: dict[str, object], name: str) -> None:
     for folder in ("evaluation-baseline", "baseline"):
         (run / folder).mkdir()
