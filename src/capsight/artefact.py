@@ -6,6 +6,7 @@ the inputs and of the outputs; the same record tells whether work is already don
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,9 @@ from capsight.errors import InputError
 from capsight.recipes import dump
 
 RECORD = "config.yaml"
-#: Subfolder for what tells the time of day (TensorBoard): kept, but no part of the result.
+#: Subfolder for what tells the time of day (TensorBoard) or how long it took: kept, but no part of the result.
 LOGS = "logs"
+SECONDS_FILE = "seconds.json"
 
 
 def sha256(path: Path) -> str:
@@ -191,3 +193,10 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a YAML file in one step."""
     with writing(path) as partial:
         partial.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
+
+
+def write_seconds(folder: Path, name: str, seconds: float, cpu_seconds: float) -> None:
+    """Write how long the training called `name` took, by the clock and of the processor, into an artefact's logs."""
+    path = folder / LOGS / name / SECONDS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds}) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from capsight import artefact
-from capsight.config import Recipe
+from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipes import load_yaml, override, parse
 
@@ -80,7 +80,7 @@ def _learn(settings: Recipe, out: Path) -> None:
     if settings.baseline:
         from capsight.train.baselines import baseline
 
-        _announce("baseline", "the classical model, on the same windows")
+        _announce("baseline", "a model to compare with, on the same windows")
         baseline(settings.baseline, out / WINDOWS, out / BASELINE)
     from capsight.train.finetune import finetune
     from capsight.train.pretrain import pretrain
@@ -138,7 +138,22 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
         windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
         if isinstance(values.get("match"), dict):  # what was planted is what can be found
             values["match"].setdefault("database", str(out / SIMULATION / "motifs.meme"))
-    return parse(Recipe, values, where=recipe)
+    settings = parse(Recipe, values, where=recipe)
+    if settings.baseline and settings.baseline.model == "cnn":
+        settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
+    return settings
+
+
+def cnn_baseline(settings: Recipe) -> BaselineConfig:
+    """Return the CNN of a recipe: trained as its `finetune` says, but for what its section `baseline` says itself.
+
+    So budget, augmentation and selection are those of the network that it is compared with.
+    """
+    given = settings.baseline.model_dump(exclude_unset=True) if settings.baseline else {}
+    given = given if given.get("model") == "cnn" else {}
+    own = {key: FinetuneConfig.model_fields[key].default for key in NOT_FOR_CNN}
+    training = settings.finetune.model_dump() | own | given.get("training", {})
+    return BaselineConfig.model_validate({"model": "cnn", **given, "training": training, "seed": training["seed"]})
 
 
 def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -168,7 +183,8 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
     if out.is_file():
         raise InputError("is a file: name a folder", where=out)
     made = out / artefact.RECORD
-    if out.is_dir() and any(out.iterdir()) and not made.is_file():
+    others = out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir())  # another may be claiming it
+    if others and not made.is_file():
         raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
     if made.is_file() and (stage := load_yaml(made).get("stage")) != record["stage"]:
         raise InputError(f"was made by {stage}, not by {record['stage']}", where=out, remedy="name another folder")

@@ -17,11 +17,15 @@ from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 
 
-@pytest.fixture(scope="module", params=["network", "baseline"])
+@pytest.fixture(scope="module", params=["network", "baseline", "cnn"])
 def model(request: pytest.FixtureRequest, motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     if request.param == "baseline":
         return baseline(BaselineConfig(), motif_windows, folder / "b")
+    if request.param == "cnn":
+        training = {"epochs": 4, "batch_size": 16, "learning_rate": 1e-2}
+        values = {"model": "cnn", "cnn": {"width": 8, "blocks": 2}, "training": training}
+        return baseline(BaselineConfig.model_validate(values), motif_windows, folder / "c")
     none = PhaseConfig(steps=0)
     shape = ModelConfig(width=16, mlp=24, layers=1, heads=2, stem=8, pool=4, pooling="position")
     config = PretrainConfig(model=shape, warmup=none, main=none)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from capsight.errors import InputError
 from capsight.report.figures import report
-from capsight.report.results import guessing_loss, planted
+from capsight.report.results import evaluations, guessing_loss, planted
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
 TRUTH = """chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site
@@ -85,6 +85,14 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     assert first == second
     assert set(first) == {"accuracy.png", "scores.png", "truth.png"}
     assert all(data.startswith(b"\x89PNG") for data in first.values())
+
+
+@pytest.mark.parametrize(("card", "name"), [({"model": "cnn"}, "CNN"), ({"model": "lgbm", "k": 3}, "3-mer LightGBM")])
+def test_baselines_are_named(run: Path, card: dict[str, object], name: str) -> None:
+    for folder in ("evaluation-baseline", "baseline"):
+        (run / folder).mkdir()
+    (run / "baseline" / "baseline.json").write_text(json.dumps(card))
+    assert list(evaluations(run)) == ["capsight", name]
 
 
 def test_folder_without_a_run(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
-"""`crossval`: every fold, the tables, the tests, and going on where it was stopped; classical models only."""
+"""`crossval`: every fold, the tables, and going on where it was stopped, also by several processes."""
 
 import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
-import numpy as np
+import filelock
 import pandas as pd
 import pytest
 import yaml
-from scipy.stats import wilcoxon
 
 from capsight.config import CrossvalConfig
 from capsight.data.windows import Windows
@@ -15,7 +19,7 @@ from capsight.errors import ConfigError, InputError
 from capsight.recipes import parse
 from capsight.report.figures import report
 from capsight.report.tables import crossval_tables
-from capsight.train.crossval import METRICS, crossval, least_p, paired_tests, summarise_folds
+from capsight.train.crossval import LOCKS, METRICS, crossval
 
 RECIPE = {
     "simulate": {"bases": 200_000, "chromosomes": 4, "spacing": 700, "seed": 4},
@@ -26,6 +30,19 @@ RECIPE = {
     "evaluate": {"bootstrap": 0, "fold": "validation"},
 }
 MODELS = ("lgbm", "rf", "xgb")
+NETWORKS = RECIPE | {
+    "pretrain": {
+        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4},
+        "warmup": {"steps": 4, "batch_size": 8, "warmup_steps": 2},
+        "main": {"steps": 8, "batch_size": 8, "warmup_steps": 2},
+        "relora": {"rank": 2, "alpha": 4, "cycle": 4, "restart_warmup_steps": 1},
+    },
+    "finetune": {
+        "lora": {"rank": 2, "trainable": ["head", "stem"]},
+        "epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "average": 0.9, "checkpoint_every": 3, "seed": 3,
+    },
+    "baseline": {"model": "cnn", "cnn": {"width": 8, "blocks": 2, "kernel": 3}},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +57,17 @@ def done(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return crossval(CrossvalConfig(models=MODELS), recipe, tmp_path_factory.mktemp("crossval") / "out")
 
 
-@pytest.fixture
-def table() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    names = [f"chr{i}" for i in range(8)]
-    rows = [
-        {"chromosome": name, "model": model, **{metric: rng.normal(mean, 0.05) for metric in METRICS}}
-        for name in names
-        for model, mean in (("capsight", 0.9), ("lgbm", 0.6))
-    ]
-    return pd.DataFrame(rows)
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "networks.yaml"
+    path.write_text(yaml.safe_dump(NETWORKS))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = CrossvalConfig(models=("capsight", "cnn"), chromosomes=("chr1", "chr2"))
+    return crossval(config, networks, tmp_path_factory.mktemp("crossval") / "networks")
 
 
 def test_every_chromosome_is_tested_once_by_every_model(done: Path) -> None:
@@ -77,6 +95,12 @@ def test_tables_agree_with_each_other(done: Path) -> None:
     assert len(tests) == len(METRICS) * 3
     assert (tests["least_p"] == 0.125).all()
     assert (tests["p"] >= 0.125).all()
+    by_windows = tests.set_index(["metric", "model", "other"]).loc[("auroc", "lgbm", "rf")]
+    wide = table.pivot(index="chromosome", columns="model", values="auroc")
+    assert by_windows["mean_difference"] == pytest.approx((wide["lgbm"] - wide["rf"]).mean(), abs=1e-5)
+    assert by_windows["low"] < by_windows["mean_difference"] < by_windows["high"]
+    assert 0 < by_windows["p_windows"] <= 1
+    assert tests.loc[tests["metric"] != "auroc", "p_windows"].isna().all()
 
 
 def test_a_second_call_trains_nothing(done: Path, recipe: Path) -> None:
@@ -92,6 +116,7 @@ def test_chosen_chromosomes_only(done: Path, recipe: Path, tmp_path: Path, caplo
     with caplog.at_level(logging.INFO):
         out = crossval(config, recipe, tmp_path / "out")
     assert sorted(path.name for path in (out / "folds").iterdir()) == ["chr1", "chr3"]
+    assert not yaml.safe_load((out / "config.yaml").read_text()).keys() & {"crossval"}
     assert "2 chromosomes are too few to call a difference: the least possible p is 0.5" in caplog.text
     some, every = (pd.read_csv(folder / "crossval.tsv", sep="\t") for folder in (out, done))
     same = every["chromosome"].isin(["chr1", "chr3"]) & (every["model"] != "xgb")
@@ -116,18 +141,6 @@ def test_pictures_and_tables(done: Path, tmp_path: Path) -> None:
     assert "0.12" in str(paired.caption)
 
 
-def test_signed_rank_is_paired_and_two_sided(table: pd.DataFrame) -> None:
-    tests = paired_tests(table).set_index("metric")
-    for metric in METRICS:
-        a, b = (table.loc[table["model"] == model, metric].to_numpy() for model in ("capsight", "lgbm"))
-        assert tests.loc[metric, "p"] == pytest.approx(wilcoxon(a, b, alternative="two-sided").pvalue)
-        assert tests.loc[metric, "median_difference"] == pytest.approx(np.median(a - b))
-    assert tests.loc["auroc", "p"] == least_p(8) == 2 / 2**8
-    same = table.assign(**dict.fromkeys(METRICS, 0.5))
-    assert (paired_tests(same)["p"] == 1).all()
-    assert (summarise_folds(same)["sd"] == 0).all()
-
-
 def test_what_cannot_be_left_out_is_refused(recipe: Path, done: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'chrX' cannot be left out \(these can: chr1, chr2, chr3, chr4\)"):
         crossval(CrossvalConfig(models=("lgbm",), chromosomes=("chrX",)), recipe, tmp_path / "out")
@@ -149,3 +162,71 @@ def test_settings_are_checked() -> None:
         parse(CrossvalConfig, {"models": "svm"})
     with pytest.raises(ConfigError, match="models"):
         parse(CrossvalConfig, {"models": ""})
+
+
+@pytest.mark.pipeline
+def test_networks_are_compared_too(trained: Path) -> None:
+    table = pd.read_csv(trained / "crossval.tsv", sep="\t")
+    assert list(zip(table["chromosome"], table["model"], strict=True)) == [
+        (chrom, model) for chrom in ("chr1", "chr2") for model in ("capsight", "cnn")
+    ]
+    assert table["auroc"].between(0.3, 1).all()
+    network, cnn = (
+        yaml.safe_load((trained / "folds" / "chr2" / name / "config.yaml").read_text())["config"]
+        for name in ("model", "cnn")
+    )
+    assert network["lora"]["rank"] == 2
+    assert cnn["cnn"]["width"] == 8
+    assert cnn["training"] == network | {"lora": False}
+    tests = pd.read_csv(trained / "crossval-tests.tsv", sep="\t")
+    assert len(tests) == len(METRICS)
+    assert tests.loc[tests["metric"] == "auroc", ["mean_difference", "low", "high", "p_windows"]].notna().all(axis=None)
+
+
+@pytest.mark.pipeline
+def test_two_processes_and_a_kill_give_what_one_would(trained: Path, networks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code = (
+        "from pathlib import Path; from capsight import crossval; from capsight.config import CrossvalConfig\n"
+        "config = CrossvalConfig(models=('capsight', 'cnn'), chromosomes=('chr1',))\n"
+        f"crossval(config, Path({str(networks)!r}), Path({str(out)!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    crossval(CrossvalConfig(models=("cnn",), chromosomes=("chr2",)), networks, out)  # meanwhile, or before it
+    state = out / "folds" / "chr1" / "cnn.partial" / "checkpoint" / "cnn" / "state.json"
+    for _ in range(6000):
+        if state.exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the training was over before it could be killed"
+    assert pd.read_csv(out / "crossval.tsv", sep="\t")["chromosome"].tolist() == ["chr2"]
+    crossval(CrossvalConfig(models=("capsight", "cnn"), chromosomes=("chr1", "chr2")), networks, out)
+    for name in ("crossval.tsv", "crossval-summary.tsv", "crossval-tests.tsv", "folds/chr1/cnn/cnn.safetensors"):
+        assert (out / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+def test_a_chromosome_that_another_process_holds_is_waited_for(
+    recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "out" / LOCKS).mkdir(parents=True)
+    (tmp_path / "out" / "config.yaml").write_text("stage: crossval\n")
+    held = threading.Event()
+
+    def hold() -> None:
+        with filelock.FileLock(tmp_path / "out" / LOCKS / "chr1.lock"):
+            held.set()
+            for _ in range(3000):
+                if "another process is at work on chr1" in caplog.text:
+                    break
+                time.sleep(0.01)
+            assert not (tmp_path / "out" / "folds").exists()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(30)
+    with caplog.at_level(logging.INFO):
+        crossval(CrossvalConfig(models=("lgbm",), chromosomes=("chr1",)), recipe, tmp_path / "out")
+    other.join()
+    assert "another process is at work on chr1: waiting for it" in caplog.text
+    assert (tmp_path / "out" / "crossval.tsv").is_file()

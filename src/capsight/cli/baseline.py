@@ -22,7 +22,7 @@ def command(
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Train a classical model on k-mer counts, to compare with."""
+    """Train a model to compare with: a classical one on k-mer counts, or a dilated CNN."""
     checked = settings(BaselineConfig, config, assignments, model=model, k=k, bins=bins, seed=seed)
     from capsight.train.baselines import baseline
 

@@ -118,19 +118,18 @@ class Stem(nn.Module):
 class Pooling(nn.Module):
     """One vector per window.
 
-    ``last`` takes the last position, ``mean`` the mean of all, ``attention`` a mean weighted by what the states
-    hold, ``position`` one weighted by where they stand: a learned weight for each position and feature, which
-    starts as the mean.
+    ``last`` takes the last position, ``mean`` the mean of all, ``max`` the greatest of each feature, ``attention`` a
+    mean weighted by what the states hold, ``position`` one weighted by where they stand: a learned weight for each
+    position and feature, which starts as the mean.
     """
 
-    def __init__(self, config: CapsightConfig) -> None:
+    def __init__(self, kind: str, width: int, n_positions: int) -> None:
         super().__init__()
-        self.kind = config.pooling
+        self.kind = kind
         if self.kind == "attention":
-            self.query = nn.Linear(config.hidden_size, 1, bias=False)
+            self.query = nn.Linear(width, 1, bias=False)
         if self.kind == "position":
-            n_positions = -(-config.n_tokens // config.pool)
-            self.weight = nn.Parameter(torch.full((n_positions, config.hidden_size), 1 / n_positions))
+            self.weight = nn.Parameter(torch.full((n_positions, width), 1 / n_positions))
 
     def forward(self, states: Tensor) -> Tensor:
         """Map ``(n_windows, n_positions, width)`` to ``(n_windows, width)``."""
@@ -138,6 +137,8 @@ class Pooling(nn.Module):
             return states[:, -1]
         if self.kind == "mean":
             return states.mean(dim=1)
+        if self.kind == "max":
+            return states.amax(dim=1)
         if self.kind == "position":
             return (self.weight * states).sum(dim=1)
         return (torch.softmax(self.query(states), dim=1) * states).sum(dim=1)
@@ -193,7 +194,7 @@ class CapsightForClassification(CapsightPreTrainedModel):
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
-        self.pooling = Pooling(config)
+        self.pooling = Pooling(config.pooling, config.hidden_size, -(-config.n_tokens // config.pool))
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
         self.post_init()

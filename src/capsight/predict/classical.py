@@ -28,6 +28,8 @@ FOREST = "forest.safetensors"
 LINEAR = "linear.safetensors"
 #: Longest words and most bins of a baseline (`BaselineConfig`).
 MOST_K, MOST_BINS = 8, 64
+#: What reading a damaged baseline raises.
+_BROKEN = (ValueError, LookupError, TypeError, ArithmeticError, OSError, SafetensorError, lightgbm.basic.LightGBMError)
 #: Windows whose features are in memory at once.
 STEP = 4096
 
@@ -106,29 +108,48 @@ class Forest(NamedTuple):
         return total / len(self.roots)
 
 
-def load_baseline(folder: Path) -> tuple[int, Callable[[NDArray[np.uint8]], Floats]]:
-    """Load a baseline folder: the bases it reads, and what maps base codes to probabilities.
+def read_baseline_card(folder: Path) -> dict[str, Any]:
+    """Read what a baseline folder says of itself; its ``model`` and ``length`` are sound.
 
     Raises
     ------
     InputError
-        If it is damaged, or its model does not fit the features that its card names.
+        If it is damaged.
     """
     try:
         card = json.loads((folder / BASELINE_CARD).read_text(encoding="utf-8"))
-        length, features = int(card["length"]), _features(card)
-        if length <= 0:
-            raise ValueError(f"length = {length}")
+        if not isinstance(card["model"], str) or not isinstance(card["length"], int) or card["length"] <= 0:
+            raise ValueError(f"{card}")
+    except (ValueError, LookupError, TypeError, OSError):
+        raise unreadable(folder) from None
+    return card
+
+
+def unreadable(folder: Path) -> InputError:
+    """Return the error of a baseline folder that is damaged."""
+    return InputError("is not a baseline that this version of capsight can read", where=folder)
+
+
+def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.uint8]], Floats]:
+    """Load a classical model: what maps base codes ``(n_windows, length)`` to probabilities.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or does not fit the features that its card names.
+    """
+    try:
+        features = _features(card)
         artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
         predict = _LOADERS[card["model"]](folder, features.size)
-    except (ValueError, LookupError, TypeError, AttributeError, OSError, SafetensorError, lightgbm.basic.LightGBMError):
-        raise InputError("is not a baseline that this version of capsight can read", where=folder) from None
+    except _BROKEN:
+        raise unreadable(folder) from None
 
     def score(codes: NDArray[np.uint8]) -> Floats:
         parts = [predict(features.matrix(codes[i : i + STEP])) for i in range(0, len(codes), STEP)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    return length, score
+    return score
 
 
 def _features(card: dict[str, Any]) -> KmerFeatures:

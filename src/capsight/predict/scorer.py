@@ -1,4 +1,4 @@
-"""One way to score windows, whatever was trained: a network or a classical baseline."""
+"""One way to score windows, whatever was trained: a network, a classical baseline or the CNN."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +7,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from capsight.data.tokenizer import make_tokenizer
+from capsight import artefact
+from capsight.config import CnnConfig, TokenizerConfig
+from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.model.checkpoint import load_classifier
-from capsight.predict.classical import BASELINE_CARD, load_baseline
+from capsight.model.cnn import load_cnn
+from capsight.predict.classical import BASELINE_CARD, load_classical, read_baseline_card, unreadable
 
 Scores = NDArray[np.float64]
+
+#: The CNN of `baseline` reads single bases.
+CNN_TOKENS = TokenizerConfig(kind="kmer", k=1, stride=1)
+CNN_WEIGHTS = "cnn.safetensors"
 
 
 class Scorer(NamedTuple):
@@ -56,9 +64,28 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
         If `folder` is neither, or is damaged.
     """
     if (folder / BASELINE_CARD).is_file():
-        return Scorer(*load_baseline(folder))
+        return _load_baseline(folder, batch_size)
     model, card = load_classifier(folder)
-    tokenizer = make_tokenizer(card.tokenizer, folder)
+    return _network_scorer(model, make_tokenizer(card.tokenizer, folder), card.length, batch_size)
+
+
+def _load_baseline(folder: Path, batch_size: int) -> Scorer:
+    """Load a classical model or the CNN."""
+    card = read_baseline_card(folder)
+    if card["model"] != "cnn":
+        return Scorer(card["length"], load_classical(folder, card))
+    tokenizer = make_tokenizer(CNN_TOKENS)
+    try:
+        shape = CnnConfig.model_validate(card["cnn"])
+        artefact.check_unchanged(folder)
+        model = load_cnn(shape, card["length"], tokenizer.vocabulary, folder / CNN_WEIGHTS)
+    except (KeyError, ValueError, RuntimeError, OSError, SafetensorError):
+        raise unreadable(folder) from None
+    return _network_scorer(model, tokenizer, card["length"], batch_size)
+
+
+def _network_scorer(model: nn.Module, tokenizer: Tokenizer, length: int, batch_size: int) -> Scorer:
+    """Return how a network scores windows, on the best device."""
     device = best_device()
     model.to(device)
 
@@ -70,4 +97,4 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
         ]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    return Scorer(card.length, score)
+    return Scorer(length, score)

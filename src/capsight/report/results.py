@@ -17,7 +17,7 @@ CROSSVAL_SUMMARY_FILE = "crossval-summary.tsv"
 CROSSVAL_TESTS_FILE = "crossval-tests.tsv"
 BASELINE_NAMES = {
     "rf": "random forest", "xgb": "XGBoost", "lgbm": "LightGBM", "kmer-lr": "logistic regression",
-    "kmer-gbm": "tuned LightGBM",
+    "kmer-gbm": "tuned LightGBM", "cnn": "CNN",
 }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def evaluations(run: Path) -> dict[str, Path]:
     if (run / "evaluation-baseline").is_dir():
         card = json.loads((run / "baseline" / "baseline.json").read_text(encoding="utf-8"))
         name = BASELINE_NAMES.get(card["model"], card["model"])
-        found[f"{card['k']}-mer {name}"] = run / "evaluation-baseline"
+        found[f"{card['k']}-mer {name}" if "k" in card else name] = run / "evaluation-baseline"
     return found
 
 

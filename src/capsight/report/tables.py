@@ -76,11 +76,16 @@ def crossval_tables(folder: Path) -> list[Table]:
     if not len(tests):
         return [means]
     least = f"the least possible p is {tests['least_p'].iloc[0]:.2g}"
-    paired = Table(title="AUROC, paired Wilcoxon signed-rank", title_justify="left", caption=least)
-    for column in ("model", "other", "median difference", "p"):
-        paired.add_column(column, justify="left" if column in ("model", "other") else "right")
+    caption = f"p: Wilcoxon signed-rank over chromosomes; {least}\np (windows): bootstrap; [] its 95 % interval"
+    title = "AUROC of model minus that of other, over chromosomes"
+    paired = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    paired.caption, paired.caption_justify = caption, "left"
+    for column in ("model", "other", "median", "p", "mean", "p (windows)"):
+        paired.add_column(column, justify="left" if column in ("model", "other") else "right", no_wrap=True)
     for row in tests.to_dict("records"):
-        paired.add_row(row["model"], row["other"], f"{row['median_difference']:+.3f}", f"{row['p']:.2g}")
+        mean = f"{row['mean_difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        first = (row["model"], row["other"], f"{row['median_difference']:+.3f}", f"{row['p']:.2g}")
+        paired.add_row(*first, mean, f"{row['p_windows']:.2g}")
     return [means, paired]
 
 

@@ -1,7 +1,8 @@
-"""`baseline`: the classical models that the paper compares with and stronger ones, on the same windows and folds."""
+"""`baseline`: the models that the paper compares with and stronger ones, on the same windows and folds."""
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -51,15 +52,15 @@ Fit = Callable[[Counted, Counted, int, Path], dict[str, Any]]
 
 
 def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
-    """Train a classical model on k-mer counts of the training fold.
+    """Train a classical model on k-mer counts of the training fold, or a convolutional network on its bases.
 
     Parameters
     ----------
     config
-        Which model, and which words are counted where.
+        Which model, and which words are counted where, or the shape and the training of the network.
     windows
         Folder of the `windows` stage. ``kmer-lr`` and ``kmer-gbm`` choose their hyper-parameters on its validation
-        fold; the others do not read it.
+        fold and ``cnn`` its weights; the others do not read it.
     out
         Folder to write; `evaluate` and `predict` take it like a model folder.
 
@@ -73,18 +74,30 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
         logger.info("baseline: %s is done already", out)
         return out
     data = Windows.open(windows)
+    with artefact.building(out, "baseline", config, inputs) as folder:
+        fit = _fit_network if config.model == "cnn" else _fit_counts
+        card = {"model": config.model, "length": data.length, **fit(config, data, folder)}
+        (folder / BASELINE_CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return out
+
+
+def _fit_network(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, Any]:
+    """Train the CNN; torch is loaded for it alone."""
+    from capsight.train.cnn import fit_cnn
+
+    return fit_cnn(config, data, folder)
+
+
+def _fit_counts(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, Any]:
+    """Count words and fit a classical model; return what its card says."""
+    began = time.monotonic(), time.process_time()
     features = KmerFeatures(config.k, config.model in _TUNED, config.bins)
     training = _count(data, schema.TRAIN, features)
     validation = _count(data, schema.VALIDATION, features) if config.model in _TUNED else training
-    with artefact.building(out, "baseline", config, inputs) as folder:
-        told = _FITS[config.model](training, validation, config.seed, folder)
-        card = {
-            "model": config.model, **features._asdict(), "length": data.length, "n_features": features.size,
-            "n_train": len(training.labels), **told,
-        }  # fmt: skip
-        (folder / BASELINE_CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    told = _FITS[config.model](training, validation, config.seed, folder)
+    artefact.write_seconds(folder, config.model, time.monotonic() - began[0], time.process_time() - began[1])
     logger.info("baseline: %s on %d counts of %d windows", config.model, features.size, len(training.labels))
-    return out
+    return {**features._asdict(), "n_features": features.size, "n_train": len(training.labels), **told}
 
 
 def _count(data: Windows, fold: str, features: KmerFeatures) -> Counted:

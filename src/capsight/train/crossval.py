@@ -1,35 +1,37 @@
 """`crossval`: models compared by leaving one chromosome out at a time.
 
 folds/CHROMOSOME/ holds windows/, pretrained/ and model/ (or a folder per baseline), and evaluation-MODEL/.
+What is compared with what, and how sure that is: `capsight.train.paired`.
 """
 
 import json
 import logging
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import wilcoxon
 
 from capsight import artefact
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.windows import leaving_one_out, windows
 from capsight.errors import InputError
-from capsight.pipeline import SIMULATION, claim, read_recipe
-from capsight.recipes import dump
+from capsight.pipeline import SIMULATION, claim, cnn_baseline, read_recipe
 from capsight.train.baselines import baseline
-from capsight.train.evaluate import METRICS_FILE, evaluate
+from capsight.train.evaluate import METRICS_FILE, SCORES_FILE, evaluate
+from capsight.train.paired import HeldOut, least_p, paired_tests, window_tests
 
 logger = logging.getLogger(__name__)
 
 TABLE_FILE = "crossval.tsv"
 SUMMARY_FILE = "crossval-summary.tsv"
 TESTS_FILE = "crossval-tests.tsv"
+#: Folder with a file for each part that a process holds.
+LOCKS = ".locks"
 METRICS = ("auroc", "accuracy", "f1", "mcc", "auprc")
 #: With fewer pairs, no signed-rank test can give a two-sided p below 0.05.
 FEWEST_PAIRS = 6
@@ -58,24 +60,52 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     -----
     Each fold is trained without its test chromosome from the first step on: pre-training too reads the training
     chromosomes only. The chromosome before it validates, as in `windows` with ``loco``.
+
+    Several processes may work in one folder, best on different chromosomes: on the same, one waits for the other.
     """
     settings = read_recipe(recipe, out, overrides)
     if settings.windows.train is not None:
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)
-    claim(out, artefact.origin("crossval", settings, {}) | {"crossval": dump(config)})
+    claim(out, artefact.origin("crossval", settings, {}))
     if settings.simulate:
         from capsight.simulate import simulate
 
-        simulate(settings.simulate, out / SIMULATION)
-    rows: list[dict[str, Any]] = []
+        with _alone(out, SIMULATION):
+            simulate(settings.simulate, out / SIMULATION)
     folds = _chosen(settings.windows, config.chromosomes)
+    rows: list[dict[str, Any]] = []
     for number, fold in enumerate(folds, start=1):
-        logger.info("── crossval: %s left out (%d of %d)", fold.test[0], number, len(folds))
-        folder = out / "folds" / fold.test[0].replace("/", "_")
-        windows(fold, folder / "windows")
-        rows += [{"chromosome": fold.test[0], "model": m, **_test(m, settings, folder)} for m in config.models]
-    _write(pd.DataFrame(rows), out)
+        chromosome = fold.test[0]
+        logger.info("── crossval: %s left out (%d of %d)", chromosome, number, len(folds))
+        folder = _folder(out, chromosome)
+        with _alone(out, folder.name):
+            windows(fold, folder / "windows")
+            rows += [{"chromosome": chromosome, "model": m, **_test(m, settings, folder)} for m in config.models]
+    scored = [_scores(_folder(out, fold.test[0]), config.models) for fold in folds]
+    _write(pd.DataFrame(rows), window_tests(scored, settings.evaluate.seed), out)
     return out
+
+
+def _folder(out: Path, chromosome: str) -> Path:
+    """Return the folder of the fold that tests a chromosome."""
+    return out / "folds" / chromosome.replace("/", "_")
+
+
+@contextmanager
+def _alone(out: Path, name: str) -> Iterator[None]:
+    """Hold other processes off a part of the folder: two trainings in one place would spoil each other."""
+    path = out / LOCKS / f"{name}.lock"
+    path.parent.mkdir(exist_ok=True)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logger.info("crossval: another process is at work on %s: waiting for it", name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _chosen(config: WindowsConfig, chromosomes: Sequence[str]) -> list[WindowsConfig]:
@@ -105,19 +135,32 @@ def _train(model: str, settings: Recipe, folder: Path) -> Path:
 
         start = pretrain(settings.pretrain, folder / "windows", folder / "pretrained")
         return finetune(settings.finetune, folder / "windows", start, folder / "model")
+    if model == "cnn":
+        return baseline(cnn_baseline(settings), folder / "windows", folder / model)
     given = settings.baseline
     config = given if given and given.model == model else BaselineConfig.model_validate({"model": model})
     return baseline(config, folder / "windows", folder / model)
 
 
-def _write(table: pd.DataFrame, out: Path) -> None:
+def _scores(folder: Path, models: Sequence[str]) -> HeldOut:
+    """Read what every model gave the windows of the chromosome left out."""
+    tables = {model: pd.read_parquet(folder / f"evaluation-{model}" / SCORES_FILE) for model in models}
+    first = tables[models[0]]
+    return HeldOut(
+        first[schema.LABEL].to_numpy(np.int64),
+        {model: table[schema.SCORE].to_numpy(np.float64) for model, table in tables.items()},
+    )
+
+
+def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
     """Write metrics by chromosome, their mean and spread, and the tests."""
-    tests = paired_tests(table)
+    tests = paired_tests(table, METRICS).merge(by_windows, on=["metric", "model", "other"], how="left")
     n = table["chromosome"].nunique()
     if len(tests) and n < FEWEST_PAIRS:
         logger.warning(
-            "crossval: %d chromosomes are too few to call a difference: the least possible p is %.2g", n, least_p(n)
-        )
+            "crossval: %d chromosomes are too few to call a difference: the least possible p is %.2g; p_windows only "
+            "says whether other windows of the same chromosomes would show it", n, least_p(n),
+        )  # fmt: skip
     for name, content in ((TABLE_FILE, table), (SUMMARY_FILE, summarise_folds(table)), (TESTS_FILE, tests)):
         with artefact.writing(out / name) as partial:
             content.to_csv(partial, sep="\t", index=False, float_format="%.6g")
@@ -131,48 +174,3 @@ def summarise_folds(table: pd.DataFrame) -> pd.DataFrame:
             mean, sd = part[metric].mean(), part[metric].std(ddof=1)
             rows.append({"model": model, "metric": metric, "n": len(part), "mean": mean, "sd": sd})
     return pd.DataFrame(rows)
-
-
-def paired_tests(table: pd.DataFrame) -> pd.DataFrame:
-    """Compare every two models, chromosome by chromosome, with Wilcoxon's signed-rank test (1945), two-sided.
-
-    Parameters
-    ----------
-    table
-        One row per chromosome and model, with the columns `METRICS`.
-
-    Returns
-    -------
-    tests
-        One row per metric and pair of models: the median over chromosomes of `model` minus `other`, the smaller rank
-        sum, p (not corrected for the number of tests), and the least p that so many chromosomes can give.
-    """
-    models = list(dict.fromkeys(table["model"]))
-    rows = []
-    for metric in METRICS:
-        wide = table.pivot(index="chromosome", columns="model", values=metric)
-        for model, other in combinations(models, 2):
-            difference = (wide[model] - wide[other]).to_numpy()
-            statistic, p = _signed_rank(difference)
-            rows.append(
-                {
-                    "metric": metric, "model": model, "other": other, "n": len(difference),
-                    "median_difference": np.median(difference), "statistic": statistic, "p": p,
-                    "least_p": least_p(len(difference)),
-                }
-            )  # fmt: skip
-    columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "least_p"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _signed_rank(difference: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the smaller rank sum and p; models that never differ have p = 1."""
-    if not difference.any():
-        return 0.0, 1.0
-    result = wilcoxon(difference)
-    return float(result.statistic), float(result.pvalue)
-
-
-def least_p(n: int) -> float:
-    """Return the two-sided p of `n` differences of one sign."""
-    return float(min(1.0, 2.0 ** (1 - n)))

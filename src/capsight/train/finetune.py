@@ -24,7 +24,6 @@ from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
-from capsight.model.llama import CapsightForClassification
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import probabilities
 from capsight.train.loop import Batch, Plan, fit
@@ -64,25 +63,39 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     model = start_classifier(pretrained, config.seed, config.dropout)
     with artefact.building(out, "finetune", config, inputs) as folder:
-        log = _train(model, config, data, tokenizer, folder)
-        best = max(log, key=lambda record: rating(record, config.select))
-        metrics = {"validation": {k: best[k] for k in ("auroc", "mcc", "loss", "step")}}
+        log = train_classifier(model, ClassificationTask(config, data, tokenizer), folder, "finetune")
+        metrics = write_log(log, config.select, folder)
         save_model(model, card.model_copy(update={"task": "classification", "metrics": metrics}), folder)
         tokenizer.save(folder)
-        text = "".join(json.dumps(record) + "\n" for record in log)
-        (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
     return out
 
 
-def _train(
-    model: CapsightForClassification,
-    config: FinetuneConfig,
-    data: Windows,
-    tokenizer: Tokenizer,
-    folder: Path,
-) -> list[dict[str, Any]]:
-    """Train `model` in place, adapters merged at the end; return the log."""
-    task = ClassificationTask(config, data, tokenizer)
+def train_classifier(model: nn.Module, task: "ClassificationTask", folder: Path, name: str) -> list[dict[str, Any]]:
+    """Train `model` in place as the task's settings say, adapters merged at the end; return the log.
+
+    Parameters
+    ----------
+    model
+        Maps ``input_ids`` to ``logits`` ``(n_windows, 2)``; with LoRA, a network of `capsight.model.llama`.
+    folder
+        Artefact that is being built; checkpoints go into it, and with LoRA the adapter.
+    name
+        What the training is called in checkpoints and messages.
+    """
+    plan, lora = _plan(task, name), task.config.lora
+    if not lora:
+        return fit(model, task, plan, folder)
+    adapted = add_adapters(model, lora)
+    log = fit(adapted, task, plan, folder)
+    adapted.save_pretrained(folder / "adapter")
+    (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
+    adapted.merge_and_unload()
+    return log
+
+
+def _plan(task: "ClassificationTask", name: str) -> Plan:
+    """Say how long to train, how fast, and when to look."""
+    config = task.config
     steps_per_epoch = task.n / (config.batch_size * config.accumulation)
     steps = max(1, ceil(config.epochs * steps_per_epoch))
     phase = PhaseConfig(
@@ -96,8 +109,8 @@ def _train(
         weight_decay=config.weight_decay,
         clip=config.clip,
     )
-    plan = Plan(
-        name="finetune",
+    return Plan(
+        name=name,
         phase=phase,
         schedule=lambda t: schedule(t, phase, config.schedule),
         seed=config.seed,
@@ -108,14 +121,14 @@ def _train(
         select=lambda metrics: rating(metrics, config.select),
         average=config.average,
     )
-    if not config.lora:
-        return fit(model, task, plan, folder)
-    adapted = add_adapters(model, config.lora)
-    log = fit(adapted, task, plan, folder)
-    adapted.save_pretrained(folder / "adapter")
-    (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
-    adapted.merge_and_unload()
-    return log
+
+
+def write_log(log: list[dict[str, Any]], select: str, folder: Path) -> dict[str, dict[str, float]]:
+    """Write ``metrics.jsonl``; return the validation metrics of the weights that `select` picked."""
+    text = "".join(json.dumps(record) + "\n" for record in log)
+    (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
+    best = max(log, key=lambda record: rating(record, select))
+    return {"validation": {key: best[key] for key in ("auroc", "mcc", "loss", "step")}}
 
 
 def rating(metrics: Mapping[str, Any], select: str) -> tuple[float, float]:

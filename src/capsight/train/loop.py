@@ -26,6 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from capsight.artefact import LOGS, write_seconds
 from capsight.config import PhaseConfig
 from capsight.errors import InputError
 
@@ -91,6 +92,8 @@ class _State:
     best_step: int = 0
     stale: int = 0
     stopped: bool = False
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -110,7 +113,8 @@ def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str
         Parameters with ``requires_grad`` are trained. At the end it holds the weights that `plan` selects.
     folder
         Progress is kept in ``folder/checkpoint/<plan.name>`` and ``folder/logs``; where a checkpoint of an
-        interrupted run lies there, training continues from it.
+        interrupted run lies there, training continues from it. ``folder/logs/<plan.name>/seconds.json`` says what it
+        took, by the clock and of the processor; steps that were lost and made again count once.
 
     Returns
     -------
@@ -141,7 +145,8 @@ class _Loop:
         self.losses: list[Tensor] = []  # since the last look
         self.shown: tuple[float, int] | None = None  # when speed was last measured, and at which step
         self._restore()
-        self.writer = SummaryWriter(str(folder / "logs" / plan.name)) if self.accelerator.is_main_process else None
+        self.measured = (time.monotonic(), time.process_time())  # when `state.seconds` was last brought up to date
+        self.writer = SummaryWriter(str(folder / LOGS / plan.name)) if self.accelerator.is_main_process else None
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the end, or to where it no longer helps."""
@@ -266,10 +271,19 @@ class _Loop:
             state.stale += 1
             state.stopped = self.plan.patience is not None and state.stale >= self.plan.patience
 
+    def _measure(self) -> None:
+        """Add the time since the last measurement to that of the run."""
+        now = (time.monotonic(), time.process_time())
+        self.state.seconds += now[0] - self.measured[0]
+        self.state.cpu_seconds += now[1] - self.measured[1]
+        self.measured = now
+
     def _finish(self) -> None:
         """Leave the selected weights in the model."""
+        self._measure()
         if self.writer:
             self.writer.close()
+            write_seconds(self.folder.parents[1], self.plan.name, self.state.seconds, self.state.cpu_seconds)
         if self.best:
             self.bare.load_state_dict(self.best)
             logger.info("%s: kept the weights of step %d", self.plan.name, self.state.best_step)
@@ -282,6 +296,7 @@ class _Loop:
         """Write a checkpoint beside the last one, then take its place."""
         if not self.accelerator.is_main_process:
             return
+        self._measure()
         fresh = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)

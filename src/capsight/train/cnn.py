@@ -1,0 +1,37 @@
+"""The CNN of `baseline`: trained by the loop, the batches, the augmentation and the selection of `finetune`."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from capsight.config import BaselineConfig, CnnConfig, FinetuneConfig
+from capsight.data.tokenizer import make_tokenizer
+from capsight.data.windows import Windows
+from capsight.model.cnn import DilatedCnn, save_cnn
+from capsight.predict.scorer import CNN_TOKENS, CNN_WEIGHTS
+from capsight.recipes import dump
+from capsight.train.finetune import ClassificationTask, train_classifier, write_log
+
+logger = logging.getLogger(__name__)
+
+
+def fit_cnn(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, Any]:
+    """Train the network, write its weights and log into `folder`, and return what its card says.
+
+    Raises
+    ------
+    InputError
+        If the validation fold has only one label.
+    """
+    shape, training = config.cnn or CnnConfig(), config.training or FinetuneConfig()
+    tokenizer = make_tokenizer(CNN_TOKENS)
+    torch.manual_seed(config.seed)
+    model = DilatedCnn(shape, data.length, tokenizer.vocabulary)
+    parameters = sum(p.numel() for p in model.parameters())
+    task = ClassificationTask(training, data, tokenizer)
+    logger.info("baseline: cnn of %d parameters on %d windows", parameters, task.n)
+    metrics = write_log(train_classifier(model, task, folder, config.model), training.select, folder)
+    save_cnn(model, folder / CNN_WEIGHTS)
+    return {"cnn": dump(shape), "n_parameters": parameters, "n_train": task.n, "metrics": metrics}
