@@ -127,7 +127,7 @@ def test_broken_yaml_gives_one_line(tmp_path: Path, text: str, message: str) -> 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_every_recipe_is_valid(path: Path) -> None:
     values = load_yaml(path)
-    for key in ("genome", "peaks"):
+    for key in () if "train" in values["windows"] else ("genome", "peaks"):
         values["windows"].setdefault(key, "x")
     assert isinstance(parse(Recipe, values), Recipe)
 
