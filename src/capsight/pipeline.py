@@ -136,6 +136,7 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
         windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
         windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
+        windows.setdefault("ctss", [str(out / SIMULATION / "ctss.bed")])
         if isinstance(values.get("match"), dict):  # what was planted is what can be found
             values["match"].setdefault("database", str(out / SIMULATION / "motifs.meme"))
     return parse(Recipe, values, where=recipe)
@@ -150,6 +151,10 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in keys:
             if isinstance(windows.get(key), str):
                 windows[key] = str(folder / windows[key])
+        ctss = windows.get("ctss")
+        paths = ctss.split(",") if isinstance(ctss, str) else ctss
+        if isinstance(paths, list):
+            windows["ctss"] = [str(folder / path) if isinstance(path, str) else path for path in paths]
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
