@@ -98,7 +98,8 @@ class WindowsConfig(Config):
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
     )
     ctss: Paths = Field(
-        (), description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits."
+        (),
+        description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
     )
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(

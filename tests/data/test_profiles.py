@@ -122,7 +122,8 @@ def test_other_names_and_unknown_contigs(make, tmp_path, caplog):
     renamed = bed({(c[3:], p, s): n for (c, p, s), n in counts.items()} | {("plasmid", 3, "+"): 7, ("M", 1, "-"): 2})
     with caplog.at_level(logging.WARNING):
         data = make(renamed, aliases=aliases)
-    assert "9 tags at 2 positions are on 2 contigs that genome.fa lacks, and are left out: 'plasmid', 'M'" in caplog.text
+    assert "9 tags at 2 positions are on 2 contigs that genome.fa lacks" in caplog.text
+    assert "are left out: 'plasmid', 'M'" in caplog.text
     plain = make(bed(counts), out="plain")
     assert (data.folder / "five_ends.parquet").read_bytes() == (plain.folder / "five_ends.parquet").read_bytes()
 
@@ -130,7 +131,7 @@ def test_other_names_and_unknown_contigs(make, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("I\t3\t4\t.\t4\t+\n", r"windows0.bed: contig 'I' is not in genome.fa, which has 'chrI', nor is any.*--aliases"),
+        ("I\t3\t4\t.\t4\t+\n", r"windows0.bed: contig 'I' is not in genome.fa, which has 'chrI', nor .*--aliases"),
         ("chrI\t900\t901\t.\t4\t+\n", r"windows0.bed: a 5' end at 900, but chrI has 900 bases \(counts of another"),
         ("chrI\t3\t9\t.\t4\t+\n", r"windows0.bed:1: is 6 bases wide"),
         ("", "holds no counts"),
@@ -144,10 +145,14 @@ def test_bad_counts_are_said_and_leave_nothing(make, tmp_path, text, message):
 
 def test_a_file_of_counts_named_twice_is_refused(make, tmp_path):
     make(bed(ctss()))
-    config = {"genome": tmp_path / "genome.fa", "peaks": tmp_path / "peaks.bed", "ctss": [tmp_path / "windows0.bed"] * 2}
-    with pytest.raises(InputError, match="windows0.bed: is named twice: its counts would be doubled"):
+    config = {
+        "genome": tmp_path / "genome.fa",
+        "peaks": tmp_path / "peaks.bed",
+        "ctss": [tmp_path / "windows0.bed"] * 2,
+    }
+    with pytest.raises(InputError, match=r"windows0.bed: is named twice: its counts would be doubled"):
         windows(WindowsConfig(**config), tmp_path / "twice")
-    with pytest.raises(InputError, match="none.bed: there is no such file"):
+    with pytest.raises(InputError, match=r"none.bed: there is no such file"):
         windows(WindowsConfig(**config | {"ctss": "none.bed"}), tmp_path / "twice")
 
 
@@ -160,7 +165,11 @@ def test_windows_without_five_ends_say_so(make, tmp_path):
     with pytest.raises(InputError, match=r"five_ends.parquet: is not a table of 5' ends"):
         Profiles.open(data)
     table = pq.read_table(make(out="again").folder / "five_ends.parquet")
-    for wrong in (table.slice(0, 0), table.take([1, 0, *range(2, len(table))]), table.set_column(1, "position", [[900] * len(table)])):
+    for wrong in (
+        table.slice(0, 0),
+        table.take([1, 0, *range(2, len(table))]),
+        table.set_column(1, "position", [[900] * len(table)]),
+    ):
         pq.write_table(wrong, data.folder / "five_ends.parquet")
         with pytest.raises(InputError, match="is not a table of 5' ends of this genome"):
             Profiles.open(data)

@@ -90,7 +90,7 @@ class Profiles:
         tag = np.arange(len(row)) - np.repeat(np.cumsum(found) - found - first, found)
         column = self.tags.position[tag] - start[row]
         counts = np.zeros((len(rows), length), dtype=np.float32)
-        counts[row, np.where(minus[row], length - 1 - column, column)] = self.tags.count[tag]
+        counts[row, np.where(minus[row], length - 1 - column, column)] = self.tags.counts[tag]
         return counts
 
     @cached_property
@@ -100,7 +100,7 @@ class Profiles:
 
 
 def _key(genome: Genome, contig: Ints, minus: Ints, position: Ints | np.int64) -> Ints:
-    """Number places along both strands of one contig after the other."""
+    """Return numbers for places along both strands of one contig after the other."""
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 

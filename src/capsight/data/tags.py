@@ -44,14 +44,14 @@ class Tags(NamedTuple):
         Number of the contig and 0-based position, ``(n_places,)``.
     minus
         1 on the minus strand, else 0, ``(n_places,)``.
-    count
+    counts
         Number of 5' ends (above 0), ``(n_places,)``.
     """
 
     contig: Ints
     position: Ints
     minus: Ints
-    count: Floats
+    counts: Floats
 
 
 def counted_tags(paths: Sequence[Path], genome: Genome, aliases: Aliases) -> Tags:
@@ -124,9 +124,9 @@ def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[st
     """Write ``five_ends.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
-    table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.count)], schema=_SCHEMA)
+    table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
     pq.write_table(table, folder / FIVE_ENDS_FILE)
-    return {"source": source, "positions": len(tags.count), "tags": float(tags.count.sum())}
+    return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
 def read_tags(path: Path, genome: Genome) -> Tags:
@@ -159,11 +159,11 @@ def read_tags(path: Path, genome: Genome) -> Tags:
 
 def _is_wrong(tags: Tags, genome: Genome) -> bool:
     """Tell whether anything is what `Tags` must not hold."""
-    if not len(tags.count):
+    if not len(tags.counts):
         return True
     outside = (tags.contig < 0) | (tags.minus < 0) | (tags.position < 0)
     outside |= tags.position >= genome.lengths[tags.contig]
     keys = np.stack([tags.contig, tags.minus, tags.position])
     step = np.diff(keys, axis=1)
     ascending = (step[0] > 0) | ((step[0] == 0) & ((step[1] > 0) | ((step[1] == 0) & (step[2] > 0))))
-    return bool(outside.any() or not ascending.all() or not ((tags.count > 0) & np.isfinite(tags.count)).all())
+    return bool(outside.any() or not ascending.all() or not ((tags.counts > 0) & np.isfinite(tags.counts)).all())

@@ -105,9 +105,7 @@ def _unknown_network(folder: Path) -> InputError:
     return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
 
 
-def _make(
-    kind: type[AnyModel], folder: Path, dropout: float | None = None, base: bool | None = None
-) -> AnyModel:
+def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None, base: bool | None = None) -> AnyModel:
     """Make the network that `config.json` describes, weights not yet loaded; `base` adds or leaves out that head."""
     config = read_architecture(folder)
     if base is not None:
