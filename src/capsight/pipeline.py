@@ -2,6 +2,7 @@
 
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
                        → baseline/ → evaluation-baseline/
+              model/ with finetune.base → evaluation-base/
               windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
 everything → report/
 """
@@ -26,6 +27,7 @@ MODEL = "model"
 BASELINE = "baseline"
 EVALUATION = "evaluation"
 BASELINE_EVALUATION = "evaluation-baseline"
+BASE_EVALUATION = "evaluation-base"
 PREDICTIONS = "predictions.tsv"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
@@ -100,6 +102,9 @@ def _measure(settings: Recipe, out: Path) -> None:
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
     if settings.baseline:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
+    if settings.finetune.base:
+        by_base = settings.evaluate.model_copy(update={"resolution": "base"})
+        evaluate(by_base, out / MODEL, out / WINDOWS, out / BASE_EVALUATION)
     _announce("predict", "scores for every window")
     predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
 

@@ -17,6 +17,15 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
             console.print(table)
 
 
+def show_base_metrics(folder: Path) -> None:
+    """Print the metrics of answers base by base."""
+    from capsight.report.base_tables import base_tables
+
+    console = Console()
+    for table in base_tables(folder):
+        console.print(table)
+
+
 def show_audit(folder: Path) -> bool:
     """Print the verdicts of an audit; return whether it failed."""
     from capsight.report.results import read_audit

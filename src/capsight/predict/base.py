@@ -157,10 +157,10 @@ def _of_sequences(source: Path, length: int) -> Iterator[Tile]:
     """Yield the tiles of each sequence."""
     names, sequences = read_sequences(source)
     for name, sequence in zip(names, sequences, strict=True):
-        yield from tiles(Record(name, UNKNOWN, UNKNOWN, 0, 1), encode(sequence), length)
+        yield from cut_tiles(Record(name, UNKNOWN, UNKNOWN, 0, 1), encode(sequence), length)
 
 
-def tiles(record: Record, codes: Codes, length: int) -> Iterator[Tile]:
+def cut_tiles(record: Record, codes: Codes, length: int) -> Iterator[Tile]:
     """Cut a sequence into tiles from which every base is taken once.
 
     One that is no longer than the window is a single tile, centred between N, from which all of its bases are taken.

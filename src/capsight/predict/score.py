@@ -51,7 +51,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     Notes
     -----
     A sequence longer than the window is scored in its central window, a shorter one is padded with N on both
-    sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.tiles`).
+    sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.cut_tiles`).
     """
     inputs = {"model": model, "source": source}
     by_base = config.resolution == "base"
