@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.profiles import Profiles, draw_shifts, middle_half, shares
+from capsight.data.profiles import Profiles, draw_shifts, middle_half
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 
@@ -183,6 +183,14 @@ def test_moved_middles_lie_anywhere_in_the_middle_half():
         assert len(range(length)[part]) == length // 2
 
 
-def test_shares_sum_to_one_or_nothing():
-    found = shares(np.array([[1, 3, 0], [0, 0, 0]], np.float32))
-    assert found.tolist() == [[0.25, 0.75, 0], [0, 0, 0]]
+@pytest.mark.real
+def test_yeast_summits_have_the_most_five_ends(yeast, tmp_path):
+    counts = yeast.peaks.with_name("stripeseq.ypd.ctss.bed.gz")
+    config = WindowsConfig(**yeast._asdict(), ctss=(counts,), validation="chrVII", test="chrIV")
+    data = Windows.open(windows(config, tmp_path / "windows"))
+    profile = Profiles.open(data).counts(np.flatnonzero(data.labels == 1))
+    negative = Profiles.open(data).counts(np.flatnonzero(data.labels == 0))
+    near = profile[:, 256 - 5 : 256 + 6]
+    assert (near.argmax(axis=1) == 5).mean() > 0.97  # the others have equals, or another peak begins
+    assert (profile.argmax(axis=1) == 256).mean() > 0.8
+    assert profile.sum() > 40 * negative.sum()

@@ -58,6 +58,8 @@ def show_run(run: Path) -> None:
     from capsight.report.tables import factor_table, faithfulness_table, motif_table, truth_table
 
     show_metrics(evaluations(run))
+    if (run / "evaluation-base").is_dir():
+        show_base_metrics(run / "evaluation-base")
     console = Console(soft_wrap=True)
     for made in (truth_table, faithfulness_table, motif_table, factor_table):
         if table := made(run):
@@ -65,6 +67,7 @@ def show_run(run: Path) -> None:
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
+        ("evaluation-base/metrics-base.json", "how near the predicted summits are"),
         ("predictions.tsv", "the probability of every window of the test fold"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
@@ -73,6 +76,6 @@ def show_run(run: Path) -> None:
         ("report/", "pictures"),
     ):
         if (run / name).exists():
-            console.print(f"  {name:26}{what}", highlight=False)
+            console.print(f"  {name:35}{what}", highlight=False)
     console.print("\nNext, score your own sequences:", highlight=False)
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv", highlight=False)

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data.bases import Ints
-from capsight.data.five_ends import Floats
 from capsight.data.genome import Genome
-from capsight.data.tags import FIVE_ENDS_FILE, Tags, read_tags
+from capsight.data.tags import FIVE_ENDS_FILE, Tags, place_numbers, read_tags
 from capsight.data.windows import Windows
 
 Counts = NDArray[np.float32]
@@ -83,8 +82,8 @@ class Profiles:
         begin, stop = np.clip(start, 0, size), np.clip(start + length, 0, size)
         if places.copy is not None:
             stop = np.where(places.copy[rows] > 0, begin, stop)
-        origin = _key(genome, contig, minus.astype(np.int64), np.int64(0))
-        first, last = (np.searchsorted(self._keys, origin + end) for end in (begin, stop))
+        origin = place_numbers(genome, contig, minus.astype(np.int64), np.zeros_like(contig))
+        first, last = (np.searchsorted(self._numbers, origin + end) for end in (begin, stop))
         found = last - first
         row = np.repeat(np.arange(len(rows)), found)
         tag = np.arange(len(row)) - np.repeat(np.cumsum(found) - found - first, found)
@@ -94,17 +93,6 @@ class Profiles:
         return counts
 
     @cached_property
-    def _keys(self) -> Ints:
-        """One ascending number for every place that has 5' ends."""
-        return _key(self.windows.genome, self.tags.contig, self.tags.minus, self.tags.position)
-
-
-def _key(genome: Genome, contig: Ints, minus: Ints, position: Ints | np.int64) -> Ints:
-    """Return numbers for places along both strands of one contig after the other."""
-    return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
-
-
-def shares(counts: Counts) -> Floats:
-    """Divide each row ``(n, length)`` by its sum; a row without any stays zero."""
-    total = counts.sum(axis=1, keepdims=True, dtype=np.float64)
-    return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
+    def _numbers(self) -> Ints:
+        """An ascending number for every place that has 5' ends."""
+        return place_numbers(self.windows.genome, self.tags.contig, self.tags.minus, self.tags.position)

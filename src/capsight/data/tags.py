@@ -83,7 +83,7 @@ def counted_tags(paths: Sequence[Path], genome: Genome, aliases: Aliases) -> Tag
             f"a 5' end at {position[row]}, but {name} has {size} bases", where=where,
             remedy="counts of another assembly?",
         )  # fmt: skip
-    return _sorted(contig, position, ends.minus[known].astype(np.int64), ends.count[known])
+    return _sorted(genome, contig, position, ends.minus[known].astype(np.int64), ends.count[known])
 
 
 def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
@@ -96,7 +96,7 @@ def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
         }
     ).drop_duplicates()
     contig, position, minus = (columns[name].to_numpy() for name in columns)
-    return _sorted(contig, position, minus, np.ones(len(columns)))
+    return _sorted(genome, contig, position, minus, np.ones(len(columns)))
 
 
 def _tell_unknown(ends: FiveEnds, number: Ints, genome: Genome) -> None:
@@ -111,13 +111,18 @@ def _tell_unknown(ends: FiveEnds, number: Ints, genome: Genome) -> None:
         )  # fmt: skip
 
 
-def _sorted(contig: Ints, position: Ints, minus: Ints, count: Floats) -> Tags:
+def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> Ints:
+    """Return a number for each place: along both strands of one contig after the other, as `Tags` are sorted."""
+    return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
+
+
+def _sorted(genome: Genome, contig: Ints, position: Ints, minus: Ints, counts: Floats) -> Tags:
     """Sort places; two names of one contig can give the same place, and its counts are summed."""
-    order = np.lexsort((position, minus, contig))
-    places = np.stack([contig, position, minus])[:, order]
-    first = np.flatnonzero(np.diff(places, axis=1, prepend=-1).any(axis=0))
-    contig, position, minus = places[:, first]
-    return Tags(contig, position, minus, np.add.reduceat(count[order], first))
+    number = place_numbers(genome, contig, minus, position)
+    order = np.argsort(number, kind="stable")
+    first = np.flatnonzero(np.diff(number[order], prepend=-1))
+    rows = order[first]
+    return Tags(contig[rows], position[rows], minus[rows], np.add.reduceat(counts[order], first))
 
 
 def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
@@ -163,7 +168,6 @@ def _is_wrong(tags: Tags, genome: Genome) -> bool:
         return True
     outside = (tags.contig < 0) | (tags.minus < 0) | (tags.position < 0)
     outside |= tags.position >= genome.lengths[tags.contig]
-    keys = np.stack([tags.contig, tags.minus, tags.position])
-    step = np.diff(keys, axis=1)
-    ascending = (step[0] > 0) | ((step[0] == 0) & ((step[1] > 0) | ((step[1] == 0) & (step[2] > 0))))
-    return bool(outside.any() or not ascending.all() or not ((tags.counts > 0) & np.isfinite(tags.counts)).all())
+    number = place_numbers(genome, tags.contig, tags.minus, tags.position)
+    unsorted = (np.diff(number) <= 0).any()
+    return bool(outside.any() or unsorted or not ((tags.counts > 0) & np.isfinite(tags.counts)).all())
