@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data.bases import Ints
-from capsight.data.genome import Genome
 from capsight.data.tags import FIVE_ENDS_FILE, Tags, place_numbers, read_tags
 from capsight.data.windows import Windows
 
