@@ -1,6 +1,7 @@
 """The head for single bases: its shapes, what it leaves alone, and old folders."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def network(*, base: bool, config: ModelConfig = SHAPE) -> CapsightForClassifica
 
 def write(model: CapsightForClassification, folder: Path, **more: object) -> Path:
     folder.mkdir()
-    card = ModelCard(task="classification", length=LENGTH, tokenizer=TokenizerConfig(**more))
+    has_head = model.base_head is not None
+    card = ModelCard(task="classification", length=LENGTH, tokenizer=TokenizerConfig(**more), base=has_head)
     save_model(model, card, folder)
     return folder
 
@@ -110,12 +112,16 @@ def test_folders_keep_the_head_and_old_ones_have_none(tmp_path: Path) -> None:
     assert torch.equal(loaded(tokens()).logits, network(base=False)(tokens()).logits)
 
 
-def test_training_starts_from_the_head_of_a_model_or_leaves_it_out(tmp_path: Path) -> None:
+def test_training_starts_from_the_head_of_a_model_or_leaves_it_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = write(network(base=True), tmp_path / "m")
     kept = load_file(folder / "model.safetensors")
     with_head = start_classifier(folder, seed=3, base=True)
     assert torch.equal(with_head.base_head.profile.weight, kept["base_head.profile.weight"])
-    assert start_classifier(folder, seed=3).base_head is None
+    with caplog.at_level(logging.INFO):
+        assert start_classifier(folder, seed=3).base_head is None
+    assert "is left out: base is not set" in caplog.text
     fresh = start_classifier(write(network(base=False), tmp_path / "none"), seed=3, base=True)
     assert not torch.equal(fresh.base_head.profile.weight, kept["base_head.profile.weight"])
 

@@ -5,6 +5,7 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from capsight import __version__, artefact
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "config.json"
 WEIGHTS = "model.safetensors"
@@ -163,6 +166,8 @@ def start_classifier(
     card = read_card(folder)
     if base:
         _check_sees_bases(card, read_architecture(folder), folder)
+    elif card.base:
+        logger.info("the head for single bases of %s is left out: base is not set", folder)
     torch.manual_seed(seed)
     model = _make(CapsightForClassification, folder, dropout, base)
     _restore(model, folder, strict=False)

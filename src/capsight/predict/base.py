@@ -127,7 +127,7 @@ def _row(record: Record, index: int, probability: float, strength: float) -> tup
 
 
 def _batches(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:
-    """Cut an endless row of tiles into batches."""
+    """Cut a row of tiles into batches."""
     batch: list[Tile] = []
     for tile in tiles:
         batch.append(tile)

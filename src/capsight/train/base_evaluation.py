@@ -25,14 +25,14 @@ from capsight.data.tags import counted_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
 from capsight.errors import InputError
 from capsight.predict.base_scorer import BaseScorer
-from capsight.train import base_metrics as names
+from capsight.train import base_metrics
 
 logger = logging.getLogger(__name__)
 
 Ints = NDArray[np.int64]
 
 METRICS_FILE: Final = "metrics-base.json"
-WINDOWS_FILE: Final = "moved.parquet"
+MOVED_FILE: Final = "moved.parquet"
 #: Windows whose bases are in memory at once.
 _STEP: Final = 2048
 
@@ -78,12 +78,12 @@ def evaluate_bases(
     singles = [profiles.of(counted_tags([path], fold.genome, Aliases())) for path in replicates]
     with artefact.building(out, "evaluate", config, inputs) as folder:
         table = moved_windows(scorer, profiles, singles, config.seed)
-        told = {"fold": config.fold, "five_ends": _source(fold.folder), "least_tags": names.LEAST_TAGS}
+        told = {"fold": config.fold, "five_ends": _source(fold.folder), "least_tags": base_metrics.LEAST_TAGS}
         told |= {"replicate_files": [path.name for path in replicates]}
-        result = told | names.measure(table, len(replicates), config)
+        result = told | base_metrics.measure(table, len(replicates), config)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
-        table.to_parquet(folder / WINDOWS_FILE, index=False)
+        table.to_parquet(folder / MOVED_FILE, index=False)
     return out
 
 
@@ -123,27 +123,32 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     minus = data.places.minus[rows]
     start = data.places.start[rows] + np.where(minus, -shift, shift)
     indices = {
-        names.OBSERVED: data.length // 2 - shift,
-        names.PREDICTED: middle.start + share.argmax(axis=1),
-        names.PREDICTED_WHOLE: said.share.argmax(axis=1),
-        names.CENTRE: np.full(len(rows), data.length // 2),
-        names.PYRIMIDINE_PURINE: names.nearest_pyrimidine_purine(codes),
+        base_metrics.OBSERVED: data.length // 2 - shift,
+        base_metrics.PREDICTED: middle.start + share.argmax(axis=1),
+        base_metrics.PREDICTED_WHOLE: said.share.argmax(axis=1),
+        base_metrics.CENTRE: np.full(len(rows), data.length // 2),
+        base_metrics.PYRIMIDINE_PURINE: base_metrics.nearest_pyrimidine_purine(codes),
     }
-    indices |= {f"{names.OBSERVED}_{i}": middle.start + c.argmax(axis=1) for i, c in enumerate(single, start=1)}
+    indices |= {f"{base_metrics.OBSERVED}_{i}": middle.start + c.argmax(axis=1) for i, c in enumerate(single, start=1)}
     where = {name: start + np.where(minus, data.length - 1 - at, at) for name, at in indices.items()}
-    of_all = {names.TAGS: observed.sum(axis=1), names.CORRELATION: names.correlations(share, observed)}
+    of_all = {
+        base_metrics.TAGS: observed.sum(axis=1),
+        base_metrics.CORRELATION: base_metrics.correlations(share, observed),
+    }
     of_each = {
         name: values
         for i, counts in enumerate(single, start=1)
         for name, values in (
-            (f"{names.TAGS}_{i}", counts.sum(axis=1)),
-            (f"{names.CORRELATION}_{i}", names.correlations(share, counts)),
+            (f"{base_metrics.TAGS}_{i}", counts.sum(axis=1)),
+            (f"{base_metrics.CORRELATION}_{i}", base_metrics.correlations(share, counts)),
         )
     }
     pairs = {
-        names.between(i, j): names.correlations(one, other)
+        base_metrics.between(i, j): base_metrics.correlations(one, other)
         for (i, one), (j, other) in combinations(enumerate(single, start=1), 2)
     }
     table = data.table.iloc[rows][[schema.CHROM, schema.STRAND, schema.LABEL]].reset_index(drop=True)
-    placed = table.assign(**{schema.START: start, schema.END: start + data.length, names.PRESENCE: said.presence})
+    placed = table.assign(
+        **{schema.START: start, schema.END: start + data.length, base_metrics.PRESENCE: said.presence}
+    )
     return placed.assign(**where, **of_all, **of_each, **pairs)
