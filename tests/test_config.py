@@ -38,6 +38,7 @@ def test_unknown_key_names_its_neighbour() -> None:
         ({"flank": "900,100"}, "flank: the least distance, 900, is not below the most, 100"),
         ({"negatives": "flank", "flank": "0,100"}, "flank ends at 100 bases, inside the exclusion zone of 150"),
         ({"loco": True, "test": "chr1"}, "loco chooses the chromosomes"),
+        ({"genome": None, "peaks": None, "train": "t.csv", "validation": "v.csv", "ctss": "c.bed"}, "ctss are places"),
     ],
 )
 def test_bad_values_are_quoted(values: dict[str, object], message: str) -> None:
@@ -65,10 +66,21 @@ def test_a_run_has_one_folder_of_windows() -> None:
         parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "loco": True}})
 
 
+def test_a_run_measures_single_bases_by_itself_and_predicts_them_where_it_can() -> None:
+    stages = {"pretrain": {}, "finetune": {}, "windows": {"genome": "g", "peaks": "p"}}
+    with pytest.raises(ConfigError, match=r"evaluate\.resolution: a run measures windows, and with finetune\.base"):
+        parse(Recipe, stages | {"evaluate": {"resolution": "base"}})
+    with pytest.raises(ConfigError, match=r"predict\.resolution 'base' needs .*set finetune\.base to true"):
+        parse(Recipe, stages | {"predict": {"resolution": "base"}})
+    assert parse(Recipe, stages | {"predict": {"resolution": "base"}, "finetune": {"base": True}}).finetune.base
+
+
 def test_names_are_split_at_commas() -> None:
     config = parse(WindowsConfig, {"genome": "g", "peaks": "p", "validation": "chr1,chr2", "test": ["chr3"]})
     assert config.validation == ("chr1", "chr2")
     assert config.test == ("chr3",)
+    counted = parse(WindowsConfig, {"genome": "g", "peaks": "p", "ctss": "a.bed,b.bed"})
+    assert counted.ctss == (Path("a.bed"), Path("b.bed"))
 
 
 def test_override_sets_nested_values_as_yaml() -> None:

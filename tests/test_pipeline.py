@@ -40,6 +40,7 @@ RECIPE = {
         "learning_rate": 1e-2,
         "checkpoint_every": 7,
         "average": 0.9,
+        "base": {"batch_size": 4},
     },
     "baseline": {},
     "evaluate": {"bootstrap": 20},
@@ -47,10 +48,10 @@ RECIPE = {
     "motifs": {"k": 4},
     "match": {"threshold": 1e-3},
 }
-SAME = ("windows/windows.parquet", "pretrained/model.safetensors", "model/model.safetensors",
-        "model/adapter/adapter_model.safetensors", "model/metrics.jsonl", "evaluation/metrics.json",
-        "predictions.tsv", "attributions.npz", "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv",
-        "report/accuracy.png")  # fmt: skip
+SAME = ("windows/windows.parquet", "windows/five_ends.parquet", "pretrained/model.safetensors",
+        "model/model.safetensors", "model/adapter/adapter_model.safetensors", "model/metrics.jsonl",
+        "evaluation/metrics.json", "evaluation-base/metrics-base.json", "predictions.tsv", "attributions.npz",
+        "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "report/accuracy.png")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,8 @@ def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finis
     from capsight.model.checkpoint import load_classifier
 
     plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, stem: 0, causal: true, pooling: last}",
-             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1"]  # fmt: skip
+             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1",
+             "finetune.base=false"]  # fmt: skip
     out = run(recipe, tmp_path / "plain", plain)
     model, card = load_classifier(out / "model")
     codes = Windows.open(out / "windows").fold("test").codes(pd.RangeIndex(5).to_numpy())
@@ -220,11 +222,15 @@ def test_adapter_beside_the_model_is_a_peft_adapter(finished: Path) -> None:
 def test_recipe_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
     folder = tmp_path / "recipes"
     folder.mkdir()
-    values = {"windows": {"genome": "g.fa", "peaks": "../p.bed"}, "pretrain": {}, "finetune": {}}
+    values = {"windows": {"genome": "g.fa", "peaks": "../p.bed", "ctss": "a.bed,b.bed"}, "pretrain": {}, "finetune": {}}
     (folder / "r.yaml").write_text(yaml.safe_dump(values))
     read = read_recipe(folder / "r.yaml", tmp_path / "run", ["windows.test=chr1"])
     assert read.windows.genome == folder / "g.fa"
     assert read.windows.peaks == folder / ".." / "p.bed"
+    assert read.windows.ctss == (folder / "a.bed", folder / "b.bed")
+    values["windows"]["ctss"] = ["a.bed"]
+    (folder / "r.yaml").write_text(yaml.safe_dump(values))
+    assert read_recipe(folder / "r.yaml", tmp_path / "run").windows.ctss == (folder / "a.bed",)
     assert read_recipe(folder / "r.yaml", tmp_path / "run", ["windows.genome=x.fa"]).windows.genome == Path("x.fa")
 
 

@@ -16,6 +16,7 @@ def _split(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_split)]
 Part = Literal["embeddings", "norms", "head", "stem"]
 #: Parts of the network that are trained in full beside adapters.
 Parts = Annotated[tuple[Part, ...], BeforeValidator(_split)]
@@ -96,6 +97,10 @@ class WindowsConfig(Config):
     aliases: Path | None = Field(
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
     )
+    ctss: Paths = Field(
+        (),
+        description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
+    )
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
@@ -135,6 +140,8 @@ class WindowsConfig(Config):
             raise ValueError("give either genome and peaks, or labelled sequences (train), not both")
         if self.train is None and (self.genome is None or self.peaks is None):
             raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
+        if self.train is not None and self.ctss:
+            raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
         if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):
@@ -301,10 +308,29 @@ class LoraConfig(Config):
     )
 
 
+class BaseConfig(Config):
+    """A second head, for single bases, trained beside the classifier on windows moved at random."""
+
+    batch_size: int = Field(32, ge=1, description="Moved windows per forward pass and process.")
+    profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
+    total: float = Field(0.1, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
+    presence: float = Field(
+        0.5, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."
+    )
+
+
+def _switched_on(value: object) -> object:
+    """Accept ``true`` where settings with defaults are expected."""
+    return {} if value is True else value
+
+
 class FinetuneConfig(Config):
     """Classification of windows, starting from a pre-trained folder."""
 
     lora: LoraConfig | Literal[False] = Field(False, description="LoRA, or false for all weights.")
+    base: Annotated[BaseConfig | Literal[False], BeforeValidator(_switched_on)] = Field(
+        False, description="A head for single bases beside the classifier: true, or its settings; false is none."
+    )
     epochs: float = Field(8.0, gt=0, description="Passes over the training fold.")
     batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
     accumulation: int = Field(1, ge=1, description="Forward passes per update.")
@@ -336,6 +362,7 @@ class FinetuneConfig(Config):
 NOT_FOR_CNN = {
     "lora": "there are no pre-trained weights to adapt: all are trained",
     "dropout": "the CNN's own is cnn.dropout",
+    "base": "the CNN answers for windows, not for single bases",
 }
 
 
@@ -427,6 +454,9 @@ class EvaluateConfig(Config):
     """Metrics on one fold, with bootstrap intervals."""
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
+    resolution: Literal["window", "base"] = Field(
+        "window", description="Measure the answers for windows, or those for single bases (finetune.base)."
+    )
     bootstrap: int = Field(1_000, ge=0, description="Resamples behind each 95 % interval; 0 gives none.")
     batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
     seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
@@ -452,6 +482,12 @@ class PredictConfig(Config):
 
     fold: Literal["train", "validation", "test"] | None = Field(
         None, description="Only this fold of windows.parquet; default all."
+    )
+    resolution: Literal["window", "base"] = Field(
+        "window", description="A probability for every window, or for every base (models with finetune.base)."
+    )
+    least: float = Field(
+        0.01, ge=0, le=1, description="base: bases below this probability are left out, but for the best of a record."
     )
     batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
 
@@ -522,4 +558,8 @@ class Recipe(Config):
             raise ValueError("match reads what motifs writes: add a section motifs")
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
+        if self.evaluate.resolution == "base":
+            raise ValueError("evaluate.resolution: a run measures windows, and with finetune.base single bases too")
+        if self.predict.resolution == "base" and not self.finetune.base:
+            raise ValueError("predict.resolution 'base' needs a model that answers by base: set finetune.base to true")
         return self

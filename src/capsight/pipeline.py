@@ -2,6 +2,7 @@
 
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
                        → baseline/ → evaluation-baseline/
+              model/ with finetune.base → evaluation-base/
               windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
 everything → report/
 """
@@ -26,6 +27,7 @@ MODEL = "model"
 BASELINE = "baseline"
 EVALUATION = "evaluation"
 BASELINE_EVALUATION = "evaluation-baseline"
+BASE_EVALUATION = "evaluation-base"
 PREDICTIONS = "predictions.tsv"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
@@ -100,6 +102,9 @@ def _measure(settings: Recipe, out: Path) -> None:
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
     if settings.baseline:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
+    if settings.finetune.base:
+        by_base = settings.evaluate.model_copy(update={"resolution": "base"})
+        evaluate(by_base, out / MODEL, out / WINDOWS, out / BASE_EVALUATION)
     _announce("predict", "scores for every window")
     predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
 
@@ -136,6 +141,7 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
         windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
         windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
+        windows.setdefault("ctss", [str(out / SIMULATION / "ctss.bed")])
         if isinstance(values.get("match"), dict):  # what was planted is what can be found
             values["match"].setdefault("database", str(out / SIMULATION / "motifs.meme"))
     settings = parse(Recipe, values, where=recipe)
@@ -165,6 +171,10 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in keys:
             if isinstance(windows.get(key), str):
                 windows[key] = str(folder / windows[key])
+        ctss = windows.get("ctss")
+        paths = ctss.split(",") if isinstance(ctss, str) else ctss
+        if isinstance(paths, list):
+            windows["ctss"] = [str(folder / path) if isinstance(path, str) else path for path in paths]
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):

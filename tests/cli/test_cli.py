@@ -266,6 +266,34 @@ def test_baseline_predicts_a_fasta_in_order(files: Path) -> None:
     assert "1 of 4 sequences are shorter" in done.stderr
 
 
+def test_counts_are_kept_beside_windows(files: Path) -> None:
+    for name in ("one", "two"):
+        (files / f"{name}.bed").write_text(PEAK.format(chrom="chrI", start=1000, end=1001, strand="+"))
+    texts = []
+    for out, options in (("repeated", "--ctss one.bed --ctss two.bed"), ("joined", "--ctss one.bed,two.bed")):
+        assert windows(files, *options.split(), "-o", out).returncode == 0
+        texts.append((files / out / "five_ends.parquet").read_bytes())
+        told = json.loads((files / out / "summary.json").read_text())["five_ends"]
+        assert told == {"source": "ctss", "positions": 1, "tags": 18}
+    assert texts[0] == texts[1]
+    assert "named twice" in one_line_error(windows(files, "--ctss", "one.bed,one.bed"))
+    assert "no such file" in one_line_error(windows(files, "--ctss", "none.bed"))
+    assert not list(files.glob("out*"))
+
+
+def test_single_bases_need_a_model_that_knows_them(files: Path) -> None:
+    assert windows(files).returncode == 0
+    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    done = capsight("predict", "out", "--model", "base", "--resolution", "base", "--least", "0.1", "-o", "p", cwd=files)
+    assert "is a baseline, which does not answer base by base" in one_line_error(done)
+    done = capsight("evaluate", "--model", "base", "--windows", "out", "--resolution", "base", cwd=files)
+    assert "capsight finetune --set base=true" in one_line_error(done)
+    done = capsight("predict", "out", "--model", "base", "--resolution", "codon", "-o", "p", cwd=files)
+    assert "resolution: " in one_line_error(done)
+    assert not (files / "p").exists()
+    assert not list(files.glob("evaluation*"))
+
+
 def test_evaluate_shows_what_it_writes(files: Path) -> None:
     assert windows(files).returncode == 0
     assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0

@@ -17,6 +17,15 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
             console.print(table)
 
 
+def show_base_metrics(folder: Path) -> None:
+    """Print the metrics of answers base by base."""
+    from capsight.report.base_tables import base_tables
+
+    console = Console()
+    for table in base_tables(folder):
+        console.print(table)
+
+
 def show_audit(folder: Path) -> bool:
     """Print the verdicts of an audit; return whether it failed."""
     from capsight.report.results import read_audit
@@ -49,6 +58,8 @@ def show_run(run: Path) -> None:
     from capsight.report.tables import factor_table, faithfulness_table, motif_table, truth_table
 
     show_metrics(evaluations(run))
+    if (run / "evaluation-base").is_dir():
+        show_base_metrics(run / "evaluation-base")
     console = Console(soft_wrap=True)
     for made in (truth_table, faithfulness_table, motif_table, factor_table):
         if table := made(run):
@@ -56,6 +67,7 @@ def show_run(run: Path) -> None:
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
+        ("evaluation-base/metrics-base.json", "how near the predicted summits are"),
         ("predictions.tsv", "the probability of every window of the test fold"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
@@ -64,6 +76,6 @@ def show_run(run: Path) -> None:
         ("report/", "pictures"),
     ):
         if (run / name).exists():
-            console.print(f"  {name:26}{what}", highlight=False)
+            console.print(f"  {name:35}{what}", highlight=False)
     console.print("\nNext, score your own sequences:", highlight=False)
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv", highlight=False)

@@ -14,6 +14,7 @@ def command(
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
     aliases: Annotated[Path | None, described(WindowsConfig, "aliases", "--aliases")] = None,
+    ctss: Annotated[list[str] | None, described(WindowsConfig, "ctss", "--ctss")] = None,
     unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
     protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
     length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
@@ -35,6 +36,7 @@ def command(
     """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "aliases": aliases, "unstranded": unstranded,
+        "ctss": ",".join(ctss) if ctss else None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "ratio": ratio, "exclusion": exclusion, "seed": seed,
         "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,

@@ -10,7 +10,7 @@ import numpy as np
 from capsight import artefact
 from capsight.config import ClusterConfig
 from capsight.data.clustering import Clusters, by_density, by_distance, summits, sums
-from capsight.data.five_ends import FiveEnds, Floats, read_five_ends
+from capsight.data.five_ends import FiveEnds, Floats, check_named_once, read_five_ends
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -75,11 +75,7 @@ def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path])
         )
     kinds = {"counts": counts, "plus": plus, "minus": minus}
     inputs = {f"{kind}{i}": path for kind, paths in kinds.items() for i, path in enumerate(paths, start=1)}
-    seen: set[Path] = set()
-    for path in inputs.values():
-        if path.resolve() in seen:
-            raise InputError("is named twice: its counts would be doubled", where=path)
-        seen.add(path.resolve())
+    check_named_once(list(inputs.values()))
     return inputs
 
 

@@ -92,6 +92,21 @@ class FiveEnds:
         )
 
 
+def check_named_once(paths: Sequence[Path]) -> None:
+    """Refuse files of counts that are named twice.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise InputError("is named twice: its counts would be doubled", where=path)
+        seen.add(path.resolve())
+
+
 def read_five_ends(counts: Sequence[Path] = (), plus: Sequence[Path] = (), minus: Sequence[Path] = ()) -> FiveEnds:
     """Read 5'-end counts and sum them over files (replicates).
 

@@ -15,6 +15,10 @@ SOURCE: Final = "source"
 GC: Final = "gc"
 REPEAT: Final = "repeat"
 DISTANCE: Final = "distance"
+POSITION: Final = "position"
+COUNT: Final = "count"
+PROBABILITY: Final = "probability"
+STRENGTH: Final = "strength"
 
 #: Columns of `windows.parquet`, in order. Coordinates are 0-based half-open; `distance` is the gap in
 #: bases from the window to the nearest peak on either strand (0: they overlap; -1: no peak on the contig).
@@ -23,8 +27,14 @@ WINDOW_COLUMNS: Final = (CHROM, START, END, STRAND, LABEL, FOLD, SOURCE, GC, REP
 #: Columns of a peaks table: 0-based half-open; `summit` is the position of the +1 base.
 PEAK_COLUMNS: Final = (CHROM, START, END, NAME, SCORE, STRAND, SUMMIT)
 
+#: Columns of `five_ends.parquet`: 0-based positions of RNA 5' ends on a strand of a contig, and how many there are.
+FIVE_END_COLUMNS: Final = (CHROM, POSITION, STRAND, COUNT)
+
 #: Columns of `predictions.tsv`; `.` where a coordinate is unknown.
 PREDICTION_COLUMNS: Final = (NAME, CHROM, START, END, STRAND, SCORE)
+
+#: Columns of the predictions for single bases; `position` is 0-based, on the contig or else in the sequence.
+BASE_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, PROBABILITY, STRENGTH)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

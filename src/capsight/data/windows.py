@@ -20,6 +20,7 @@ from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.bases import Codes, Ints
+from capsight.data.five_ends import check_named_once
 from capsight.data.folds import can_be_left_out, check_chromosomes, leave_one_out, warn_of_small
 from capsight.data.genome import Genome
 from capsight.data.labelled import lay_labelled
@@ -27,6 +28,7 @@ from capsight.data.laying import Made, lay, summit_windows
 from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
+from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
 from capsight.errors import InputError
 from capsight.recipes import load_yaml
 
@@ -54,7 +56,7 @@ _SCHEMA: Final = pa.schema(
 
 
 def windows(config: WindowsConfig, out: Path) -> Path:
-    """Lay windows, label them, assign folds, and write ``windows.parquet`` and ``summary.json``.
+    """Lay windows, label them, assign folds, and write ``windows.parquet``, ``five_ends.parquet``, ``summary.json``.
 
     Parameters
     ----------
@@ -81,6 +83,9 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
+    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, or else the summits of the peaks; labelled sequences
+    have none.
+
     With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.
     """
     inputs = _inputs(config)
@@ -90,12 +95,21 @@ def windows(config: WindowsConfig, out: Path) -> Path:
         logger.info("windows: %s is done already", out)
         return out
     with artefact.building(out, "windows", config, inputs) as folder:
-        made = lay_labelled(inputs, folder) if config.train else lay(*_laid_on(config))
+        made = lay_labelled(inputs, folder) if config.train else _lay(config, folder)
         summary = _summarise(made)
         _write(made.table, summary, folder)
     _report(summary)
     Windows.open(out)  # builds the base store of labelled sequences here, and not in every training process
     return out
+
+
+def _lay(config: WindowsConfig, folder: Path) -> Made:
+    """Lay windows on a genome, and write the 5' ends that go with them."""
+    checked, genome, aliases, peaks = _laid_on(config)
+    made = lay(checked, genome, peaks)
+    tags = counted_tags(config.ctss, genome, aliases) if config.ctss else summit_tags(peaks, genome)
+    told = write_tags(tags, genome, CTSS if config.ctss else SUMMITS, folder)
+    return made._replace(remarks=made.remarks | {"five_ends": told})
 
 
 def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
@@ -117,7 +131,7 @@ def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
         If a file cannot be used, or fewer than three chromosomes can be tested.
     """
     _inputs(config)
-    config, genome, peaks = _laid_on(config)
+    config, genome, _, peaks = _laid_on(config)
     contig = summit_windows(genome, peaks, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
     return [
@@ -136,15 +150,17 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
     if config.train:
         files = zip((schema.VALIDATION, schema.TEST), (config.validation, config.test), strict=True)
         named = {schema.TRAIN: config.train} | {fold: chosen[0] for fold, chosen in files if chosen}
+    named = {**named, **{f"ctss/{number}": path for number, path in enumerate(config.ctss, start=1)}}
     paths = {name: Path(path).absolute() for name, path in named.items() if path is not None}
     for path in paths.values():
         if not path.is_file():
             what = "is a folder: name a file" if path.is_dir() else "there is no such file"
             raise InputError(what, where=path)
+    check_named_once(config.ctss)
     return paths
 
 
-def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, pd.DataFrame]:
+def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.DataFrame]:
     """Open what windows are laid on; return the config too, its chromosomes checked."""
     assert config.genome is not None
     assert config.peaks is not None
@@ -153,7 +169,7 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, pd.DataFrame
     peaks = read_peaks(config.peaks, genome, aliases, unstranded=config.unstranded)
     config = config.model_copy(update={fold: aliases.names(getattr(config, fold)) for fold in schema.FOLDS[1:]})
     check_chromosomes(genome, config.validation, config.test)
-    return config, genome, peaks
+    return config, genome, aliases, peaks
 
 
 def _summarise(made: Made) -> dict[str, Any]:
@@ -274,12 +290,13 @@ class Windows:
         shift
             Bases by which each window is moved along its own 5'→3' direction, ``(n_rows,)``.
         """
-        contig, start, minus, copy = self._places
+        contig, start, minus, copy = self.places
         places = Places(contig[rows], start[rows], minus[rows], None if copy is None else copy[rows])
         return read_codes(self.genome, places, self.length, self.seed, shift)
 
     @cached_property
-    def _places(self) -> Places:
+    def places(self) -> Places:
+        """Where every window lies."""
         strand = (self.table[schema.STRAND] == "-").to_numpy(bool)
         contig, start = self.genome.index(self.table[schema.CHROM]), self.table[schema.START].to_numpy(np.int64)
         copy = shuffle_number(self.table[schema.SOURCE])

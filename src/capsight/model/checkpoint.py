@@ -5,6 +5,7 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from capsight import __version__, artefact
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "config.json"
 WEIGHTS = "model.safetensors"
@@ -40,6 +43,7 @@ class ModelCard(BaseModel):
     length: int = Field(gt=0)
     strand: str = STRANDED
     tokenizer: TokenizerConfig
+    base: bool = False
     metrics: dict[str, Any] = {}
 
 
@@ -104,9 +108,11 @@ def _unknown_network(folder: Path) -> InputError:
     return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
 
 
-def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None) -> AnyModel:
-    """Make the network that `config.json` describes, weights not yet loaded."""
+def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None, base: bool | None = None) -> AnyModel:
+    """Make the network that `config.json` describes, weights not yet loaded; `base` adds or leaves out that head."""
     config = read_architecture(folder)
+    if base is not None:
+        config.base = base
     if dropout is not None:
         config.hidden_dropout = dropout
     try:
@@ -136,14 +142,52 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
     return model.eval(), card
 
 
-def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> CapsightForClassification:
-    """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`."""
-    read_card(folder)
+def start_classifier(
+    folder: Path, seed: int, dropout: float | None = None, *, base: bool = False
+) -> CapsightForClassification:
+    """Make a classifier from a pre-trained folder: backbone loaded, heads drawn from `seed`.
+
+    Parameters
+    ----------
+    folder
+        A pre-trained folder, or an earlier model: heads that it has are loaded too.
+    seed
+        Of the heads.
+    dropout
+        In place of that of pre-training.
+    base
+        Whether the classifier gets a head for single bases.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used, or a head for single bases is wanted of a network that does not see them.
+    """
+    card = read_card(folder)
+    if base:
+        _check_sees_bases(card, read_architecture(folder), folder)
+    elif card.base:
+        logger.info("the head for single bases of %s is left out: base is not set", folder)
     torch.manual_seed(seed)
-    model = _make(CapsightForClassification, folder, dropout)
+    model = _make(CapsightForClassification, folder, dropout, base)
     _restore(model, folder, strict=False)
     artefact.check_unchanged(folder)
     return model
+
+
+def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path) -> None:
+    """Refuse a network without a stem, or one that reads anything but single bases."""
+    tokenizer = card.tokenizer
+    if not config.stem:
+        raise InputError(
+            "the network has no stem, and so no states of single bases", where=folder,
+            remedy="set base to false, or pretrain with model.stem",
+        )  # fmt: skip
+    if (tokenizer.kind, tokenizer.k, tokenizer.stride) != ("kmer", 1, 1):
+        raise InputError(
+            "the network does not read one token per base", where=folder,
+            remedy="set base to false, or pretrain with tokenizer.k: 1 and tokenizer.stride: 1",
+        )  # fmt: skip
 
 
 def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
@@ -154,8 +198,8 @@ def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"weights cannot be read: {reason}", where=folder / WEIGHTS) from None
-    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling."))]
-    spare = [k for k in report.unexpected_keys if strict or not k.startswith("lm_head.")]
+    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling.", "base_head."))]
+    spare = [k for k in report.unexpected_keys if strict or not k.startswith(("lm_head.", "base_head."))]
     if missing or spare:
         raise InputError(
             f"weights and config.json disagree about {(missing + spare)[0]}",

@@ -1,5 +1,7 @@
 """The network, read top to bottom: an optional convolutional stem, LLaMA blocks, and one of two heads.
 
+A classifier may have a further head for single bases: `base_head`.
+
 Choices:
 
 * The blocks are Hugging Face's `LlamaModel` (rotary positions, RMS norm, gated SiLU feed-forward), causal or
@@ -23,6 +25,7 @@ from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 
 from capsight.config import ModelConfig
+from capsight.model.base_head import BaseHead, BaseOutput
 
 #: Bases that the first convolution of the stem spans: enough for a TATA box with its flanks.
 STEM_KERNEL = 15
@@ -31,7 +34,7 @@ RESIDUAL_KERNEL = 7
 
 
 class CapsightConfig(LlamaConfig):
-    """A `LlamaConfig` with the stem and the pooling of `capsight`."""
+    """A `LlamaConfig` with the stem, the pooling and the head for single bases (`base`) of `capsight`."""
 
     model_type = "capsight"
 
@@ -41,6 +44,7 @@ class CapsightConfig(LlamaConfig):
     pooling: str = "mean"
     n_tokens: int = 512
     hidden_dropout: float = 0.0
+    base: bool = False
 
 
 class Output(NamedTuple):
@@ -52,10 +56,13 @@ class Output(NamedTuple):
         ``(n_windows, n_tokens, vocabulary)`` from the language head, ``(n_windows, 2)`` from the classifier.
     states
         ``(n_windows, n_positions, width)``: what the last block gave, normalised.
+    base
+        What the head for single bases says, where it was asked.
     """
 
     logits: Tensor
     states: Tensor
+    base: BaseOutput | None = None
 
 
 def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int = 0) -> CapsightConfig:
@@ -106,9 +113,17 @@ class Stem(nn.Module):
 
     def forward(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, n_positions, width)``."""
+        return self.pooled(self.unpooled(one_hot))
+
+    def unpooled(self, one_hot: Tensor) -> Tensor:
+        """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, stem, n_tokens)``."""
         x = self.motifs(one_hot.transpose(1, 2))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
             x = x + convolution(functional.gelu(norm(x)))
+        return x
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``."""
         x = functional.gelu(x).transpose(1, 2)
         x = functional.pad(x, (0, 0, 0, -x.shape[1] % self.pool))
         x = self.project(x.unflatten(1, (-1, self.pool)).flatten(2))
@@ -165,7 +180,10 @@ class CapsightPreTrainedModel(LlamaPreTrainedModel):
 
     def encode(self, embedded: Tensor) -> Tensor:
         """Map the result of `embed` to states ``(n_windows, n_positions, width)``."""
-        inputs = embedded if self.stem is None else self.stem(embedded)
+        return self.blocks(embedded if self.stem is None else self.stem(embedded))
+
+    def blocks(self, inputs: Tensor) -> Tensor:
+        """Map what the blocks read to what the last one gives, ``(n_windows, n_positions, width)`` both."""
         return self.model(inputs_embeds=inputs, use_cache=False).last_hidden_state
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -190,30 +208,59 @@ class CapsightForPretraining(CapsightPreTrainedModel):
 
 
 class CapsightForClassification(CapsightPreTrainedModel):
-    """The backbone with a classification head: is there a cap site in the middle of this window?"""
+    """The backbone with a classification head: is there a cap site in the middle of this window?
+
+    With ``config.base``, it has a head for single bases too, which is asked by ``base=True``.
+    """
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
         self.pooling = Pooling(config.pooling, config.hidden_size, -(-config.n_tokens // config.pool))
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
+        self.base_head = make_base_head(config) if config.base else None
         self.post_init()
 
-    def forward(self, input_ids: Tensor | None = None, embedded: Tensor | None = None, **_: Any) -> Output:
-        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them."""
+    def forward(
+        self, input_ids: Tensor | None = None, embedded: Tensor | None = None, *, base: bool = False, **_: Any
+    ) -> Output:
+        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them; with `base`, single bases too."""
         if embedded is None:
             if input_ids is None:
                 raise ValueError("either input_ids or embedded is needed")
             embedded = self.embed(input_ids)
-        states = self.encode(embedded)
-        return Output(self.score(self.dropout(self.pooling(states))), states)
+        if not base:
+            states = self.encode(embedded)
+            return Output(self.classify(states), states)
+        if self.base_head is None or self.stem is None:
+            raise ValueError("this network has no head for single bases")
+        unpooled = self.stem.unpooled(embedded)
+        states = self.blocks(self.stem.pooled(unpooled))
+        return Output(self.classify(states), states, self.base_head(unpooled, states))
+
+    def classify(self, states: Tensor) -> Tensor:
+        """Map states ``(n_windows, n_positions, width)`` to logits ``(n_windows, 2)``."""
+        return self.score(self.dropout(self.pooling(states)))
+
+
+def make_base_head(config: CapsightConfig) -> BaseHead:
+    """Return the head for single bases of a network.
+
+    Raises
+    ------
+    ValueError
+        If it has no stem, which alone sees single bases.
+    """
+    if not config.stem:
+        raise ValueError("a head for single bases reads the stem: the network needs one")
+    return BaseHead(config.stem, config.hidden_size, config.pool, config.hidden_dropout)
 
 
 #: Parts of the network by the names that recipes use, as suffixes of module names.
 PARTS = {
     "embeddings": ("embed_tokens",),
     "norms": ("input_layernorm", "post_attention_layernorm", "model.norm"),
-    "head": ("lm_head", "score", "pooling"),
+    "head": ("lm_head", "score", "pooling", "base_head"),
     "stem": ("stem",),
 }
 

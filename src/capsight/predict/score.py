@@ -1,4 +1,4 @@
-"""`predict`: the probability of a cap site for every sequence or window of a file."""
+"""`predict`: the probability of a cap site for every sequence or window of a file, or for their bases."""
 
 import logging
 from pathlib import Path
@@ -13,14 +13,13 @@ from capsight.config import PredictConfig
 from capsight.data import schema
 from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
-from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.predict.scorer import load_scorer
+from capsight.predict.base import UNKNOWN, open_windows, predict_bases, window_names
+from capsight.predict.base_scorer import BaseScorer
+from capsight.predict.scorer import Scorer, load_scorer
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
-
-UNKNOWN = "."
 
 
 class Loaded(NamedTuple):
@@ -36,46 +35,59 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     Parameters
     ----------
     config
-        Fold (of windows) and batch size.
+        Fold (of windows), batch size, and whether records are scored or their bases.
     model
         Model folder, baseline folder, or the name of a shipped model.
     source
         FASTA, CSV with a ``sequence`` column, or ``windows.parquet`` (or its folder).
     out
-        TSV to write: name, chrom, start, end, strand, score; ``.`` where a coordinate is unknown.
+        TSV to write: name, chrom, start, end, strand, score; ``.`` where a coordinate is unknown. By base: name,
+        chrom, position, strand, probability, strength.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or the model has no answer for single bases.
 
     Notes
     -----
     A sequence longer than the window is scored in its central window, a shorter one is padded with N on both
-    sides; both are counted in the log.
+    sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.cut_tiles`).
     """
     model = find_model(model)
     inputs = {"model": model, "source": source}
-    scorer = load_scorer(model, config.batch_size)
+    by_base = config.resolution == "base"
+    scorer = BaseScorer.open(model, config.batch_size) if by_base else load_scorer(model, config.batch_size)
     if not source.exists():
         raise InputError("there is no such file", where=source)
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
+    if isinstance(scorer, BaseScorer):
+        with artefact.writing(out) as partial:
+            n = predict_bases(config, scorer, source, partial)
+        logger.info("predict: %s bases written", f"{n:,}")
+    else:
+        _predict_records(config, scorer, source, out)
+    artefact.record_file(out, "predict", config, inputs)
+    return out
+
+
+def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: Path) -> None:
+    """Score and write every record."""
     is_windows = source.is_dir() or source.suffix == ".parquet"
     loaded = _load_windows(source, config.fold, scorer.length) if is_windows else _load_sequences(source, scorer.length)
     table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
     with artefact.writing(out) as partial:
         table.to_csv(partial, sep="\t", index=False, float_format="%.6f", columns=list(schema.PREDICTION_COLUMNS))
-    artefact.record_file(out, "predict", config, inputs)
     logger.info("predict: %d scores, %d of them at least 0.5", len(table), (table[schema.SCORE] >= 0.5).sum())
-    return out
 
 
 def _load_windows(source: Path, fold: str | None, length: int) -> Loaded:
     """Read windows; each is named by its place."""
-    data = Windows.open(source)
-    data = data.fold(fold) if fold else data
-    if data.length != length:
-        raise InputError(f"the model reads {length} bases and the windows have {data.length}", where=source)
-    table = data.table[[schema.CHROM, schema.START, schema.END, schema.STRAND]].astype(str)
-    place = table[schema.CHROM] + ":" + table[schema.START] + ".." + table[schema.END] + "," + table[schema.STRAND]
-    return Loaded(data.codes(np.arange(len(table))), table.assign(name=place))
+    data = open_windows(source, fold, length)
+    table = data.table[[schema.CHROM, schema.START, schema.END, schema.STRAND]]
+    return Loaded(data.codes(np.arange(len(table))), table.assign(name=window_names(table)))
 
 
 def _load_sequences(source: Path, length: int) -> Loaded:

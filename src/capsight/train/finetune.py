@@ -20,12 +20,14 @@ from capsight.config import FinetuneConfig, PhaseConfig
 from capsight.data import schema
 from capsight.data.bases import N_CODE, reverse_complement
 from capsight.data.loader import Shuffled
+from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import probabilities
+from capsight.train.base import MOVED, MovedPositives, MovedWindows
 from capsight.train.loop import Batch, Plan, fit
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     Parameters
     ----------
     config
-        Adapters, optimiser, augmentation and early stopping.
+        Adapters, optimiser, augmentation and early stopping; and a head for single bases, where it is wanted.
     windows
         Folder of the `windows` stage.
     pretrained
@@ -48,7 +50,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     Raises
     ------
     InputError
-        If the folders do not fit each other.
+        If the folders do not fit each other, or cannot give a head for single bases.
     """
     inputs = {"windows": windows, "pretrained": pretrained}
     if artefact.is_done(out, "finetune", config, inputs):
@@ -61,11 +63,13 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
-    model = start_classifier(pretrained, config.seed, config.dropout)
+    model = start_classifier(pretrained, config.seed, config.dropout, base=bool(config.base))
+    task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
-        log = train_classifier(model, ClassificationTask(config, data, tokenizer), folder, "finetune")
+        log = train_classifier(model, task, folder, "finetune")
         metrics = write_log(log, config.select, folder)
-        save_model(model, card.model_copy(update={"task": "classification", "metrics": metrics}), folder)
+        update = {"task": "classification", "base": bool(config.base), "metrics": metrics}
+        save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
     return out
 
@@ -128,7 +132,7 @@ def write_log(log: list[dict[str, Any]], select: str, folder: Path) -> dict[str,
     text = "".join(json.dumps(record) + "\n" for record in log)
     (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
     best = max(log, key=lambda record: rating(record, select))
-    return {"validation": {key: best[key] for key in ("auroc", "mcc", "loss", "step")}}
+    return {"validation": {key: best[key] for key in best if key not in ("train_loss", "learning_rate")}}
 
 
 def rating(metrics: Mapping[str, Any], select: str) -> tuple[float, float]:
@@ -157,11 +161,11 @@ class ClassificationTask:
         self.validation = self.data.fold(schema.VALIDATION)
         self.rows = _sample(len(self.training.table), config.max_train, config.seed)
         self.order = Shuffled(self.n, config.seed)
-        held = _sample(len(self.validation.table), config.max_validation, config.seed)
-        self.validation_labels = self.validation.labels[held]
+        self.held = _sample(len(self.validation.table), config.max_validation, config.seed)
+        self.validation_labels = self.validation.labels[self.held]
         if len(np.unique(self.validation_labels)) < 2:
             raise InputError("the validation fold needs both positives and negatives", where=self.data.folder)
-        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(held)))
+        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(self.held)))
         self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
 
     @property
@@ -186,8 +190,11 @@ class ClassificationTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats per window."""
-        logits = model(input_ids=batch["tokens"]).logits.float()
-        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
+        return self.cost(model(input_ids=batch["tokens"]).logits, batch)
+
+    def cost(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy of logits ``(batch_size, 2)``."""
+        return functional.cross_entropy(logits.float(), batch["labels"], label_smoothing=self.config.label_smoothing)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""
@@ -198,6 +205,39 @@ class ClassificationTask:
             "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
             "loss": float(log_loss(truth, score)),
         }
+
+
+@dataclass
+class JointTask(ClassificationTask):
+    """Tell centred windows apart and, in the same update, say which bases of moved ones have 5' ends."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config, tokenizer = self.config, self.tokenizer
+        assert config.base
+        self.moved = MovedWindows(config.base, Profiles.open(self.training), tokenizer, self.rows, config.seed)
+        validation = Profiles.open(self.validation)
+        self.moved_positives = MovedPositives(validation, tokenizer, self.held, config.seed)
+        self.tokens_per_batch += config.base.batch_size * tokenizer.n_tokens(self.data.length)
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch `index`: centred windows, and as many moved ones as ``base.batch_size``."""
+        return {**super().batch(index), **self.moved.batch(index)}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss of the centred windows and of the moved ones, which go through the network together."""
+        n = len(batch["tokens"])
+        output = model(input_ids=torch.cat([batch["tokens"], batch[MOVED]]), base=True)
+        return self.cost(output.logits[:n], batch) + self.moved.loss(output.base.rows(slice(n, None)), batch)
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return the metrics of classification, and how far predicted summits are off."""
+        return super().validate(model, device) | self.moved_positives.validate(model, device)
+
+
+def make_task(config: FinetuneConfig, data: Windows, tokenizer: Tokenizer) -> ClassificationTask:
+    """Return what is to be learned: to classify, and with ``config.base`` single bases too."""
+    return JointTask(config, data, tokenizer) if config.base else ClassificationTask(config, data, tokenizer)
 
 
 def _mutated(codes: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:

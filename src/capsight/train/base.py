@@ -1,0 +1,111 @@
+"""What the head for single bases is trained on: windows moved at random, and how many 5' ends each base has.
+
+Profile and total are parted as in BPNet (Avsec et al., Nat. Genet. 53, 354-366, 2021). The loss of the profile is the
+multinomial negative log likelihood of the counts under the softmax of the logits, here divided by the number of tags
+of the window, so that a strong promoter weighs no more than a weak one: the cross-entropy of observed and predicted
+shares. That of the total is the squared error of log(1 + tags), as in BPNet. That of presence is ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from capsight.config import BaseConfig
+from capsight.data.loader import Shuffled
+from capsight.data.profiles import Profiles, draw_shifts, middle_half
+from capsight.data.tokenizer import Tokenizer
+from capsight.model.base_head import BaseOutput
+from capsight.train.loop import Batch
+
+Ints = NDArray[np.int64]
+
+#: Parts of a batch.
+MOVED = "moved"
+COUNTS = "counts"
+PRESENT = "present"
+
+
+@dataclass
+class MovedWindows:
+    """Windows moved so that what was in the middle lies anywhere in the middle half.
+
+    Attributes
+    ----------
+    rows
+        Which windows of `profiles` are drawn from.
+    """
+
+    config: BaseConfig
+    profiles: Profiles
+    tokenizer: Tokenizer
+    rows: Ints
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.order = Shuffled(len(self.rows), self.seed + 1)  # not the order of the centred ones
+
+    def batch(self, index: int) -> Batch:
+        """Return batch `index`: tokens and counts ``(batch_size, length)``, labels ``(batch_size,)``."""
+        data = self.profiles.windows
+        rng = np.random.default_rng([self.seed, 9, index])
+        rows = self.rows[self.order.rows(index, self.config.batch_size)]
+        shift = draw_shifts(len(rows), data.length, rng)
+        return {
+            MOVED: torch.from_numpy(self.tokenizer.encode(data.codes(rows, shift))),
+            COUNTS: torch.from_numpy(self.profiles.counts(rows, shift)),
+            PRESENT: torch.from_numpy(data.labels[rows].astype(np.float32)),
+        }
+
+    def loss(self, output: BaseOutput, batch: Batch) -> Tensor:
+        """Return the weighted sum of the three losses."""
+        counts, present = batch[COUNTS], batch[PRESENT]
+        config = self.config
+        return (
+            config.profile * profile_loss(output.profile.float(), counts, present)
+            + config.total * functional.mse_loss(output.total.float(), torch.log1p(counts.sum(dim=1)))
+            + config.presence * functional.binary_cross_entropy_with_logits(output.presence.float(), present)
+        )
+
+
+def profile_loss(logits: Tensor, counts: Tensor, present: Tensor) -> Tensor:
+    """Return the mean cross-entropy of observed and predicted shares, in nats per window.
+
+    Parameters
+    ----------
+    logits, counts
+        ``(n_windows, length)``.
+    present
+        ``(n_windows,)`` 1 for positives: negatives, and windows without tags, take no part.
+    """
+    tags = counts.sum(dim=1)
+    used = (present > 0) & (tags > 0)
+    observed = counts / tags.clamp(min=1e-9)[:, None]
+    loss = -(observed * torch.log_softmax(logits, dim=1)).sum(dim=1)
+    return (loss * used).sum() / used.sum().clamp(min=1)
+
+
+class MovedPositives:
+    """Positives of the validation fold, moved once: how far predicted summits are from the observed ones."""
+
+    def __init__(self, profiles: Profiles, tokenizer: Tokenizer, rows: Ints, seed: int) -> None:
+        data = profiles.windows
+        rows = rows[data.labels[rows] == 1]
+        shift = draw_shifts(len(rows), data.length, np.random.default_rng([seed, 10]))
+        self.tokens = torch.from_numpy(tokenizer.encode(data.codes(rows, shift)))
+        self.summit = torch.from_numpy(data.length // 2 - shift)
+        self.middle = middle_half(data.length)
+
+    def validate(self, model: nn.Module, device: torch.device, batch_size: int = 256) -> dict[str, float]:
+        """Return the median distance in bases, and the share of windows within 10 bases."""
+        parts = self.tokens.split(batch_size)
+        profiles = [model(input_ids=part.to(device), base=True).base.profile for part in parts]
+        best = torch.cat(profiles)[:, self.middle].argmax(dim=1)
+        distance = (best.cpu() + self.middle.start - self.summit).abs().double()
+        return {
+            "base_median_distance": float(np.median(distance.numpy())),
+            "base_within_10": float((distance <= 10).double().mean()),
+        }

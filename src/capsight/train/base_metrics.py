@@ -1,0 +1,159 @@
+"""Metrics of answers base by base: how far predicted summits are off, how alike profiles are, and two trivial rules."""
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from capsight.config import EvaluateConfig
+from capsight.data import schema
+from capsight.data.bases import Codes
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Statistic = Callable[[Ints], float]
+
+#: Columns of the table of moved windows, beside those of `schema`; positions are 0-based on the contig.
+OBSERVED: Final = "observed"
+PREDICTED: Final = "predicted"
+PREDICTED_WHOLE: Final = "predicted_whole"
+CENTRE: Final = "centre"
+PYRIMIDINE_PURINE: Final = "pyrimidine_purine"
+PRESENCE: Final = "presence"
+TAGS: Final = "tags"
+CORRELATION: Final = "correlation"
+
+#: Who says where the summit is, by column.
+RULES: Final = (PREDICTED, PREDICTED_WHOLE, CENTRE, PYRIMIDINE_PURINE)
+#: Two replicates are compared in windows where both have so many tags in the middle half.
+LEAST_TAGS: Final = 10
+
+
+def nearest_pyrimidine_purine(codes: Codes) -> Ints:
+    """Return the index nearest to the middle at which a purine follows a pyrimidine, ``(n_windows,)``.
+
+    Of two equally near, the 5' one; the middle where a window has none.
+    """
+    length = codes.shape[1]
+    pyrimidine, purine = (codes == 1) | (codes == 3), (codes == 0) | (codes == 2)
+    distance = np.broadcast_to(np.abs(np.arange(length) - length // 2), codes.shape)
+    step = np.zeros(codes.shape, bool)
+    step[:, 1:] = pyrimidine[:, :-1] & purine[:, 1:]
+    nearest = np.where(step, distance, length).argmin(axis=1)
+    return np.where(step.any(axis=1), nearest, length // 2)
+
+
+def correlations(one: NDArray[np.floating], other: NDArray[np.floating]) -> Floats:
+    """Return Pearson's correlation of each two rows ``(n, length)``; NaN where one of them is constant."""
+    a, b = (rows - rows.mean(axis=1, keepdims=True, dtype=np.float64) for rows in (one, other))
+    norm = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return np.divide((a * b).sum(axis=1), norm, out=np.full(len(a), np.nan), where=norm > 0)
+
+
+def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dict[str, Any]:
+    """Return every metric of a table of moved windows (`base_evaluation.moved_windows`), with 95 % intervals.
+
+    Parameters
+    ----------
+    table
+        One row per window.
+    replicates
+        How many replicates the table has columns of.
+    config
+        Bootstrap and its seed.
+    """
+    positives = table[table[schema.LABEL] == 1]
+    result: dict[str, Any] = {"n": len(positives), "n_negative": len(table) - len(positives)}
+    result["summits"] = {rule: summit_metrics(_distance(positives, rule), config) for rule in RULES}
+    result["profile"] = _median(positives[CORRELATION].to_numpy(float), config)
+    pairs = combinations(range(1, replicates + 1), 2)
+    result["replicates"] = [{"pair": [a, b], **agreement(positives, a, b, config)} for a, b in pairs]
+    result["presence"] = _presence(table, config)
+    return result
+
+
+def _distance(table: pd.DataFrame, rule: str, truth: str = OBSERVED) -> Ints:
+    """Return by how many bases a rule is off, ``(n_windows,)``."""
+    return np.abs(table[rule].to_numpy(np.int64) - table[truth].to_numpy(np.int64))
+
+
+def summit_metrics(distance: Ints, config: EvaluateConfig) -> dict[str, Any]:
+    """Return the median distance in bases, and the shares of windows that are exact, within 5 and within 10 bases."""
+    statistics: dict[str, Statistic] = {
+        "median_distance": lambda rows: float(np.median(distance[rows])),
+        "exact": lambda rows: float((distance[rows] == 0).mean()),
+        "within_5": lambda rows: float((distance[rows] <= 5).mean()),
+        "within_10": lambda rows: float((distance[rows] <= 10).mean()),
+    }
+    return _with_intervals(statistics, len(distance), config)
+
+
+def agreement(table: pd.DataFrame, a: int, b: int, config: EvaluateConfig) -> dict[str, Any]:
+    """Compare two replicates, and the prediction with them, in the windows where both have `LEAST_TAGS`.
+
+    Returns
+    -------
+    agreement
+        ``between``: median correlation of the two replicates. ``predicted``: of prediction and all counts that the
+        windows carry. ``predicted_single``: of prediction and one replicate (the mean of both, window by window), the
+        fair match of ``between``. ``summits``: how far the replicates' own summits are apart.
+    """
+    rows = table[(table[f"{TAGS}_{a}"] >= LEAST_TAGS) & (table[f"{TAGS}_{b}"] >= LEAST_TAGS)]
+    single = (rows[f"{CORRELATION}_{a}"] + rows[f"{CORRELATION}_{b}"]) / 2
+    compared = {"between": rows[between(a, b)], "predicted": rows[CORRELATION], "predicted_single": single}
+    found: dict[str, Any] = {name: _median(values.to_numpy(float), config) for name, values in compared.items()}
+    apart = _distance(rows, f"{OBSERVED}_{a}", f"{OBSERVED}_{b}")
+    return {"n": len(rows), **found, "summits": summit_metrics(apart, config)}
+
+
+def between(a: int, b: int) -> str:
+    """Return the column with the correlation of two replicates."""
+    return f"{CORRELATION}_{a}_{b}"
+
+
+def _median(values: Floats, config: EvaluateConfig) -> dict[str, Any]:
+    """Return number and median of what is defined."""
+    known = values[~np.isnan(values)]
+    found = _with_intervals({"median": lambda rows: float(np.median(known[rows]))}, len(known), config)
+    return {"n": len(known), **found}
+
+
+def _presence(table: pd.DataFrame, config: EvaluateConfig) -> dict[str, Any]:
+    """Return how well presence tells moved positives from moved negatives."""
+    truth, score = table[schema.LABEL].to_numpy(), table[PRESENCE].to_numpy()
+
+    def auroc(rows: Ints) -> float:
+        here = truth[rows]
+        return float(roc_auc_score(here, score[rows])) if 0 < here.sum() < len(here) else np.nan
+
+    return _with_intervals({"auroc": auroc}, len(truth), config)
+
+
+def _with_intervals(statistics: Mapping[str, Statistic], n: int, config: EvaluateConfig) -> dict[str, Any]:
+    """Return statistics of `n` rows and their 95 % percentile-bootstrap intervals; null where undefined."""
+    every = np.arange(n)
+    values = {name: _or_none(statistic(every)) if n else None for name, statistic in statistics.items()}
+    if not config.bootstrap:
+        return values
+    rng = np.random.default_rng([config.seed, 12])
+    drawn: dict[str, list[float]] = {name: [] for name in statistics}
+    for _ in range(config.bootstrap if n else 0):
+        rows = rng.integers(0, n, n)
+        for name, statistic in statistics.items():
+            drawn[name].append(statistic(rows))
+    return {**values, "intervals": {name: _interval(np.array(found)) for name, found in drawn.items()}}
+
+
+def _or_none(value: float) -> float | None:
+    """Return a number, or nothing for NaN, which is no JSON."""
+    return None if np.isnan(value) else value
+
+
+def _interval(drawn: Floats) -> list[float] | None:
+    """Return the 2.5 % and 97.5 % quantiles of what is defined."""
+    known = drawn[~np.isnan(drawn)]
+    return [float(q) for q in np.quantile(known, [0.025, 0.975])] if len(known) else None

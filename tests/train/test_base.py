@@ -1,0 +1,238 @@
+"""Training for single bases: what a batch holds, what it costs, and that summits are then found off the middle."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from capsight import artefact
+from capsight.config import (
+    BaseConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    FinetuneConfig,
+    LoraConfig,
+    ModelConfig,
+    PhaseConfig,
+    PredictConfig,
+    PretrainConfig,
+    SimulateConfig,
+    WindowsConfig,
+)
+from capsight.data.attributions import Attributions
+from capsight.data.profiles import Profiles, middle_half
+from capsight.data.tokenizer import make_tokenizer
+from capsight.data.windows import Windows, windows
+from capsight.errors import ConfigError, InputError
+from capsight.explain.stage import explain
+from capsight.model.base_head import BaseOutput
+from capsight.model.checkpoint import load_classifier, read_card
+from capsight.predict.score import predict
+from capsight.recipes import parse
+from capsight.simulate import simulate
+from capsight.train.base import MovedWindows, profile_loss
+from capsight.train.evaluate import evaluate
+from capsight.train.finetune import ClassificationTask, JointTask, finetune, make_task
+from capsight.train.pretrain import pretrain
+
+LENGTH = 128
+SHAPE = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=32, stem_layers=2, pool=4)
+TRAINED = FinetuneConfig(
+    base=BaseConfig(), epochs=4, batch_size=16, learning_rate=5e-3, warmup_steps=20, average=0.98, patience=9
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a simulated genome, its windows, and an untrained network."""
+    folder = tmp_path_factory.mktemp("base")
+    genome = simulate(SimulateConfig(bases=400_000, chromosomes=3, spacing=700, seed=4), folder / "simulation")
+    config = WindowsConfig(
+        genome=genome / "genome.fa", peaks=genome / "peaks.bed", ctss=(genome / "ctss.bed",), length=LENGTH,
+        validation=("chr2",), test=("chr3",),
+    )  # fmt: skip
+    none = PhaseConfig(steps=0)
+    laid = windows(config, folder / "windows")
+    pretrain(PretrainConfig(model=SHAPE, warmup=none, main=none), laid, folder / "pretrained")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(place: Path) -> Path:
+    return finetune(TRAINED, place / "windows", place / "pretrained", place / "model")
+
+
+def moved(place: Path, **settings: object) -> MovedWindows:
+    data = Windows.open(place / "windows").fold("train")
+    tokenizer = make_tokenizer(read_card(place / "pretrained").tokenizer)
+    config = BaseConfig(**settings)  # type: ignore[arg-type]
+    return MovedWindows(config, Profiles.open(data), tokenizer, np.arange(len(data.table)), seed=1)
+
+
+def test_a_batch_is_moved_and_its_counts_with_it(place: Path) -> None:
+    task = moved(place, batch_size=200)
+    batch = task.batch(3)
+    assert batch["moved"].shape == batch["counts"].shape == (200, LENGTH)
+    present = batch["present"].numpy() == 1
+    assert 0.4 < present.mean() < 0.6
+    summit = batch["counts"].numpy()[present].argmax(axis=1)
+    middle = range(LENGTH)[middle_half(LENGTH)]
+    assert set(summit.tolist()) <= set(middle)
+    assert len(set(summit.tolist())) > len(middle) / 2
+    cytosine = (batch["moved"].numpy()[present][np.arange(len(summit)), summit - 1] == 4).mean()
+    assert cytosine > 0.5  # of the initiator, so bases and counts were moved alike
+    again = moved(place, batch_size=200).batch(3)
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    assert not torch.equal(task.batch(4)["moved"], batch["moved"])
+
+
+def test_the_profile_loss_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6], [0.2, 0.2, 0.6]]))
+    counts = torch.tensor([[2.0, 2, 0], [0, 0, 9], [5, 0, 0], [0, 0, 0]])
+    present = torch.tensor([1.0, 1, 0, 1])  # the third is a negative, the fourth has no tags
+    expected = (-(np.log(0.5) + np.log(0.25)) / 2 - np.log(0.8)) / 2
+    assert profile_loss(logits, counts, present).item() == pytest.approx(expected, rel=1e-6)
+    assert profile_loss(logits, 7 * counts, present).item() == pytest.approx(expected, rel=1e-6)
+    assert profile_loss(logits, counts, torch.zeros(4)).item() == 0
+
+
+def test_the_weights_add_the_three_losses(place: Path) -> None:
+    logits, total, presence = torch.zeros(2, 4), torch.tensor([0.0, 2.0]), torch.tensor([0.0, 3.0])
+    batch = {"counts": torch.tensor([[0.0, 1, 0, 0], [0, 0, 0, 0]]), "present": torch.tensor([1.0, 0.0])}
+    parts = {
+        "profile": np.log(4),
+        "total": (np.log(2) ** 2 + 2**2) / 2,
+        "presence": (np.log(2) + np.log(1 + np.exp(3))) / 2,
+    }
+    for name, expected in parts.items():
+        alone = {"profile": 0, "total": 0, "presence": 0} | {name: 2}
+        loss = moved(place, **alone).loss(BaseOutput(logits, total, presence), batch)
+        assert loss.item() == pytest.approx(2 * expected, rel=1e-5), name
+    together = moved(place).loss(BaseOutput(logits, total, presence), batch)
+    assert together.item() == pytest.approx(parts["profile"] + 0.1 * parts["total"] + 0.5 * parts["presence"], rel=1e-5)
+
+
+def test_the_centred_windows_cost_what_they_cost_alone(place: Path) -> None:
+    data, tokenizer = Windows.open(place / "windows"), make_tokenizer(read_card(place / "pretrained").tokenizer)
+    silent = FinetuneConfig(base=BaseConfig(profile=0, total=0, presence=0), batch_size=8)
+    joint, alone = make_task(silent, data, tokenizer), make_task(FinetuneConfig(batch_size=8), data, tokenizer)
+    assert isinstance(joint, JointTask)
+    assert type(alone) is ClassificationTask
+    from capsight.model.checkpoint import start_classifier
+
+    model = start_classifier(place / "pretrained", seed=1, base=True).eval()
+    with torch.no_grad():
+        assert joint.loss(model, joint.batch(0)).item() == pytest.approx(alone.loss(model, alone.batch(0)).item(), 1e-5)
+    assert torch.equal(joint.batch(5)["tokens"], alone.batch(5)["tokens"])
+    assert joint.tokens_per_batch == (8 + 32) * LENGTH
+
+
+@pytest.mark.pipeline
+def test_summits_are_found_where_the_middle_says_nothing(trained: Path, place: Path) -> None:
+    sim = place / "simulation"
+    half = place / "half.bed"
+    half.write_text("".join((sim / "ctss.bed").read_text().splitlines(keepends=True)[::2]))
+    config = EvaluateConfig(resolution="base", fold="validation", bootstrap=50)
+    out = evaluate(config, trained, place / "windows", place / "e", replicates=[sim / "ctss.bed", half])
+    found = json.loads((out / "metrics-base.json").read_text())
+    model, centre = found["summits"]["predicted"], found["summits"]["centre"]
+    assert found["n"] == found["n_negative"] == 187
+    assert model["median_distance"] <= centre["median_distance"] / 2
+    assert model["within_10"] > centre["within_10"] + 0.2
+    assert model["exact"] > 0.2
+    assert 12 < centre["median_distance"] < 20  # uniform in the middle half: a quarter of it
+    low, high = model["intervals"]["within_10"]
+    assert low < model["within_10"] < high
+    assert found["profile"]["median"] > 0.4
+    assert found["five_ends"] == "ctss"
+    (pair,) = found["replicates"]
+    assert pair["pair"] == [1, 2]
+    assert pair["between"]["median"] > found["profile"]["median"]
+    assert pair["summits"]["median_distance"] <= 1
+    log = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert {"base_median_distance", "base_within_10", "auroc"} <= set(log[0])
+    assert read_card(trained).metrics["validation"]["base_within_10"] == pytest.approx(model["within_10"], abs=0.15)
+
+
+@pytest.mark.pipeline
+def test_the_same_seed_gives_the_same_bytes(place: Path) -> None:
+    config = TRAINED.model_copy(update={"epochs": 0.5})
+    files = []
+    for name in ("one", "two"):
+        out = finetune(config, place / "windows", place / "pretrained", place / name)
+        base = EvaluateConfig(resolution="base", bootstrap=5)
+        done = evaluate(base, out, place / "windows", place / f"e-{name}")
+        files.append([(out / "model.safetensors").read_bytes(), (done / "metrics-base.json").read_bytes()])
+    assert files[0] == files[1]
+    moved_elsewhere = evaluate(base.model_copy(update={"seed": 2}), out, place / "windows", place / "e-other")
+    assert (moved_elsewhere / "metrics-base.json").read_bytes() != files[0][1]
+
+
+@pytest.mark.pipeline
+def test_lora_trains_the_head_in_full(place: Path) -> None:
+    config = TRAINED.model_copy(update={"epochs": 0.5, "lora": LoraConfig(rank=2)})
+    out = finetune(config, place / "windows", place / "pretrained", place / "lora")
+    weights, start = (load_file(folder / "model.safetensors") for folder in (out, place / "pretrained"))
+    assert {name for name in weights if name.startswith("base_head.")} == {
+        "base_head.spread.weight", "base_head.profile.weight", "base_head.profile.bias",
+        "base_head.scalars.weight", "base_head.scalars.bias",
+    }  # fmt: skip
+    assert torch.equal(weights["stem.motifs.weight"], start["stem.motifs.weight"])  # was not named in trainable
+    model, card = load_classifier(out)
+    assert card.base is True
+    assert model.base_head is not None
+
+
+@pytest.mark.pipeline
+def test_windows_are_still_explained(trained: Path, place: Path) -> None:
+    config = ExplainConfig(method=("attention", "ig"), most=12, tested=4, steps=4, baselines=1)
+    out = explain(config, trained, place / "windows", place / "a.npz")
+    assert Attributions.read(out).methods["ig"].shape == (12, LENGTH)
+
+
+@pytest.mark.pipeline
+def test_predict_writes_bases_and_windows_with_one_model(trained: Path, place: Path) -> None:
+    for resolution, column in (("base", "probability"), ("window", "score")):
+        config = PredictConfig(fold="test", resolution=resolution)
+        out = predict(config, trained, place / "windows", place / f"{resolution}.tsv")
+        assert out.read_text().partition("\n")[0].split("\t")[4 if column == "probability" else 5] == column
+        assert artefact.is_done(out, "predict", config, {"model": trained, "source": place / "windows"})
+
+
+def test_a_model_without_the_head_says_what_to_do(place: Path, tmp_path: Path) -> None:
+    config = FinetuneConfig(epochs=0.1, batch_size=8)
+    plain = finetune(config, place / "windows", place / "pretrained", tmp_path / "plain")
+    for resolution in (
+        lambda: predict(PredictConfig(resolution="base"), plain, place / "windows", tmp_path / "p.tsv"),
+        lambda: evaluate(EvaluateConfig(resolution="base"), plain, place / "windows", tmp_path / "e"),
+    ):
+        with pytest.raises(InputError, match=r"plain: the model has no head for single bases.*--set base=true"):
+            resolution()
+    assert not list(tmp_path.glob("p.tsv*")) + list(tmp_path.glob("e*"))
+    assert "base_median_distance" not in (plain / "metrics.jsonl").read_text()
+
+
+def test_windows_without_five_ends_are_refused(place: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("train", "dev"):
+        rows = ("".join(rng.choice(list("ACGT"), 32)) + f",{i % 2}\n" for i in range(20))
+        (tmp_path / f"{name}.csv").write_text("sequence,label\n" + "".join(rows))
+    laid = windows(WindowsConfig(train=tmp_path / "train.csv", validation=(str(tmp_path / "dev.csv"),)), tmp_path / "w")
+    none = PhaseConfig(steps=0)
+    start = pretrain(PretrainConfig(model=SHAPE, warmup=none, main=none, corpus="windows"), laid, tmp_path / "p")
+    with pytest.raises(InputError, match=r"five_ends.parquet: there is no such file: these windows know no 5' ends"):
+        finetune(TRAINED, laid, start, tmp_path / "m")
+    assert not list(tmp_path.glob("m*"))
+
+
+def test_base_is_switched_on_by_true_or_by_a_setting() -> None:
+    assert parse(FinetuneConfig, {"base": True}).base == BaseConfig()
+    assert parse(FinetuneConfig, {"base": {"batch_size": 8}}).base == BaseConfig(batch_size=8)
+    assert parse(FinetuneConfig, {"base": False}).base is parse(FinetuneConfig, {}).base is False
+    with pytest.raises(ConfigError, match=r"unknown key 'base.batchsize'; did you mean"):
+        parse(FinetuneConfig, {"base": {"batchsize": 8}})
+    with pytest.raises(ConfigError, match=r"base.profile: .*greater than or equal to 0"):
+        parse(FinetuneConfig, {"base": {"profile": -1}})
