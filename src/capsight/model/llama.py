@@ -107,7 +107,7 @@ class Stem(nn.Module):
             nn.Conv1d(config.stem, config.stem, RESIDUAL_KERNEL, padding="same") for _ in range(config.stem_layers)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
-        self.project = nn.Linear(config.pool * config.stem, config.hidden_size, bias=False)
+        self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
         self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
@@ -124,9 +124,8 @@ class Stem(nn.Module):
 
     def pooled(self, x: Tensor) -> Tensor:
         """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``."""
-        x = functional.gelu(x).transpose(1, 2)
-        x = functional.pad(x, (0, 0, 0, -x.shape[1] % self.pool))
-        x = self.project(x.unflatten(1, (-1, self.pool)).flatten(2))
+        x = functional.pad(functional.gelu(x), (0, -x.shape[-1] % self.pool))
+        x = self.join(x).transpose(1, 2)
         return self.dropout(x + self.positions.weight[: x.shape[1]])
 
 
