@@ -138,7 +138,7 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
 
 
 def _compared(share: Floats, observed: Counts, single: Sequence[Counts]) -> dict[str, NDArray[np.floating]]:
-    """Return tags and correlations of the middle halves of some windows, by column: of all counts and each replicate."""
+    """Return tags and correlations of the middle halves of windows, by column: of all counts and each replicate."""
     columns = {
         base_metrics.TAGS: observed.sum(axis=1),
         base_metrics.CORRELATION: base_metrics.correlations(share, observed),
