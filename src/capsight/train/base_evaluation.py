@@ -20,7 +20,7 @@ from capsight.config import EvaluateConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.five_ends import check_named_once
-from capsight.data.profiles import Profiles, draw_shifts, middle_half
+from capsight.data.profiles import Counts, Profiles, draw_shifts, middle_half
 from capsight.data.tags import counted_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
 from capsight.errors import InputError
@@ -30,6 +30,7 @@ from capsight.train import base_metrics
 logger = logging.getLogger(__name__)
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 METRICS_FILE: Final = "metrics-base.json"
 MOVED_FILE: Final = "moved.parquet"
@@ -131,24 +132,20 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     }
     indices |= {f"{base_metrics.OBSERVED}_{i}": middle.start + c.argmax(axis=1) for i, c in enumerate(single, start=1)}
     where = {name: start + np.where(minus, data.length - 1 - at, at) for name, at in indices.items()}
-    of_all = {
+    table = data.table.iloc[rows][[schema.CHROM, schema.STRAND, schema.LABEL]].reset_index(drop=True)
+    placed = {schema.START: start, schema.END: start + data.length, base_metrics.PRESENCE: said.presence}
+    return table.assign(**placed, **where, **_compared(share, observed, single))
+
+
+def _compared(share: Floats, observed: Counts, single: Sequence[Counts]) -> dict[str, NDArray[np.floating]]:
+    """Return tags and correlations of the middle halves of windows, by column: of all counts and each replicate."""
+    columns = {
         base_metrics.TAGS: observed.sum(axis=1),
         base_metrics.CORRELATION: base_metrics.correlations(share, observed),
     }
-    of_each = {
-        name: values
-        for i, counts in enumerate(single, start=1)
-        for name, values in (
-            (f"{base_metrics.TAGS}_{i}", counts.sum(axis=1)),
-            (f"{base_metrics.CORRELATION}_{i}", base_metrics.correlations(share, counts)),
-        )
-    }
-    pairs = {
-        base_metrics.between(i, j): base_metrics.correlations(one, other)
-        for (i, one), (j, other) in combinations(enumerate(single, start=1), 2)
-    }
-    table = data.table.iloc[rows][[schema.CHROM, schema.STRAND, schema.LABEL]].reset_index(drop=True)
-    placed = table.assign(
-        **{schema.START: start, schema.END: start + data.length, base_metrics.PRESENCE: said.presence}
-    )
-    return placed.assign(**where, **of_all, **of_each, **pairs)
+    for i, counts in enumerate(single, start=1):
+        columns[f"{base_metrics.TAGS}_{i}"] = counts.sum(axis=1)
+        columns[f"{base_metrics.CORRELATION}_{i}"] = base_metrics.correlations(share, counts)
+    for (i, one), (j, other) in combinations(enumerate(single, start=1), 2):
+        columns[base_metrics.between(i, j)] = base_metrics.correlations(one, other)
+    return columns
