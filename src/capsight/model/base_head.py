@@ -2,13 +2,12 @@
 
 After BPNet (Avsec et al., Nat. Genet. 53, 354-366, 2021), which parts a profile into its shape (where) and its total
 (how many). Shape: the stem's states before pooling, which know every base, and the states of the last block, which
-know the whole window, are added at every base; one convolution makes a logit of each. Total and presence come from
-the mean of the last block's states.
+know the whole window, are added at every base; one convolution makes a logit of each. Total comes from the mean of
+the last block's states, presence from the mean of those in the middle half of the window.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,10 +32,6 @@ class BaseOutput(NamedTuple):
     total: Tensor
     presence: Tensor
 
-    def rows(self, part: slice) -> Self:
-        """Return what it says of some of the windows."""
-        return type(self)(*(tensor[part] for tensor in self))
-
 
 class BaseHead(nn.Module):
     """States before and after the blocks to a profile, its total, and the presence of a cap site."""
@@ -47,12 +42,15 @@ class BaseHead(nn.Module):
         self.spread = nn.Linear(width, pool * stem, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.profile = nn.Conv1d(stem, 1, PROFILE_KERNEL, padding="same")
-        self.scalars = nn.Linear(width, 2)
+        self.total = nn.Linear(width, 1)
+        self.presence = nn.Linear(width, 1)
 
     def forward(self, unpooled: Tensor, states: Tensor) -> BaseOutput:
         """Map ``(n_windows, stem, length)`` and ``(n_windows, n_positions, width)`` to what is said of every base."""
         spread = self.spread(states).unflatten(-1, (self.pool, -1)).flatten(1, 2).transpose(1, 2)
         x = functional.gelu(unpooled + spread[..., : unpooled.shape[-1]])
         profile = self.profile(self.dropout(x)).squeeze(1)
-        total, presence = torch.unbind(self.scalars(states.mean(dim=1)), dim=1)
-        return BaseOutput(profile, total, presence)
+        quarter = states.shape[1] // 4
+        middle = states[:, quarter : states.shape[1] - quarter]
+        total, presence = self.total(states.mean(dim=1)), self.presence(middle.mean(dim=1))
+        return BaseOutput(profile, total.squeeze(1), presence.squeeze(1))

@@ -56,13 +56,10 @@ class Output(NamedTuple):
         ``(n_windows, n_tokens, vocabulary)`` from the language head, ``(n_windows, 2)`` from the classifier.
     states
         ``(n_windows, n_positions, width)``: what the last block gave, normalised.
-    base
-        What the head for single bases says, where it was asked.
     """
 
     logits: Tensor
     states: Tensor
-    base: BaseOutput | None = None
 
 
 def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int = 0) -> CapsightConfig:
@@ -122,11 +119,11 @@ class Stem(nn.Module):
             x = x + convolution(functional.gelu(norm(x)))
         return x
 
-    def pooled(self, x: Tensor) -> Tensor:
-        """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``."""
+    def pooled(self, x: Tensor, *, placed: bool = True) -> Tensor:
+        """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``; `placed` tells positions."""
         x = functional.pad(functional.gelu(x), (0, -x.shape[-1] % self.pool))
         x = self.join(x).transpose(1, 2)
-        return self.dropout(x + self.positions.weight[: x.shape[1]])
+        return self.dropout(x + self.positions.weight[: x.shape[1]] if placed else x)
 
 
 class Pooling(nn.Module):
@@ -222,24 +219,27 @@ class CapsightForClassification(CapsightPreTrainedModel):
 
     def forward(
         self, input_ids: Tensor | None = None, embedded: Tensor | None = None, *, base: bool = False, **_: Any
-    ) -> Output:
-        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them; with `base`, single bases too."""
+    ) -> Output | BaseOutput:
+        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them; with `base`, their single bases."""
         if embedded is None:
             if input_ids is None:
                 raise ValueError("either input_ids or embedded is needed")
             embedded = self.embed(input_ids)
-        if not base:
-            states = self.encode(embedded)
-            return Output(self.classify(states), states)
+        if base:
+            return self.single_bases(embedded)
+        states = self.encode(embedded)
+        return Output(self.score(self.dropout(self.pooling(states))), states)
+
+    def single_bases(self, embedded: Tensor) -> BaseOutput:
+        """Ask the head for single bases.
+
+        The learned vectors of positions are left out: a cap site looks the same wherever it stands in the window.
+        """
         if self.base_head is None or self.stem is None:
             raise ValueError("this network has no head for single bases")
         unpooled = self.stem.unpooled(embedded)
-        states = self.blocks(self.stem.pooled(unpooled))
-        return Output(self.classify(states), states, self.base_head(unpooled, states))
-
-    def classify(self, states: Tensor) -> Tensor:
-        """Map states ``(n_windows, n_positions, width)`` to logits ``(n_windows, 2)``."""
-        return self.score(self.dropout(self.pooling(states)))
+        head: BaseOutput = self.base_head(unpooled, self.blocks(self.stem.pooled(unpooled, placed=False)))
+        return head
 
 
 def make_base_head(config: CapsightConfig) -> BaseHead:

@@ -87,7 +87,7 @@ class BaseScorer:
         parts = []
         for i in range(0, len(codes), self.batch_size):
             tokens = torch.from_numpy(self.tokenizer.encode(codes[i : i + self.batch_size])).to(self.device)
-            said = self.model(input_ids=tokens, base=True).base
+            said = self.model(input_ids=tokens, base=True)
             profile, total, presence = (tensor.cpu().double() for tensor in said)
             parts.append((torch.softmax(profile, 1), torch.expm1(total).clamp(min=0), torch.sigmoid(presence)))
         if not parts:

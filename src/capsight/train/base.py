@@ -102,7 +102,7 @@ class MovedPositives:
     def validate(self, model: nn.Module, device: torch.device, batch_size: int = 256) -> dict[str, float]:
         """Return the median distance in bases, and the share of windows within 10 bases."""
         parts = self.tokens.split(batch_size)
-        profiles = [model(input_ids=part.to(device), base=True).base.profile for part in parts]
+        profiles = [model(input_ids=part.to(device), base=True).profile for part in parts]
         best = torch.cat(profiles)[:, self.middle].argmax(dim=1)
         distance = (best.cpu() + self.middle.start - self.summit).abs().double()
         return {

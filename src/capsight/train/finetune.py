@@ -190,11 +190,8 @@ class ClassificationTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats per window."""
-        return self.cost(model(input_ids=batch["tokens"]).logits, batch)
-
-    def cost(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy of logits ``(batch_size, 2)``."""
-        return functional.cross_entropy(logits.float(), batch["labels"], label_smoothing=self.config.label_smoothing)
+        logits = model(input_ids=batch["tokens"]).logits.float()
+        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""
@@ -225,10 +222,8 @@ class JointTask(ClassificationTask):
         return {**super().batch(index), **self.moved.batch(index)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of the centred windows and of the moved ones, which go through the network together."""
-        n = len(batch["tokens"])
-        output = model(input_ids=torch.cat([batch["tokens"], batch[MOVED]]), base=True)
-        return self.cost(output.logits[:n], batch) + self.moved.loss(output.base.rows(slice(n, None)), batch)
+        """Return the loss of the centred windows plus that of the moved ones."""
+        return super().loss(model, batch) + self.moved.loss(model(input_ids=batch[MOVED], base=True), batch)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return the metrics of classification, and how far predicted summits are off."""
