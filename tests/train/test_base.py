@@ -180,7 +180,7 @@ def test_lora_trains_the_head_in_full(place: Path) -> None:
     weights, start = (load_file(folder / "model.safetensors") for folder in (out, place / "pretrained"))
     assert {name for name in weights if name.startswith("base_head.")} == {
         "base_head.spread.weight", "base_head.profile.weight", "base_head.profile.bias",
-        "base_head.scalars.weight", "base_head.scalars.bias",
+        "base_head.total.weight", "base_head.total.bias", "base_head.presence.weight", "base_head.presence.bias",
     }  # fmt: skip
     assert torch.equal(weights["stem.motifs.weight"], start["stem.motifs.weight"])  # was not named in trainable
     model, card = load_classifier(out)
