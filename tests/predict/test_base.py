@@ -16,7 +16,6 @@ from capsight.data.tokenizer import KmerTokenizer
 from capsight.data.windows import windows
 from capsight.errors import InputError
 from capsight.model.base_head import BaseOutput
-from capsight.model.llama import Output
 from capsight.predict.base import Record, cut_tiles, predict_bases
 from capsight.predict.base_scorer import BaseScorer
 
@@ -28,15 +27,14 @@ RECORD = Record("x", ".", ".", 0, 1)
 class Planted(torch.nn.Module):
     """Sees a cap site at the second base of every `WORD`, and expects ten 5' ends in a window that has one."""
 
-    def forward(self, input_ids: torch.Tensor, base: bool = False) -> Output:
+    def forward(self, input_ids: torch.Tensor, base: bool = False) -> BaseOutput:
         assert base
         word = torch.tensor(["ACGT".index(letter) + 3 for letter in WORD])
         hit = (input_ids.unfold(1, len(WORD), 1) == word).all(dim=2).float()
         site = torch.nn.functional.pad(hit, (1, len(WORD) - 2))
         present = site[:, middle_half(LENGTH)].any(dim=1)
         total = torch.log1p(10.0 * present)
-        said = BaseOutput(40.0 * site, total, 20.0 * present - 10.0)
-        return Output(torch.zeros(len(site), 2), site, said)
+        return BaseOutput(40.0 * site, total, 20.0 * present - 10.0)
 
 
 @pytest.fixture

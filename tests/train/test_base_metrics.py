@@ -19,7 +19,7 @@ from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.model.base_head import BaseOutput
 from capsight.model.checkpoint import ModelCard, save_model
-from capsight.model.llama import CapsightForClassification, Output, architecture
+from capsight.model.llama import CapsightForClassification, architecture
 from capsight.predict.base_scorer import BaseScorer
 from capsight.train.base_evaluation import moved_windows
 from capsight.train.base_metrics import agreement, correlations, measure, nearest_pyrimidine_purine, summit_metrics
@@ -129,13 +129,13 @@ class Off(torch.nn.Module):
         super().__init__()
         self.bases = bases
 
-    def forward(self, input_ids: torch.Tensor, base: bool = False) -> Output:
+    def forward(self, input_ids: torch.Tensor, base: bool = False) -> BaseOutput:
         motif = torch.tensor(["ACGT".index(letter) + 3 for letter in MOTIF])
         hit = (input_ids.unfold(1, len(MOTIF), 1) == motif).all(dim=2).float()
         before = SUMMIT + self.bases
         site = torch.nn.functional.pad(hit, (before, LENGTH - before))[:, :LENGTH]
         present = hit.any(dim=1).float()
-        return Output(torch.zeros(len(site), 2), site, BaseOutput(9 * site, present, 8 * present - 4))
+        return BaseOutput(9 * site, present, 8 * present - 4)
 
 
 def scorer(bases: int) -> BaseScorer:
