@@ -217,7 +217,7 @@ class ModelConfig(Config):
     )
     stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
     stem_layers: int = Field(3, ge=1, description="Residual convolutions in the stem.")
-    pool: int = Field(4, ge=1, description="Tokens that the stem joins into one position.")
+    pool: int = Field(8, ge=1, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
     init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
 
@@ -336,7 +336,7 @@ class FinetuneConfig(Config):
     accumulation: int = Field(1, ge=1, description="Forward passes per update.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
-    warmup_steps: int = Field(150, ge=0, description="Updates over which the rate rises from zero.")
+    warmup_steps: int = Field(50, ge=0, description="Updates over which the rate rises from zero.")
     weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
     betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
