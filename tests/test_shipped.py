@@ -2,10 +2,23 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from capsight import shipped
+from capsight import artefact, shipped
+from capsight.config import PredictConfig
 from capsight.errors import InputError
+from capsight.predict.score import predict
+
+#: sacCer3 chrIV:1538-2050 (0-based), plus strand: a promoter with a TATA box. chrIV was not trained on.
+PROMOTER = (
+    "TTAAAGTTTTGTAAATTCGTTATTACGATTATTGAATTGGCTAGATAGAAAACAGGAAATGAAATGGATACCCTTTTCGAATAGCTGAGTTTCTTTGCCT"
+    "AAAATAGCCCAACATTGTTGCCCTTTTTCTATCACGAGGTTACTGAGCCATTGCATGAACGCGCGCGCCTCGGCGGCTTTTTTTTCCTGCTGTATAAAAG"
+    "CGAAAAGCCAGAAGTTACTATCTCGAATAAAAAACCCCTCGAACTGCCATCTCACTACCGAAAATGAAAGAGAATGAAGTCAAAGATGAGAAAAGCGTAG"
+    "ATGTGTTATCCTTCAAACAGCTCGAATCCCAAAAGATTGTTCTACCTCAAGATCTTTTCAGAAGCAGCTTTACCTGGTTTTGTTATGAAATTTACAAGTC"
+    "CTTAGCGTTTCGCATCTGGATGCTATTATGGCTACCACTTAGCGTCTGGTGGAAACTTTCCAACAATTGTATTTACCCACTTATAGTTTCACTTCTGGTC"
+    "CTGTTTCTGGGA"
+)
 
 
 @pytest.fixture
@@ -34,3 +47,19 @@ def test_what_is_neither_is_refused_with_the_names(models: Path, given: str) -> 
     with pytest.raises(InputError, match="there is no such model folder") as caught:
         shipped.find_model(Path(given))
     assert "other, toy" in str(caught.value)
+
+
+def test_the_yeast_model_is_whole_and_answers(tmp_path: Path) -> None:
+    folder = shipped.find_model(Path("yeast"))
+    artefact.check_unchanged(folder)
+    assert "/" not in "".join(line for line in (folder / "config.yaml").read_text().splitlines() if "path:" in line)
+    fasta = tmp_path / "my.fa"
+    fasta.write_text(f">cap\n{PROMOTER}\n>flat\n{'AC' * 256}\n")
+    predict(PredictConfig(), Path("yeast"), fasta, tmp_path / "windows.tsv")
+    scores = pd.read_csv(tmp_path / "windows.tsv", sep="\t").set_index("name")["score"]
+    assert scores["cap"] > 0.9
+    assert scores["flat"] < 0.1
+    predict(PredictConfig(resolution="base"), Path("yeast"), fasta, tmp_path / "bases.tsv")
+    bases = pd.read_csv(tmp_path / "bases.tsv", sep="\t")
+    best = bases[bases["name"] == "cap"].sort_values("probability").iloc[-1]
+    assert abs(best["position"] - 256) <= 10
