@@ -158,7 +158,7 @@ def test_random_scores_are_worth_nothing_and_the_motif_much(model: Path, explain
 @pytest.mark.parametrize("method", ["ig", "ism"])
 def test_the_planted_motif_is_named(explained: Attributions, method: str) -> None:
     mean = explained.methods[method][explained.positive].mean(axis=0)
-    assert mean[25:39].sum() > 0.8 * mean.clip(0).sum()
+    assert mean[25:39].sum() > 0.6 * mean.clip(0).sum()  # of 64 bases, 14: chance is 0.22
 
 
 def test_the_file_says_what_it_was_made_from(explained: Attributions, model: Path, motif_windows: Path) -> None:
