@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Verbose, described, settings
 from capsight.config import PredictConfig
 
 EXAMPLE = "capsight predict --model model promoters.fa -o predictions.tsv"
@@ -18,7 +18,7 @@ def command(
     model: Annotated[
         Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
     ],
-    output: Output,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Table to write.")] = Path("predictions.tsv"),
     fold: Annotated[str | None, described(PredictConfig, "fold", "--fold")] = None,
     resolution: Annotated[str | None, described(PredictConfig, "resolution", "--resolution")] = None,
     least: Annotated[float | None, described(PredictConfig, "least", "--least")] = None,
