@@ -68,7 +68,7 @@ def show_run(run: Path) -> None:
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
         ("evaluation-base/metrics-base.json", "how near the predicted summits are"),
-        ("predictions.tsv", "the probability of every window of the test fold"),
+        ("predictions.tsv", "the probability of each window that was scored"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
         ("factors.tsv", "known factors, the most enriched first"),
