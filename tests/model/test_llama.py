@@ -47,6 +47,20 @@ def test_causal_models_do_not_look_ahead(causal: bool, changes: bool) -> None:
     assert bool(difference > 1e-6) is changes
 
 
+@pytest.mark.parametrize(("dilation", "reach"), [(1, 7 + 2 * 3), (2, 7 + 3 + 6)])
+def test_dilation_widens_what_the_stem_sees_of_a_base(dilation: int, reach: int) -> None:
+    torch.manual_seed(0)
+    config = STEM.model_copy(update={"stem_layers": 2, "stem_dilation": dilation})
+    model = CapsightForClassification(architecture(config, 7, 60)).eval()
+    one_hot = model.embed(tokens(1, 60)).requires_grad_()
+    unpooled = model.stem.motifs(one_hot.transpose(1, 2))  # 7 bases to each side
+    for convolution in model.stem.residual:  # 3 dilations to each side; the norms, left out, see all bases
+        unpooled = unpooled + convolution(unpooled)
+    unpooled[0, :, 30].sum().backward()
+    seen = one_hot.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert (int(seen[0]), int(seen[-1])) == (30 - reach, 30 + reach)
+
+
 def test_paper_size() -> None:
     config = ModelConfig(width=256, mlp=688, layers=4, heads=4, causal=True, pooling="last", stem=0)
     model = CapsightForClassification(architecture(config, 50_254, 512))

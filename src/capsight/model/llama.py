@@ -40,6 +40,7 @@ class CapsightConfig(LlamaConfig):
 
     stem: int = 0
     stem_layers: int = 2
+    stem_dilation: int = 1
     pool: int = 1
     pooling: str = "mean"
     n_tokens: int = 512
@@ -85,6 +86,7 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
         eos_token_id=None,
         stem=config.stem,
         stem_layers=config.stem_layers,
+        stem_dilation=config.stem_dilation,
         pool=config.pool if config.stem else 1,
         pooling=config.pooling,
         n_tokens=n_tokens,
@@ -101,7 +103,10 @@ class Stem(nn.Module):
         self.vocabulary = config.vocab_size
         self.motifs = nn.Conv1d(config.vocab_size, config.stem, STEM_KERNEL, padding="same")
         self.residual = nn.ModuleList(
-            nn.Conv1d(config.stem, config.stem, RESIDUAL_KERNEL, padding="same") for _ in range(config.stem_layers)
+            nn.Conv1d(
+                config.stem, config.stem, RESIDUAL_KERNEL, padding="same", dilation=config.stem_dilation**layer
+            )
+            for layer in range(config.stem_layers)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
         self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
