@@ -103,9 +103,7 @@ class Stem(nn.Module):
         self.vocabulary = config.vocab_size
         self.motifs = nn.Conv1d(config.vocab_size, config.stem, STEM_KERNEL, padding="same")
         self.residual = nn.ModuleList(
-            nn.Conv1d(
-                config.stem, config.stem, RESIDUAL_KERNEL, padding="same", dilation=config.stem_dilation**layer
-            )
+            nn.Conv1d(config.stem, config.stem, RESIDUAL_KERNEL, padding="same", dilation=config.stem_dilation**layer)
             for layer in range(config.stem_layers)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
