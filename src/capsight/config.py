@@ -312,8 +312,9 @@ class LoraConfig(Config):
 class BaseConfig(Config):
     """A second head, for single bases, trained beside the classifier on windows moved at random."""
 
-    batch_size: int = Field(32, ge=1, description="Moved windows per forward pass and process.")
-    profile: float = Field(0.2, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
+    batch_size: int = Field(32, ge=2, description="Moved windows per forward pass and process.")
+    positives: float = Field(0.75, gt=0, lt=1, description="Share of positives among them: these have the 5' ends.")
+    profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
     total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
     presence: float = Field(
         0.1, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."

@@ -41,7 +41,7 @@ from capsight.train.pretrain import pretrain
 LENGTH = 128
 SHAPE = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=32, stem_layers=2, pool=4)
 TRAINED = FinetuneConfig(
-    base=BaseConfig(), epochs=4, batch_size=16, learning_rate=5e-3, warmup_steps=20, average=0.98, patience=9
+    base=BaseConfig(), epochs=8, batch_size=16, learning_rate=5e-3, warmup_steps=20, average=0.98, patience=9
 )
 
 
@@ -77,7 +77,7 @@ def test_a_batch_is_moved_and_its_counts_with_it(place: Path) -> None:
     batch = task.batch(3)
     assert batch["moved"].shape == batch["counts"].shape == (200, LENGTH)
     present = batch["present"].numpy() == 1
-    assert 0.4 < present.mean() < 0.6
+    assert present.sum() == 150
     summit = batch["counts"].numpy()[present].argmax(axis=1)
     middle = range(LENGTH)[middle_half(LENGTH)]
     assert set(summit.tolist()) <= set(middle)
@@ -87,6 +87,19 @@ def test_a_batch_is_moved_and_its_counts_with_it(place: Path) -> None:
     again = moved(place, batch_size=200).batch(3)
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     assert not torch.equal(task.batch(4)["moved"], batch["moved"])
+
+
+@pytest.mark.parametrize(("share", "n_positives"), [(0.01, 1), (0.5, 4), (0.75, 6), (0.99, 7)])
+def test_a_batch_always_holds_both_labels_and_its_weights_undo_their_shares(
+    place: Path, share: float, n_positives: int
+) -> None:
+    task = moved(place, batch_size=8, positives=share)
+    present = torch.cat([task.batch(i)["present"] for i in range(3)])
+    assert present.sum() == 3 * n_positives
+    of_the_fold = task.profiles.windows.labels.mean()
+    weights = task.weights[present.long()]
+    assert (weights * present).sum() / weights.sum() == pytest.approx(of_the_fold, abs=1e-6)
+    assert weights.mean() == pytest.approx(1, abs=1e-6)
 
 
 def test_the_profile_loss_by_hand() -> None:
@@ -105,7 +118,7 @@ def test_the_weights_add_the_three_losses(place: Path) -> None:
     parts = {
         "profile": np.log(4),
         "total": (np.log(2) ** 2 + 2**2) / 2,
-        "presence": (np.log(2) + np.log(1 + np.exp(3))) / 2,
+        "presence": (np.log(2) * (0.5 / 0.75) + np.log(1 + np.exp(3)) * (0.5 / 0.25)) / 2,  # half the fold, 3/4 drawn
     }
     for name, expected in parts.items():
         alone = {"profile": 0, "total": 0, "presence": 0} | {name: 2}
@@ -113,7 +126,7 @@ def test_the_weights_add_the_three_losses(place: Path) -> None:
         assert loss.item() == pytest.approx(2 * expected, rel=1e-5), name
     together = moved(place).loss(BaseOutput(logits, total, presence), batch)
     assert together.item() == pytest.approx(
-        0.2 * parts["profile"] + 0.02 * parts["total"] + 0.1 * parts["presence"], rel=1e-5
+        parts["profile"] + 0.02 * parts["total"] + 0.1 * parts["presence"], rel=1e-5
     )
 
 

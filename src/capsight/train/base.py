@@ -36,7 +36,7 @@ class MovedWindows:
     Attributes
     ----------
     rows
-        Which windows of `profiles` are drawn from.
+        Which windows of `profiles` are drawn from, of both labels.
     """
 
     config: BaseConfig
@@ -46,13 +46,22 @@ class MovedWindows:
     seed: int
 
     def __post_init__(self) -> None:
-        self.order = Shuffled(len(self.rows), self.seed + 1)  # not the order of the centred ones
+        labels = self.profiles.windows.labels[self.rows]
+        self.negatives, self.positives = (self.rows[labels == label] for label in (0, 1))
+        size = self.config.batch_size
+        self.n_positives = min(max(round(self.config.positives * size), 1), size - 1)
+        share, drawn = len(self.positives) / len(self.rows), self.n_positives / size
+        #: Weights of negatives and positives that undo the share of positives in a batch.
+        self.weights = torch.tensor([(1 - share) / (1 - drawn), share / drawn])
+        self.order = Shuffled(len(self.positives), self.seed + 1)  # not the order of the centred ones
+        self.order_of_negatives = Shuffled(len(self.negatives), self.seed + 2)
 
     def batch(self, index: int) -> Batch:
         """Return batch `index`: tokens and counts ``(batch_size, length)``, labels ``(batch_size,)``."""
         data = self.profiles.windows
         rng = np.random.default_rng([self.seed, 9, index])
-        rows = self.rows[self.order.rows(index, self.config.batch_size)]
+        drawn = self.order_of_negatives.rows(index, self.config.batch_size - self.n_positives)
+        rows = np.concatenate([self.positives[self.order.rows(index, self.n_positives)], self.negatives[drawn]])
         shift = draw_shifts(len(rows), data.length, rng)
         return {
             MOVED: torch.from_numpy(self.tokenizer.encode(data.codes(rows, shift))),
@@ -63,11 +72,12 @@ class MovedWindows:
     def loss(self, output: BaseOutput, batch: Batch) -> Tensor:
         """Return the weighted sum of the three losses."""
         counts, present = batch[COUNTS], batch[PRESENT]
-        config = self.config
+        config, weights = self.config, self.weights.to(present.device)[present.long()]
+        said, tags = output.presence.float(), torch.log1p(counts.sum(dim=1))
         return (
             config.profile * profile_loss(output.profile.float(), counts, present)
-            + config.total * functional.mse_loss(output.total.float(), torch.log1p(counts.sum(dim=1)))
-            + config.presence * functional.binary_cross_entropy_with_logits(output.presence.float(), present)
+            + config.total * functional.mse_loss(output.total.float(), tags)
+            + config.presence * functional.binary_cross_entropy_with_logits(said, present, weights)
         )
 
 
