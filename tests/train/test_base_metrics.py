@@ -112,6 +112,21 @@ def test_a_table_is_measured_as_by_hand() -> None:
     json.dumps(measure(TABLE, 2, EvaluateConfig(bootstrap=20)), allow_nan=False)
 
 
+def test_summits_are_measured_by_strength_too() -> None:
+    tags, off = np.arange(1, 41), np.repeat([50, 7, 3, 0], 10)
+    order = np.random.default_rng(0).permutation(40)
+    columns = dict.fromkeys(TABLE.columns, 0) | {"label": 1, "tags": tags[order], "predicted": -off[order]}
+    parts = measure(pd.DataFrame(columns), 0, NONE)["by_tags"]
+    assert [part["tags"] for part in parts] == [[1, 10], [11, 20], [21, 30], [31, 40]]
+    assert [part["n"] for part in parts] == [10] * 4
+    assert [part["median_distance"] for part in parts] == [50, 7, 3, 0]
+    assert [part["within_5"] for part in parts] == [0, 0, 1, 1]
+
+
+def test_summits_of_one_tag_each_have_no_strengths() -> None:
+    assert measure(TABLE.assign(tags=1), 2, NONE)["by_tags"] == []
+
+
 def test_what_is_undefined_is_null() -> None:
     few = TABLE.iloc[2:3]
     found = measure(few, 2, EvaluateConfig(bootstrap=5))

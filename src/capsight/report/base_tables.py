@@ -45,6 +45,7 @@ def _summits(result: Mapping[str, Any]) -> Table:
     for column in ("who says", "median distance", "exact", "within 5", "within 10"):
         table.add_column(column, justify="left" if column == "who says" else "right")
     rows = [(name, result["summits"][rule]) for rule, name in RULES.items()]
+    rows += [("model, {:,} to {:,} tags ({:,})".format(*part["tags"], part["n"]), part) for part in result["by_tags"]]
     rows += [(f"{_pair(pair)} ({pair['n']:,})", pair["summits"]) for pair in result["replicates"]]
     for name, values in rows:
         shares = (_cell(values, key, ".2f", interval=False) for key in ("exact", "within_5"))

@@ -29,6 +29,8 @@ CORRELATION: Final = "correlation"
 
 #: Who says where the summit is, by column.
 RULES: Final = (PREDICTED, PREDICTED_WHOLE, CENTRE, PYRIMIDINE_PURINE)
+#: Groups of positives by their number of tags, of equal size.
+STRENGTHS: Final = 4
 #: Two replicates are compared in windows where both have so many tags in the middle half.
 LEAST_TAGS: Final = 10
 
@@ -69,6 +71,7 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
     positives = table[table[schema.LABEL] == 1]
     result: dict[str, Any] = {"n": len(positives), "n_negative": len(table) - len(positives)}
     result["summits"] = {rule: summit_metrics(_distance(positives, rule), config) for rule in RULES}
+    result["by_tags"] = _by_tags(positives, config)
     result["profile"] = _median(positives[CORRELATION].to_numpy(float), config)
     pairs = combinations(range(1, replicates + 1), 2)
     result["replicates"] = [{"pair": [a, b], **agreement(positives, a, b, config)} for a, b in pairs]
@@ -79,6 +82,21 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
 def _distance(table: pd.DataFrame, rule: str, truth: str = OBSERVED) -> Ints:
     """Return by how many bases a rule is off, ``(n_windows,)``."""
     return np.abs(table[rule].to_numpy(np.int64) - table[truth].to_numpy(np.int64))
+
+
+def _by_tags(positives: pd.DataFrame, config: EvaluateConfig) -> list[dict[str, Any]]:
+    """Return how far predicted summits are off in quarters of the windows, from the fewest to the most tags.
+
+    A peak of few tags has a summit that another experiment would put elsewhere.
+    """
+    tags, distance = positives[TAGS], _distance(positives, PREDICTED)
+    if tags.nunique() < STRENGTHS:
+        return []
+    quarter = pd.qcut(tags, STRENGTHS, labels=False, duplicates="drop")
+    return [
+        {"tags": [int(part.min()), int(part.max())], "n": len(part), **summit_metrics(distance[quarter == q], config)}
+        for q, part in tags.groupby(quarter)
+    ]
 
 
 def summit_metrics(distance: Ints, config: EvaluateConfig) -> dict[str, Any]:
