@@ -21,7 +21,7 @@ from capsight.model.base_head import BaseOutput
 from capsight.model.checkpoint import ModelCard, save_model
 from capsight.model.llama import CapsightForClassification, architecture
 from capsight.predict.base_scorer import BaseScorer
-from capsight.train.base_evaluation import moved_windows
+from capsight.train.base_evaluation import moved_windows, near_tags
 from capsight.train.base_metrics import agreement, correlations, measure, nearest_pyrimidine_purine, summit_metrics
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
@@ -80,6 +80,7 @@ TABLE = pd.DataFrame(
         "centre": [90, 202, 300, 0],
         "pyrimidine_purine": [97, 200, 320, 0],
         "tags": [50, 30, 0, 7],
+        "peak_tags": [40, 30, 0, 1],
         "correlation": [0.9, 0.3, np.nan, -1],
         "tags_1": [20, 10, 0, 3],
         "tags_2": [30, 9, 0, 4],
@@ -112,11 +113,17 @@ def test_a_table_is_measured_as_by_hand() -> None:
     json.dumps(measure(TABLE, 2, EvaluateConfig(bootstrap=20)), allow_nan=False)
 
 
+def test_tags_of_a_peak_are_those_within_25_bases() -> None:
+    counts = np.zeros((2, 200), dtype=np.float32)
+    counts[:, [0, 24, 25, 75, 76, 199]] = [1, 2, 4, 8, 16, 32]
+    assert near_tags(counts, np.array([50, 199])).tolist() == [12, 32]
+
+
 def test_summits_are_measured_by_strength_too() -> None:
     tags, off = np.arange(1, 41), np.repeat([50, 7, 3, 0], 10)
     order = np.random.default_rng(0).permutation(40)
-    columns = dict.fromkeys(TABLE.columns, 0) | {"label": 1, "tags": tags[order], "predicted": -off[order]}
-    parts = measure(pd.DataFrame(columns), 0, NONE)["by_tags"]
+    columns = dict.fromkeys(TABLE.columns, 0) | {"label": 1, "peak_tags": tags[order], "predicted": -off[order]}
+    parts = measure(pd.DataFrame(columns), 0, NONE)["by_peak_tags"]
     assert [part["tags"] for part in parts] == [[1, 10], [11, 20], [21, 30], [31, 40]]
     assert [part["n"] for part in parts] == [10] * 4
     assert [part["median_distance"] for part in parts] == [50, 7, 3, 0]
@@ -124,7 +131,7 @@ def test_summits_are_measured_by_strength_too() -> None:
 
 
 def test_summits_of_one_tag_each_have_no_strengths() -> None:
-    assert measure(TABLE.assign(tags=1), 2, NONE)["by_tags"] == []
+    assert measure(TABLE.assign(peak_tags=1), 2, NONE)["by_peak_tags"] == []
 
 
 def test_what_is_undefined_is_null() -> None:
@@ -178,7 +185,7 @@ def test_a_model_that_is_off_by_so_many_bases(motif_windows: Path, bases: int) -
     assert found["summits"]["predicted_whole"]["median_distance"] == abs(bases)
     assert found["summits"]["predicted"]["exact"] == float(bases == 0)
     assert found["summits"]["centre"]["median_distance"] > 4
-    assert positives["tags"].tolist() == [1] * 58
+    assert positives["tags"].tolist() == positives["peak_tags"].tolist() == [1] * 58
     if bases == 0:
         assert found["profile"]["median"] == pytest.approx(1, abs=0.01)
     assert found["replicates"][0]["n"] == 0  # one tag each is fewer than ten

@@ -100,10 +100,11 @@ def moved_windows(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Prof
     Returns
     -------
     table
-        One row per window: where the moved one lies, its label, the presence of a cap site; and of its middle half the
-        number of tags, the summit as observed and as predicted (and over the whole window), those of the two
-        trivial rules, and the correlation of the predicted with the observed profile. The same tags, summit and
-        correlation for each replicate, and the correlation of each two. What a negative says of a summit means nothing.
+        One row per window: where the moved one lies, its label, the presence of a cap site, and the number of tags around
+        the observed summit. Of its middle half the number of tags, the summit as observed and as predicted (and over
+        the whole window), those of the two trivial rules, and the correlation of the predicted with the observed
+        profile. The same tags, summit and correlation for each replicate, and the correlation of each two. What a
+        negative says of a summit means nothing.
     """
     n, length = len(profiles.windows.table), profiles.windows.length
     shift = draw_shifts(n, length, np.random.default_rng([seed, 11]))
@@ -119,7 +120,8 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     data, middle = profiles.windows, middle_half(profiles.windows.length)
     codes = data.codes(rows, shift)
     said = scorer.score(codes)
-    share, observed = said.share[:, middle], profiles.counts(rows, shift)[:, middle]
+    counts = profiles.counts(rows, shift)
+    share, observed = said.share[:, middle], counts[:, middle]
     single = [profile.counts(rows, shift)[:, middle] for profile in singles]
     minus = data.places.minus[rows]
     start = data.places.start[rows] + np.where(minus, -shift, shift)
@@ -134,7 +136,15 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     where = {name: start + np.where(minus, data.length - 1 - at, at) for name, at in indices.items()}
     table = data.table.iloc[rows][[schema.CHROM, schema.STRAND, schema.LABEL]].reset_index(drop=True)
     placed = {schema.START: start, schema.END: start + data.length, base_metrics.PRESENCE: said.presence}
-    return table.assign(**placed, **where, **_compared(share, observed, single))
+    peak = {base_metrics.PEAK_TAGS: near_tags(counts, data.length // 2 - shift)}
+    return table.assign(**placed, **where, **peak, **_compared(share, observed, single))
+
+
+def near_tags(counts: Counts, summit: Ints) -> NDArray[np.float32]:
+    """Return the number of tags around the observed summits, ``(n_windows,)``."""
+    distance = np.abs(np.arange(counts.shape[1]) - summit[:, None])
+    near: NDArray[np.float32] = np.where(distance <= base_metrics.PEAK_REACH, counts, 0).sum(axis=1)
+    return near
 
 
 def _compared(share: Floats, observed: Counts, single: Sequence[Counts]) -> dict[str, NDArray[np.floating]]:

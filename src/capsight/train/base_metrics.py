@@ -25,11 +25,14 @@ CENTRE: Final = "centre"
 PYRIMIDINE_PURINE: Final = "pyrimidine_purine"
 PRESENCE: Final = "presence"
 TAGS: Final = "tags"
+PEAK_TAGS: Final = "peak_tags"
 CORRELATION: Final = "correlation"
 
 #: Who says where the summit is, by column.
 RULES: Final = (PREDICTED, PREDICTED_WHOLE, CENTRE, PYRIMIDINE_PURINE)
-#: Groups of positives by their number of tags, of equal size.
+#: Bases to either side of a summit within which tags are its peak's.
+PEAK_REACH: Final = 25
+#: Groups of positives by the number of tags of their peak, of equal size.
 STRENGTHS: Final = 4
 #: Two replicates are compared in windows where both have so many tags in the middle half.
 LEAST_TAGS: Final = 10
@@ -71,7 +74,7 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
     positives = table[table[schema.LABEL] == 1]
     result: dict[str, Any] = {"n": len(positives), "n_negative": len(table) - len(positives)}
     result["summits"] = {rule: summit_metrics(_distance(positives, rule), config) for rule in RULES}
-    result["by_tags"] = _by_tags(positives, config)
+    result["by_peak_tags"] = _by_peak_tags(positives, config)
     result["profile"] = _median(positives[CORRELATION].to_numpy(float), config)
     pairs = combinations(range(1, replicates + 1), 2)
     result["replicates"] = [{"pair": [a, b], **agreement(positives, a, b, config)} for a, b in pairs]
@@ -84,12 +87,12 @@ def _distance(table: pd.DataFrame, rule: str, truth: str = OBSERVED) -> Ints:
     return np.abs(table[rule].to_numpy(np.int64) - table[truth].to_numpy(np.int64))
 
 
-def _by_tags(positives: pd.DataFrame, config: EvaluateConfig) -> list[dict[str, Any]]:
-    """Return how far predicted summits are off in quarters of the windows, from the fewest to the most tags.
+def _by_peak_tags(positives: pd.DataFrame, config: EvaluateConfig) -> list[dict[str, Any]]:
+    """Return how far predicted summits are off in quarters of the windows, from the weakest to the strongest peaks.
 
-    A peak of few tags has a summit that another experiment would put elsewhere.
+    A weak peak has stronger neighbours, and a summit that another experiment would put elsewhere.
     """
-    tags, distance = positives[TAGS], _distance(positives, PREDICTED)
+    tags, distance = positives[PEAK_TAGS], _distance(positives, PREDICTED)
     if tags.nunique() < STRENGTHS:
         return []
     quarter = pd.qcut(tags, STRENGTHS, labels=False, duplicates="drop")
