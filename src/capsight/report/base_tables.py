@@ -38,7 +38,7 @@ def base_tables(folder: Path) -> list[Table]:
 def _summits(result: Mapping[str, Any]) -> Table:
     """Return how far each rule is from the observed summits."""
     title = f"{result['fold']} fold: where is the summit? {result['n']:,} windows, moved at random"
-    caption = "[] 95 % bootstrap interval; peaks of so many 5' ends within 25 bases: a quarter of the windows each"
+    caption = "[] 95 % bootstrap interval; peaks of so many 5' ends: the model, in quarters of the windows"
     table = Table(
         title=title, title_justify="left", caption=caption, caption_justify="left",
         box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
@@ -47,7 +47,7 @@ def _summits(result: Mapping[str, Any]) -> Table:
         table.add_column(column, justify="left" if column == "who says" else "right")
     rows = [(name, result["summits"][rule]) for rule, name in RULES.items()]
     strengths = result["by_peak_tags"]
-    rows += [("model, peaks of {:,}-{:,}".format(*part["tags"]), part) for part in strengths]
+    rows += [("peaks of {:,}-{:,}".format(*part["tags"]), part) for part in strengths]
     rows += [(f"{_pair(pair)} ({pair['n']:,})", pair["summits"]) for pair in result["replicates"]]
     for name, values in rows:
         shares = (_cell(values, key, ".2f", interval=False) for key in ("exact", "within_5"))
