@@ -216,8 +216,8 @@ class ModelConfig(Config):
         "position", description="How one vector per window is made from the token states."
     )
     stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
-    stem_layers: int = Field(3, ge=1, description="Residual convolutions in the stem.")
-    stem_dilation: int = Field(1, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
+    stem_layers: int = Field(5, ge=1, description="Residual convolutions in the stem.")
+    stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     pool: int = Field(8, ge=1, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
     init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")

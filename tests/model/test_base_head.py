@@ -15,7 +15,7 @@ from capsight.model.llama import CapsightForClassification, architecture
 from capsight.model.relora import add_adapters
 
 LENGTH = 30  # no multiple of the pool
-SHAPE = ModelConfig(width=16, mlp=24, layers=2, heads=2, stem=8, pool=4, dropout=0.0)
+SHAPE = ModelConfig(width=16, mlp=24, layers=2, heads=2, stem=8, stem_layers=3, stem_dilation=1, pool=4, dropout=0.0)
 
 
 def tokens(n: int = 3) -> torch.Tensor:

@@ -39,7 +39,7 @@ from capsight.train.finetune import ClassificationTask, JointTask, finetune, mak
 from capsight.train.pretrain import pretrain
 
 LENGTH = 128
-SHAPE = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=32, stem_layers=2, pool=4)
+SHAPE = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=32, stem_layers=2, stem_dilation=1, pool=4)
 TRAINED = FinetuneConfig(
     base=BaseConfig(), epochs=8, batch_size=16, learning_rate=5e-3, warmup_steps=20, average=0.98, patience=9
 )
