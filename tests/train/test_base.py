@@ -102,6 +102,15 @@ def test_a_batch_always_holds_both_labels_and_its_weights_undo_their_shares(
     assert weights.mean() == pytest.approx(1, abs=1e-6)
 
 
+def test_one_label_alone_is_refused(place: Path) -> None:
+    data = Windows.open(place / "windows").fold("train")
+    tokenizer = make_tokenizer(read_card(place / "pretrained").tokenizer)
+    for label in (0, 1):
+        rows = np.flatnonzero(data.labels == label)
+        with pytest.raises(InputError, match="needs both positives and negatives"):
+            MovedWindows(BaseConfig(), Profiles.open(data), tokenizer, rows, seed=1)
+
+
 def test_the_profile_loss_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6], [0.2, 0.2, 0.6]]))
     counts = torch.tensor([[2.0, 2, 0], [0, 0, 9], [5, 0, 0], [0, 0, 0]])

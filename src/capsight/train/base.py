@@ -18,6 +18,7 @@ from capsight.config import BaseConfig
 from capsight.data.loader import Shuffled
 from capsight.data.profiles import Profiles, draw_shifts, middle_half
 from capsight.data.tokenizer import Tokenizer
+from capsight.errors import InputError
 from capsight.model.base_head import BaseOutput
 from capsight.train.loop import Batch
 
@@ -37,6 +38,11 @@ class MovedWindows:
     ----------
     rows
         Which windows of `profiles` are drawn from, of both labels.
+
+    Raises
+    ------
+    InputError
+        If one label is missing.
     """
 
     config: BaseConfig
@@ -48,6 +54,9 @@ class MovedWindows:
     def __post_init__(self) -> None:
         labels = self.profiles.windows.labels[self.rows]
         self.negatives, self.positives = (self.rows[labels == label] for label in (0, 1))
+        if not len(self.negatives) or not len(self.positives):
+            where = self.profiles.windows.folder
+            raise InputError("training on single bases needs both positives and negatives", where=where)
         size = self.config.batch_size
         self.n_positives = min(max(round(self.config.positives * size), 1), size - 1)
         share, drawn = len(self.positives) / len(self.rows), self.n_positives / size
