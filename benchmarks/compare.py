@@ -38,6 +38,7 @@ from capsight.train.evaluate import METRICS_FILE
 
 METRICS = ("accuracy", "f1", "auroc", "auprc")
 SECONDS = ("seconds", "cpu_seconds")
+TRAINING_LOG = "metrics.jsonl"
 #: Windows per forward pass that are tried; on a CPU the smallest often wins, as its numbers fit into the cache.
 BATCHES = (16, 64, 256)
 FORMATS = {**dict.fromkeys(METRICS, "{:.4f}"), **dict.fromkeys(("train_s", "train_cpu_s", "windows_per_s"), "{:,.0f}"),
@@ -87,7 +88,9 @@ def size(folder: Path) -> dict[str, Any]:
 
 def training(folders: Sequence[Path]) -> dict[str, float | None]:
     """Return how long the trainings took that left these folders, by the clock and of the processor."""
-    found = [[json.loads(path.read_text()) for path in folder.glob(f"{LOGS}/*/{SECONDS_FILE}")] for folder in folders]
+    logs = [folder / TRAINING_LOG for folder in folders]
+    trained = [log.parent for log in logs if not log.is_file() or log.stat().st_size]  # no updates took no time
+    found = [[json.loads(path.read_text()) for path in folder.glob(f"{LOGS}/*/{SECONDS_FILE}")] for folder in trained]
     if not all(found):
         return {"train_s": None, "train_cpu_s": None}
     seconds, cpu = (sum(record[key] for records in found for record in records) for key in SECONDS)

@@ -53,3 +53,19 @@ def test_models_side_by_side(
     assert len(marked.strip().splitlines()) == 4
     with pytest.raises(SystemExit):
         compare.main([str(tmp_path)])
+
+
+def test_a_training_of_no_updates_took_no_time_and_one_without_a_record_is_unknown(
+    compare: ModuleType, tmp_path: Path
+) -> None:
+    model, pretrained = tmp_path / "model", tmp_path / "pretrained"
+    for folder in (model, pretrained):
+        folder.mkdir()
+        (folder / "metrics.jsonl").touch()
+    (model / "metrics.jsonl").write_text("{}\n")
+    record = model / "logs" / "finetune" / "seconds.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"seconds": 3.0, "cpu_seconds": 2.0}')
+    assert compare.training([model, pretrained]) == {"train_s": 3.0, "train_cpu_s": 2.0}
+    (pretrained / "metrics.jsonl").write_text("{}\n")
+    assert compare.training([model, pretrained]) == {"train_s": None, "train_cpu_s": None}
