@@ -503,7 +503,9 @@ def test_output_folder_without_links_holds_copies(world: World, monkeypatch: pyt
 
 
 def run(world: World, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", "from capsight.cli import main; main()", "fetch", "toy1", *more]
+    # a job in the background of a script has Ctrl-C switched off, and so would its children
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", code + "from capsight.cli import main; main()", "fetch", "toy1", *more]
     command += ["--cache", str(world.cache), "--table", str(world.table)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
