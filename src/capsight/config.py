@@ -321,6 +321,13 @@ class BaseConfig(Config):
     )
 
 
+class KmersConfig(Config):
+    """A head that reads words, whose answer is averaged with the network's: for data of a few thousand windows."""
+
+    k: int = Field(6, ge=1, le=8, description="Bases of the longest words.")
+    width: int = Field(96, ge=1, le=1_024, description="Features of each word.")
+
+
 def _switched_on(value: object) -> object:
     """Accept ``true`` where settings with defaults are expected."""
     return {} if value is True else value
@@ -332,6 +339,9 @@ class FinetuneConfig(Config):
     lora: LoraConfig | Literal[False] = Field(False, description="LoRA, or false for all weights.")
     base: Annotated[BaseConfig | Literal[False], BeforeValidator(_switched_on)] = Field(
         False, description="A head for single bases beside the classifier: true, or its settings; false is none."
+    )
+    kmers: Annotated[KmersConfig | Literal[False], BeforeValidator(_switched_on)] = Field(
+        False, description="A head that reads words, averaged with the network: true, or its settings; false is none."
     )
     epochs: float = Field(8.0, gt=0, description="Passes over the training fold.")
     batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
@@ -365,6 +375,7 @@ NOT_FOR_CNN = {
     "lora": "there are no pre-trained weights to adapt: all are trained",
     "dropout": "the CNN's own is cnn.dropout",
     "base": "the CNN answers for windows, not for single bases",
+    "kmers": "the CNN has one head",
 }
 
 

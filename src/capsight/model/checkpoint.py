@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from capsight import __version__, artefact
-from capsight.config import TokenizerConfig
+from capsight.config import KmersConfig, TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
 
@@ -28,6 +28,7 @@ WEIGHTS = "model.safetensors"
 CARD = "capsight.json"
 
 _KNOWN_TYPES = ("llama", CapsightConfig.model_type)
+_EXTRA_HEADS = ("base_head.", "kmer_head.")
 
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
@@ -108,13 +109,11 @@ def _unknown_network(folder: Path) -> InputError:
     return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
 
 
-def _make(kind: type[AnyModel], folder: Path, dropout: float | None = None, base: bool | None = None) -> AnyModel:
-    """Make the network that `config.json` describes, weights not yet loaded; `base` adds or leaves out that head."""
+def _make(kind: type[AnyModel], folder: Path, **changes: Any) -> AnyModel:
+    """Make the network that `config.json` describes, but for `changes`; weights are not yet loaded."""
     config = read_architecture(folder)
-    if base is not None:
-        config.base = base
-    if dropout is not None:
-        config.hidden_dropout = dropout
+    for name, value in changes.items():
+        setattr(config, name, value)
     try:
         return kind(config)
     except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, AssertionError):
@@ -143,7 +142,7 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
 
 
 def start_classifier(
-    folder: Path, seed: int, dropout: float | None = None, *, base: bool = False
+    folder: Path, seed: int, dropout: float | None = None, *, base: bool = False, kmers: KmersConfig | None = None
 ) -> CapsightForClassification:
     """Make a classifier from a pre-trained folder: backbone loaded, heads drawn from `seed`.
 
@@ -157,36 +156,45 @@ def start_classifier(
         In place of that of pre-training.
     base
         Whether the classifier gets a head for single bases.
+    kmers
+        Of the head that reads words, where the classifier gets one.
 
     Raises
     ------
     InputError
-        If the folder cannot be used, or a head for single bases is wanted of a network that does not see them.
+        If the folder cannot be used, or a head is wanted that reads single bases, and the network does not.
     """
-    card = read_card(folder)
-    if base:
-        _check_sees_bases(card, read_architecture(folder), folder)
-    elif card.base:
-        logger.info("the head for single bases of %s is left out: base is not set", folder)
+    card, config = read_card(folder), read_architecture(folder)
+    heads = (("base", "for single bases", config.base, base), ("kmers", "for words", config.kmers, kmers))
+    for setting, what, there, wanted in heads:
+        if wanted:
+            _check_sees_bases(card, config, folder, setting)
+        elif there:
+            logger.info("the head %s of %s is left out: %s is not set", what, folder, setting)
+    changes: dict[str, Any] = {"base": base, "kmers": 0}
+    if kmers:
+        changes |= {"kmers": kmers.k, "kmer_width": kmers.width}
+    if dropout is not None:
+        changes["hidden_dropout"] = dropout
     torch.manual_seed(seed)
-    model = _make(CapsightForClassification, folder, dropout, base)
+    model = _make(CapsightForClassification, folder, **changes)
     _restore(model, folder, strict=False)
     artefact.check_unchanged(folder)
     return model
 
 
-def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path) -> None:
-    """Refuse a network without a stem, or one that reads anything but single bases."""
+def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path, wanted: str) -> None:
+    """Refuse the head `wanted` on a network without a stem, or one that reads anything but single bases."""
     tokenizer = card.tokenizer
     if not config.stem:
         raise InputError(
             "the network has no stem, and so no states of single bases", where=folder,
-            remedy="set base to false, or pretrain with model.stem",
+            remedy=f"set {wanted} to false, or pretrain with model.stem",
         )  # fmt: skip
     if (tokenizer.kind, tokenizer.k, tokenizer.stride) != ("kmer", 1, 1):
         raise InputError(
             "the network does not read one token per base", where=folder,
-            remedy="set base to false, or pretrain with tokenizer.k: 1 and tokenizer.stride: 1",
+            remedy=f"set {wanted} to false, or pretrain with tokenizer.k: 1 and tokenizer.stride: 1",
         )  # fmt: skip
 
 
@@ -198,8 +206,8 @@ def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"weights cannot be read: {reason}", where=folder / WEIGHTS) from None
-    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling.", "base_head."))]
-    spare = [k for k in report.unexpected_keys if strict or not k.startswith(("lm_head.", "base_head."))]
+    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling.", *_EXTRA_HEADS))]
+    spare = [k for k in report.unexpected_keys if strict or not k.startswith(("lm_head.", *_EXTRA_HEADS))]
     if missing or spare:
         raise InputError(
             f"weights and config.json disagree about {(missing + spare)[0]}",

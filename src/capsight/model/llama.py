@@ -1,6 +1,6 @@
 """The network, read top to bottom: an optional convolutional stem, LLaMA blocks, and one of two heads.
 
-A classifier may have a further head for single bases: `base_head`.
+A classifier may have two further heads: for single bases (`base_head`), and one that reads words (`kmer_head`).
 
 Choices:
 
@@ -26,6 +26,7 @@ from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 
 from capsight.config import ModelConfig
 from capsight.model.base_head import BaseHead, BaseOutput
+from capsight.model.kmer_head import N_BASES, KmerHead
 
 #: Bases that the first convolution of the stem spans: enough for a TATA box with its flanks.
 STEM_KERNEL = 15
@@ -34,7 +35,7 @@ RESIDUAL_KERNEL = 7
 
 
 class CapsightConfig(LlamaConfig):
-    """A `LlamaConfig` with the stem, the pooling and the head for single bases (`base`) of `capsight`."""
+    """A `LlamaConfig` with the stem and the pooling of `capsight`, and its heads for single bases and for words."""
 
     model_type = "capsight"
 
@@ -46,6 +47,8 @@ class CapsightConfig(LlamaConfig):
     n_tokens: int = 512
     hidden_dropout: float = 0.0
     base: bool = False
+    kmers: int = 0
+    kmer_width: int = 96
 
 
 class Output(NamedTuple):
@@ -57,10 +60,13 @@ class Output(NamedTuple):
         ``(n_windows, n_tokens, vocabulary)`` from the language head, ``(n_windows, 2)`` from the classifier.
     states
         ``(n_windows, n_positions, width)``: what the last block gave, normalised.
+    opinions
+        What the heads of a classifier say each, where there are two: `logits` is their mean, and each learns by itself.
     """
 
     logits: Tensor
     states: Tensor
+    opinions: tuple[Tensor, ...] = ()
 
 
 def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int = 0) -> CapsightConfig:
@@ -209,7 +215,8 @@ class CapsightForPretraining(CapsightPreTrainedModel):
 class CapsightForClassification(CapsightPreTrainedModel):
     """The backbone with a classification head: is there a cap site in the middle of this window?
 
-    With ``config.base``, it has a head for single bases too, which is asked by ``base=True``.
+    With ``config.base``, it has a head for single bases too, which is asked by ``base=True``. With ``config.kmers``, a
+    head that reads words of up to so many bases answers too.
     """
 
     def __init__(self, config: CapsightConfig) -> None:
@@ -218,6 +225,7 @@ class CapsightForClassification(CapsightPreTrainedModel):
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
         self.base_head = make_base_head(config) if config.base else None
+        self.kmer_head = make_kmer_head(config) if config.kmers else None
         self.post_init()
 
     def forward(
@@ -231,7 +239,11 @@ class CapsightForClassification(CapsightPreTrainedModel):
         if base:
             return self.single_bases(embedded)
         states = self.encode(embedded)
-        return Output(self.score(self.dropout(self.pooling(states))), states)
+        logits = self.score(self.dropout(self.pooling(states)))
+        if self.kmer_head is None:
+            return Output(logits, states)
+        by_words = self.kmer_head(embedded[..., -N_BASES:])
+        return Output((logits + by_words) / 2, states, (logits, by_words))
 
     def single_bases(self, embedded: Tensor) -> BaseOutput:
         """Ask the head for single bases.
@@ -258,11 +270,26 @@ def make_base_head(config: CapsightConfig) -> BaseHead:
     return BaseHead(config.stem, config.hidden_size, config.pool, config.hidden_dropout)
 
 
+def make_kmer_head(config: CapsightConfig) -> KmerHead:
+    """Return the head of a network that reads words.
+
+    Raises
+    ------
+    ValueError
+        If it has no stem, and so does not take one-hot bases.
+    """
+    if not config.stem:
+        raise ValueError("a head for words reads one-hot bases: the network needs a stem")
+    n_positions = -(-config.n_tokens // config.pool)
+    dropout, labels = config.hidden_dropout, config.num_labels
+    return KmerHead(config.kmers, config.kmer_width, n_positions, config.pool, dropout, labels)
+
+
 #: Parts of the network by the names that recipes use, as suffixes of module names.
 PARTS = {
     "embeddings": ("embed_tokens",),
     "norms": ("input_layernorm", "post_attention_layernorm", "model.norm"),
-    "head": ("lm_head", "score", "pooling", "base_head"),
+    "head": ("lm_head", "score", "pooling", "base_head", "kmer_head"),
     "stem": ("stem",),
 }
 

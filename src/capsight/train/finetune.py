@@ -63,12 +63,13 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
-    model = start_classifier(pretrained, config.seed, config.dropout, base=bool(config.base))
+    base, kmers = bool(config.base), config.kmers or None
+    model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
     task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
         log = train_classifier(model, task, folder, "finetune")
         metrics = write_log(log, config.select, folder)
-        update = {"task": "classification", "base": bool(config.base), "metrics": metrics}
+        update = {"task": "classification", "base": base, "metrics": metrics}
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
     return out
@@ -189,9 +190,12 @@ class ClassificationTask:
         return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy in nats per window."""
-        logits = model(input_ids=batch["tokens"]).logits.float()
-        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
+        """Return the mean cross-entropy in nats per window and, where there are two heads that answer, head."""
+        output, smoothing = model(input_ids=batch["tokens"]), self.config.label_smoothing
+        opinions = torch.stack(output.opinions or (output.logits,)).float()
+        return functional.cross_entropy(
+            opinions.flatten(0, 1), batch["labels"].repeat(len(opinions)), label_smoothing=smoothing
+        )
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""
