@@ -362,7 +362,9 @@ class FinetuneConfig(Config):
     max_validation: int | None = Field(None, ge=1, description="At most this many validation windows.")
     evaluate_every: int | None = Field(None, ge=1, description="Updates between evaluations; default once an epoch.")
     patience: int = Field(4, ge=1, description="Stop after this many evaluations without a better one.")
-    select: Literal["auroc", "loss", "mcc"] = Field("auroc", description="Validation metric that picks the weights.")
+    select: Literal["auroc", "loss", "mcc", "last"] = Field(
+        "auroc", description="Validation metric that picks the weights; last keeps the last and never stops early."
+    )
     checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."

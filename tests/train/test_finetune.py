@@ -7,12 +7,21 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
 
-from capsight.config import EvaluateConfig, FinetuneConfig, LoraConfig, ModelConfig, PhaseConfig, PretrainConfig
+from capsight.config import (
+    EvaluateConfig,
+    FinetuneConfig,
+    KmersConfig,
+    LoraConfig,
+    ModelConfig,
+    PhaseConfig,
+    PretrainConfig,
+)
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, start_classifier
+from capsight.model.checkpoint import load_classifier, read_card, start_classifier
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import ClassificationTask, finetune, rating, schedule
 from capsight.train.pretrain import pretrain
@@ -37,6 +46,39 @@ def test_a_planted_motif_is_learned(lora: object, motif_windows: Path, pretraine
     assert json.loads((result / "metrics.json").read_text())["auroc"] > 0.95
     assert (model / "adapter" / "adapter_model.safetensors").is_file() is bool(lora)
     assert read_card(model).metrics["validation"]["auroc"] > 0.95
+
+
+@pytest.mark.pipeline
+def test_a_planted_motif_is_learned_by_words(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
+    words = KmersConfig(k=4, width=16)
+    config = FinetuneConfig(kmers=words, epochs=10, batch_size=16, learning_rate=5e-3, patience=10)
+    model, _ = load_classifier(finetune(config, motif_windows, pretrained, tmp_path / "model"))
+    test = Windows.open(motif_windows).fold("test")
+    tokens = torch.from_numpy(
+        make_tokenizer(read_card(pretrained).tokenizer).encode(test.codes(np.arange(len(test.table))))
+    )
+    with torch.no_grad():
+        network, by_words = ((said[:, 1] - said[:, 0]).numpy() for said in model(tokens).opinions)
+    assert roc_auc_score(test.labels, by_words) > 0.95  # each learns by itself
+    assert roc_auc_score(test.labels, network) > 0.95
+
+
+def test_last_keeps_the_last_weights_and_does_not_stop_early(
+    motif_windows: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    stuck = FinetuneConfig(
+        epochs=5, batch_size=16, learning_rate=1e-12, patience=1
+    )  # the loss is the same at every look
+    last = stuck.model_copy(update={"select": "last"})
+    logs = [
+        (finetune(config, motif_windows, pretrained, tmp_path / config.select) / "metrics.jsonl")
+        .read_text()
+        .splitlines()
+        for config in (stuck, last)
+    ]
+    assert [len(log) for log in logs] == [2, 5]
+    kept = read_card(tmp_path / "last").metrics["validation"]
+    assert kept["step"] == json.loads(logs[1][-1])["step"]
 
 
 def test_lora_leaves_unnamed_parts_as_they_were(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:

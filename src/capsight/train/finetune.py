@@ -123,16 +123,16 @@ def _plan(task: "ClassificationTask", name: str) -> Plan:
         evaluate_every=config.evaluate_every or ceil(steps_per_epoch),
         precision=config.precision,
         patience=config.patience,
-        select=lambda metrics: rating(metrics, config.select),
+        select=None if config.select == "last" else lambda metrics: rating(metrics, config.select),
         average=config.average,
     )
 
 
 def write_log(log: list[dict[str, Any]], select: str, folder: Path) -> dict[str, dict[str, float]]:
-    """Write ``metrics.jsonl``; return the validation metrics of the weights that `select` picked."""
+    """Write ``metrics.jsonl``; return the validation metrics of the weights that `select` kept."""
     text = "".join(json.dumps(record) + "\n" for record in log)
     (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
-    best = max(log, key=lambda record: rating(record, select))
+    best = log[-1] if select == "last" else max(log, key=lambda record: rating(record, select))
     return {"validation": {key: best[key] for key in best if key not in ("train_loss", "learning_rate")}}
 
 
