@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from captum.attr import IntegratedGradients
 from torch.nn import functional
 
 from capsight.config import KmersConfig, LoraConfig, ModelConfig, TokenizerConfig
@@ -69,12 +70,34 @@ def test_every_base_has_the_sum_of_the_words_around_it() -> None:
     torch.testing.assert_close(read, expected)
 
 
-def test_mixtures_of_bases_meet_the_words_at_whole_bases() -> None:
-    reader, bases = head(4), one_hot(torch.randint(0, 5, (2, LENGTH)))
-    looked_up, multiplied = reader.read(bases), reader.read(bases.clone().requires_grad_())
-    torch.testing.assert_close(looked_up, multiplied)
-    half = reader.read((one_hot([[0]]) + one_hot([[2]])) / 2)
-    torch.testing.assert_close(half[0, 0], (reader.words[0][0] + reader.words[0][2]) / 2)
+def test_mixtures_of_bases_have_the_product_of_their_shares() -> None:
+    reader = head()
+    mixed = torch.softmax(torch.randn(2, LENGTH, 4), dim=2)
+    mixed[:, 3:9] = one_hot([0, 1, 2, 3, 4, 0])
+    ones, twos, threes = reader.words
+    expected = mixed @ ones
+    expected[:, :-1] += torch.einsum("nla,nlb,abw->nlw", mixed[:, :-1], mixed[:, 1:], twos.unflatten(0, (4, 4)))
+    triple = (mixed[:, :-2], mixed[:, 1:-1], mixed[:, 2:])
+    expected[:, 1:-1] += torch.einsum("nla,nlb,nlc,abcw->nlw", *triple, threes.unflatten(0, (4, 4, 4)))
+    torch.testing.assert_close(reader.read(mixed), expected)
+
+
+def test_integrated_gradients_add_up_through_words() -> None:
+    model = network(kmers=3)
+    with torch.no_grad():
+        for table in model.kmer_head.words:
+            table.mul_(100)
+    target, start = (model.embed(t) for t in (tokens(), tokens().roll(1, 0)))
+
+    def words(embedded: torch.Tensor) -> torch.Tensor:
+        said = model(embedded=embedded).opinions[1]
+        return said[:, 1] - said[:, 0]
+
+    scores = IntegratedGradients(words).attribute(target, start, n_steps=100)
+    with torch.no_grad():
+        gain = words(target) - words(start)
+    assert gain.abs().min() > 1e-4
+    torch.testing.assert_close(scores.sum(dim=(1, 2)).float(), gain, rtol=0.01, atol=1e-5)
 
 
 def test_the_answer_is_the_mean_of_both_and_the_network_is_left_as_it_was() -> None:

@@ -4,11 +4,9 @@ A few thousand windows teach a table of words what they do not teach a convoluti
 Every base gets the sum of learned vectors of the words of up to k bases around it, normalised and through a GELU; sums
 over `pool` bases are weighted by where they stand, as in pooling ``position``, and one linear map scores the result.
 
-Words are looked up. Where bases are mixtures (integrated gradients walk from one window to another), a word has the
-product of its bases' shares: the same for whole bases, and differentiable.
+Where bases are mixtures (integrated gradients walk from one window to another), a word has the product of its bases'
+shares: the same for whole bases, and differentiable.
 """
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -57,27 +55,26 @@ class KmerHead(nn.Module):
         return logits
 
     def read(self, bases: Tensor) -> Tensor:
-        """Return the sum of the vectors of the words around every base, ``(n_windows, length, width)``."""
-        mixed = bases.requires_grad or bool(((bases != 0) & (bases != 1)).any())
+        """Return the sum of the vectors of the words around every base, ``(n_windows, length, width)``.
+
+        Only bases that have a share, and get a gradient, are looked at: two at a place between two windows, so that
+        there are 2 words to the power of their length, not 4.
+        """
+        length = bases.shape[1]
+        share, base = bases.topk(max(1, int(bases.count_nonzero(dim=2).max())), dim=2)
+        word, weight = torch.zeros_like(base[..., :1]), torch.ones_like(share[..., :1])
         total = torch.zeros((*bases.shape[:2], self.words[0].shape[1]), device=bases.device)
-        for shorter, vectors in enumerate(self._multiplied(bases) if mixed else self._looked_up(bases)):
-            total = total + functional.pad(vectors, (0, 0, shorter // 2, shorter - shorter // 2))
+        for shorter, table in enumerate(self.words[:length]):
+            n = length - shorter
+            word = (N_BASES * word[:, :n, :, None] + base[:, shorter:, None, :]).flatten(2)
+            weight = (weight[:, :n, :, None] * share[:, shorter:, None, :]).flatten(2)
+            total = total + functional.pad(_weighted(table, word, weight), (0, 0, shorter // 2, shorter - shorter // 2))
         return total
 
-    def _looked_up(self, bases: Tensor) -> Iterator[Tensor]:
-        """Yield the vectors of the words of 1 to k bases, where every base is whole or unknown."""
-        base, known = bases.argmax(dim=2), bases.any(dim=2)
-        index, whole = torch.zeros_like(base), torch.ones_like(known)
-        for shorter, table in enumerate(self.words[: base.shape[1]]):
-            n = base.shape[1] - shorter
-            index = N_BASES * index[:, :n] + base[:, shorter:]
-            whole = whole[:, :n] & known[:, shorter:]
-            yield functional.embedding(index, table) * whole[..., None]
 
-    def _multiplied(self, bases: Tensor) -> Iterator[Tensor]:
-        """Yield the same for mixtures."""
-        shares = torch.ones_like(bases[..., :1])
-        for shorter, table in enumerate(self.words[: bases.shape[1]]):
-            n = bases.shape[1] - shorter
-            shares = (shares[:, :n, :, None] * bases[:, shorter:, None, :]).flatten(2)
-            yield shares @ table
+def _weighted(table: Tensor, word: Tensor, weight: Tensor) -> Tensor:
+    """Sum rows `word` of `table` by `weight`, ``(n_windows, length, n_words)`` both, over the words."""
+    if word.shape[2] == 1:
+        return functional.embedding(word.squeeze(2), table) * weight
+    flat, weights = word.flatten(0, 1), weight.flatten(0, 1)
+    return functional.embedding_bag(flat, table, mode="sum", per_sample_weights=weights).unflatten(0, word.shape[:2])
