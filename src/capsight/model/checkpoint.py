@@ -173,6 +173,11 @@ def start_classifier(
             logger.info("the head %s of %s is left out: %s is not set", what, folder, setting)
     changes: dict[str, Any] = {"base": base, "kmers": 0}
     if kmers:
+        if config.kmers and (config.kmers, config.kmer_width) != (kmers.k, kmers.width):
+            raise InputError(
+                f"its head for words has k {config.kmers} and width {config.kmer_width}, not {kmers.k} and {kmers.width}",
+                where=folder, remedy="set kmers as there, or start from what it was trained from",
+            )  # fmt: skip
         changes |= {"kmers": kmers.k, "kmer_width": kmers.width}
     if dropout is not None:
         changes["hidden_dropout"] = dropout
