@@ -175,7 +175,8 @@ def start_classifier(
     if kmers:
         if config.kmers and (config.kmers, config.kmer_width) != (kmers.k, kmers.width):
             raise InputError(
-                f"its head for words has k {config.kmers} and width {config.kmer_width}, not {kmers.k} and {kmers.width}",
+                f"its head for words has k {config.kmers} and width {config.kmer_width}, not {kmers.k} and "
+                f"{kmers.width}",
                 where=folder, remedy="set kmers as there, or start from what it was trained from",
             )  # fmt: skip
         changes |= {"kmers": kmers.k, "kmer_width": kmers.width}
