@@ -139,10 +139,15 @@ def test_folders_keep_the_head_and_training_starts_from_it(tmp_path: Path, caplo
         assert start_classifier(folder, 2).kmer_head is None
     assert "the head for words of" in caplog.text
     assert "is left out: kmers is not set" in caplog.text
-    assert start_classifier(write(network(kmers=0), tmp_path / "none"), 2, kmers=WORDS).kmer_head.words[2].shape == (
-        64,
-        5,
-    )
+    fresh = start_classifier(write(network(kmers=0), tmp_path / "none"), 2, kmers=WORDS)
+    assert [len(table) for table in fresh.kmer_head.words] == [4, 16, 64]
+
+
+def test_a_head_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
+    folder = write(network(kmers=3), tmp_path / "m")
+    for other in (KmersConfig(k=4, width=5), KmersConfig(k=3, width=6)):
+        with pytest.raises(InputError, match=f"k 3 and width 5, not {other.k} and {other.width}"):
+            start_classifier(folder, 2, kmers=other)
 
 
 @pytest.mark.parametrize(("stem", "tokenizer"), [(0, {}), (8, {"k": 2, "stride": 2})])
