@@ -160,14 +160,13 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+def check_place(path: Path) -> None:
+    """Refuse a file that could not be written, before the work for it is done.
 
     Raises
     ------
     InputError
-        If the folder of `path` does not exist or cannot be written.
+        If the folder of `path` does not exist or cannot be written, or `path` is a folder.
     """
     if not path.parent.is_dir():
         raise InputError("there is no such folder", where=path.parent, remedy="create it first")
@@ -175,6 +174,18 @@ def writing(path: Path) -> Iterator[Path]:
         raise InputError("is a folder: name a file", where=path)
     if not os.access(path.parent, os.W_OK):
         raise InputError("the folder cannot be written", where=path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    Raises
+    ------
+    InputError
+        Of `check_place`.
+    """
+    check_place(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial

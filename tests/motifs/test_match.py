@@ -1,5 +1,6 @@
 """The match stage: scanned sequences, compared PWMs, and the factors behind them."""
 
+import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -214,12 +215,29 @@ def test_negatives_give_the_table_of_factors(database: Path, write_fasta: Write,
     assert artefact.is_done(tmp_path / "factors.tsv", "match", config, inputs)
 
 
+def test_sequences_with_dna_in_common_count_once() -> None:
+    motifs = MotifSet((sharp("TATAAAGGCA", "TBP"),))
+    contig = random_codes(1, 140, 3)[0]
+    contig[60:70] = encode("TATAAAGGCA")
+    overlapping = [contig[i : i + 100] for i in range(40)]
+    negatives = list(random_codes(400, 100, 4, gc=((contig == 1) | (contig == 2)).mean()))
+    alone = [*overlapping[:1], *random_codes(39, 100, 5)]
+    own = random_codes(40, 100, 6)
+    own[:, 60:70] = encode("TATAAAGGCA")
+    for positives, called in ((overlapping, False), (alone, False), (list(own), True)):
+        table = enrich(motifs, scan(motifs, positives, 1e-4), scan(motifs, negatives, 1e-4))
+        assert (table.loc[0, "q-value"] < 0.05) == called
+    assert enrich(motifs, scan(motifs, overlapping, 1e-4), scan(motifs, negatives, 1e-4)).loc[0, "positives"] == 1
+
+
 def test_a_scan_without_hits_is_an_empty_table(database: Path, write_fasta: Write, tmp_path: Path) -> None:
     match(MatchConfig(database=str(database)), write_fasta({"a": "C" * 60}), tmp_path / "hits.tsv")
     assert (tmp_path / "hits.tsv").read_text() == "\t".join(FIMO_COLUMNS) + "\n"
 
 
-def test_bad_input_is_one_clear_line(database: Path, fasta: Path, write_fasta: Write, tmp_path: Path) -> None:
+def test_bad_input_is_one_clear_line(
+    database: Path, fasta: Path, write_fasta: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, out = MatchConfig(database=str(database)), tmp_path / "hits.tsv"
     with pytest.raises(InputError, match="negatives are for sequences that are scanned, and these are PWMs"):
         match(config, database, out, fasta)
@@ -227,6 +245,11 @@ def test_bad_input_is_one_clear_line(database: Path, fasta: Path, write_fasta: W
         match(config, write_fasta({"a": "ACGT"}, "short.fa"), out)
     with pytest.raises(InputError, match="no negative has the GC content of a positive"):
         match(config, fasta, out, write_fasta({"n": "AT" * 25}, "at.fa"))
+    stage = importlib.import_module("capsight.motifs.match")
+    monkeypatch.setattr(stage, "scan", lambda *_: pytest.fail("scanned before it looked where to write"))
+    with pytest.raises(InputError, match="there is no such folder"):
+        match(config, fasta, tmp_path / "none" / "hits.tsv")
+    monkeypatch.undo()
     with pytest.raises(InputError, match="name the table of hits otherwise"):
         match(config, fasta, tmp_path / "factors.tsv", fasta)
     (tmp_path / "empty.meme").write_text("")
@@ -262,7 +285,7 @@ def test_tbp_is_found_upstream_of_yeast_cap_sites(yeast: tuple[Path, Path], fung
     from capsight.data.peaks import read_peaks
 
     genome = Genome.open(yeast[0])
-    peaks = read_peaks(yeast[1], genome).query("strand == '+'").head(800)
+    peaks = read_peaks(yeast[1], genome).query("strand == '+'").head(1600)
     contig, summit = genome.index(peaks["chrom"]), peaks["summit"].to_numpy()
     plus = np.zeros(len(peaks), dtype=bool)
     upstream, downstream = (genome.fetch(contig, summit + shift, 150, plus) for shift in (-150, 500))

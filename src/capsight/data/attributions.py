@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -113,6 +113,16 @@ class Attributions:
         """Return a name for each window, as ``chrI:100-612(+)``."""
         places = zip(self.chrom, self.start, self.end, self.strand, strict=True)
         return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in places]
+
+    def of(self, chosen: Mask) -> Self:
+        """Return some of the windows, ``(n,)``."""
+        return replace(
+            self,
+            codes=self.codes[chosen],
+            methods={name: scores[chosen] for name, scores in self.methods.items()},
+            ism_full=None if self.ism_full is None else self.ism_full[chosen],
+            **{name: getattr(self, name)[chosen] for name in _PER_WINDOW},
+        )
 
     @classmethod
     def read(cls, path: Path) -> Self:

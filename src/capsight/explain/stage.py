@@ -62,6 +62,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     if artefact.is_done(out, "explain", config, inputs):
         logger.info("explain: %s is done already", out)
         return out
+    artefact.check_place(out)
     fold = Windows.open(windows).fold(config.fold)
     if fold.length != reader.length:
         raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)

@@ -20,6 +20,7 @@ from capsight.data.bases import Codes, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
+from capsight.motifs.independent import SHARED, independent
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, read_meme
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
@@ -90,6 +91,7 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
     if all(artefact.is_done(path, "match", config, inputs) for path in made):
         logger.info("match: %s is done already", out)
         return out
+    artefact.check_place(out)
     database = known(config.database, config.taxon)
     tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
     for path, table in zip(made, tables, strict=True):
@@ -168,9 +170,10 @@ def q_values(p: Floats, tests: int) -> Floats:
 def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) -> pd.DataFrame:
     """Test which PWMs hit positives more often than negatives of the same GC content.
 
-    Every positive is paired with a negative whose GC share differs by at most 0.02, at random where there is
-    a choice; sequences without a partner are left out and counted. A sequence counts once for each PWM that
-    hits it. Fisher's exact test, one-sided; Benjamini–Hochberg over all PWMs that took part.
+    Of sequences that have DNA in common (`independent`) one takes part, drawn at random. Every positive is paired with
+    a negative whose GC share differs by at most 0.02, at random where there is a choice; sequences without a partner
+    are left out and counted. A sequence counts once for each PWM that hits it. Fisher's exact test, one-sided;
+    Benjamini–Hochberg over all PWMs that took part.
 
     Returns
     -------
@@ -183,7 +186,10 @@ def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) ->
     InputError
         If no negative has the GC content of a positive.
     """
-    kept = gc_matched(_gc(positives.sequences), _gc(negatives.sequences), seed)
+    apart = _apart(positives, negatives, seed)
+    gc, other = (_gc(scanned.sequences)[rows] for scanned, rows in zip((positives, negatives), apart, strict=True))
+    matched = gc_matched(gc, other, seed)
+    kept = apart[0][matched[0]], apart[1][matched[1]]
     pairs = len(kept[0])
     _check_match(positives, negatives, kept)
     used = np.intersect1d(positives.used, negatives.used)
@@ -205,6 +211,17 @@ def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) ->
     )
     table = pd.DataFrame(dict(zip(FACTOR_COLUMNS, columns, strict=True)))
     return table.sort_values(["p-value", "odds_ratio", "motif_id"], ascending=[True, False, True], ignore_index=True)
+
+
+def _apart(positives: Scan, negatives: Scan, seed: int) -> tuple[Ints, Ints]:
+    """Return the numbers of the positives and of the negatives that share no DNA with each other; say how many do."""
+    n = len(positives.sequences)
+    sequences = [*positives.sequences, *negatives.sequences]
+    kept = independent(sequences, np.random.default_rng([seed, 1]).permutation(len(sequences)))
+    if alike := int((~kept).sum()):
+        logger.info("factors: %d of %d sequences share %d bases or more with another and are left out",
+                    alike, len(kept), SHARED)  # fmt: skip
+    return np.flatnonzero(kept[:n]), np.flatnonzero(kept[n:])
 
 
 def gc_matched(positives: Floats, negatives: Floats, seed: int) -> tuple[Ints, Ints]:

@@ -16,6 +16,7 @@ from capsight.data.bases import decode
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.elements import compare_elements, read_elements
+from capsight.motifs.independent import SHARED, independent
 from capsight.motifs.meme import MotifSet, write_meme
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
 
@@ -45,6 +46,8 @@ class _Read(NamedTuple):
     data: Attributions
     method: str
     seqlets: Seqlets
+    alike: int
+    """Windows left out, for sharing DNA with one of these."""
 
 
 def motifs(
@@ -74,16 +77,17 @@ def motifs(
     if config.elements:
         inputs["elements"] = config.elements
     known = read_elements(config.elements)
-    data = Attributions.read(attributions)
-    _check_origin(data, attributions, {MODEL_SHA256: model, WINDOWS_SHA256: windows})
+    explained = Attributions.read(attributions)
+    _check_origin(explained, attributions, {MODEL_SHA256: model, WINDOWS_SHA256: windows})
     if artefact.is_done(out, "motifs", config, inputs):
         logger.info("motifs: %s is done already", out)
         return out
-    method = _choose_method(data, config.method, attributions)
+    method = _choose_method(explained, config.method, attributions)
+    data = _independent(explained)
     _check_both(data, attributions)
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
     seqlets = find_seqlets(data.methods[method], config.per_window, flank, config.distance, config.smooth)
-    read = _Read(data, method, seqlets)
+    read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
     with artefact.building(out, "motifs", config, inputs) as folder:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)
@@ -127,6 +131,15 @@ def _check_origin(data: Attributions, where: Path, expected: Mapping[str, Path |
                 f"are attributions of {what} than {path} (their checksums differ)", where=where,
                 remedy="run capsight explain again",
             )  # fmt: skip
+
+
+def _independent(data: Attributions) -> Attributions:
+    """Keep windows that have no DNA in common, in genome order; say how many do."""
+    kept = independent(list(data.codes), np.lexsort((data.start, data.chrom)))
+    if alike := int((~kept).sum()):
+        logger.info("motifs: %d of %d windows share %d bases or more with another and are left out",
+                    alike, len(kept), SHARED)  # fmt: skip
+    return data.of(kept)
 
 
 def _check_both(data: Attributions, where: Path) -> None:
@@ -250,6 +263,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "best_method": data.best_method,
         "n_positive": int(data.positive.sum()),
         "n_negative": int((~data.positive).sum()),
+        "n_alike": read.alike,
         "window_length": data.length,
         "flank": read.seqlets.flank,
         "seqlets": int((read.seqlets.peaks != NONE).sum()),
