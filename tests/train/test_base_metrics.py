@@ -72,6 +72,9 @@ def test_correlations_are_pearson_or_undefined() -> None:
 
 TABLE = pd.DataFrame(
     {
+        "chrom": ["chr1", "chr1", "chr2", "chr2"],
+        "start": [50, 150, 250, 400],
+        "end": [114, 214, 314, 464],
         "label": [1, 1, 1, 0],
         "presence": [0.9, 0.2, 0.8, 0.5],
         "observed": [100, 200, 300, 0],

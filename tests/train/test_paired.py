@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
+from capsight.data.loci import Loci
 from capsight.train import paired
 from capsight.train.crossval import METRICS, summarise_folds
 from capsight.train.paired import DRAWS, HeldOut, _auroc, least_p, paired_tests, window_tests
@@ -82,12 +83,22 @@ def test_the_difference_is_the_mean_over_chromosomes_whatever_their_size() -> No
 
 
 def test_two_windows_by_hand() -> None:
-    # One positive, two negatives: a resample holds each negative 2, 1 or 0 times (shares 1/4, 1/2, 1/4). Model a is
-    # always right; b ranks the first negative above the positive: AUROC 0, 1/2 or 1.
+    # One positive, two negatives. Model a is always right; b ranks the first negative above the positive. Of the 27
+    # resamples 18 hold both labels, and 6 of these lack the first negative: there b is right, too.
     one = HeldOut(np.array([1, 0, 0]), {"a": np.array([0.9, 0.1, 0.2]), "b": np.array([0.5, 0.9, 0.1])})
     row = window_tests([one], seed=1, draws=4_000).iloc[0]
     assert row[["mean_difference", "low", "high"]].tolist() == [0.5, 0, 1]
-    assert row["p_windows"] == pytest.approx(2 * 0.25, abs=0.05)
+    assert row["p_windows"] == pytest.approx(2 * 6 / 18, abs=0.05)
+
+
+def test_windows_that_overlap_are_drawn_together() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1], 50)
+    scores = {name: labels + rng.normal(size=100) for name in ("a", "b")}
+    four = {name: np.repeat(values, 4) for name, values in scores.items()}
+    table = window_tests([HeldOut(labels, scores)], 1)
+    copied = window_tests([HeldOut(np.repeat(labels, 4), four, Loci(np.repeat(np.arange(100), 4)))], 1)
+    pd.testing.assert_frame_equal(table, copied)
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:

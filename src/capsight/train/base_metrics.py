@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from capsight.config import EvaluateConfig
 from capsight.data import schema
 from capsight.data.bases import Codes
+from capsight.data.loci import Loci
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -73,9 +74,10 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
     """
     positives = table[table[schema.LABEL] == 1]
     result: dict[str, Any] = {"n": len(positives), "n_negative": len(table) - len(positives)}
-    result["summits"] = {rule: summit_metrics(_distance(positives, rule), config) for rule in RULES}
+    loci = Loci.of(positives)
+    result["summits"] = {rule: summit_metrics(_distance(positives, rule), config, loci) for rule in RULES}
     result["by_peak_tags"] = _by_peak_tags(positives, config)
-    result["profile"] = _median(positives[CORRELATION].to_numpy(float), config)
+    result["profile"] = _median(positives, CORRELATION, config)
     pairs = combinations(range(1, replicates + 1), 2)
     result["replicates"] = [{"pair": [a, b], **agreement(positives, a, b, config)} for a, b in pairs]
     result["presence"] = _presence(table, config)
@@ -92,17 +94,21 @@ def _by_peak_tags(positives: pd.DataFrame, config: EvaluateConfig) -> list[dict[
 
     A weak peak has stronger neighbours, and a summit that another experiment would put elsewhere.
     """
-    tags, distance = positives[PEAK_TAGS], _distance(positives, PREDICTED)
+    tags = positives[PEAK_TAGS]
     if tags.nunique() < STRENGTHS:
         return []
     quarter = pd.qcut(tags, STRENGTHS, labels=False, duplicates="drop")
     return [
-        {"tags": [int(part.min()), int(part.max())], "n": len(part), **summit_metrics(distance[quarter == q], config)}
-        for q, part in tags.groupby(quarter)
+        {
+            "tags": [int(part[PEAK_TAGS].min()), int(part[PEAK_TAGS].max())],
+            "n": len(part),
+            **summit_metrics(_distance(part, PREDICTED), config, Loci.of(part)),
+        }
+        for _, part in positives.groupby(quarter)
     ]
 
 
-def summit_metrics(distance: Ints, config: EvaluateConfig) -> dict[str, Any]:
+def summit_metrics(distance: Ints, config: EvaluateConfig, loci: Loci | None = None) -> dict[str, Any]:
     """Return the median distance in bases, and the shares of windows that are exact, within 5 and within 10 bases."""
     statistics: dict[str, Statistic] = {
         "median_distance": lambda rows: float(np.median(distance[rows])),
@@ -110,7 +116,7 @@ def summit_metrics(distance: Ints, config: EvaluateConfig) -> dict[str, Any]:
         "within_5": lambda rows: float((distance[rows] <= 5).mean()),
         "within_10": lambda rows: float((distance[rows] <= 10).mean()),
     }
-    return _with_intervals(statistics, len(distance), config)
+    return _with_intervals(statistics, loci or Loci.single(len(distance)), config)
 
 
 def agreement(table: pd.DataFrame, a: int, b: int, config: EvaluateConfig) -> dict[str, Any]:
@@ -124,11 +130,11 @@ def agreement(table: pd.DataFrame, a: int, b: int, config: EvaluateConfig) -> di
         fair match of ``between``. ``summits``: how far the replicates' own summits are apart.
     """
     rows = table[(table[f"{TAGS}_{a}"] >= LEAST_TAGS) & (table[f"{TAGS}_{b}"] >= LEAST_TAGS)]
-    single = (rows[f"{CORRELATION}_{a}"] + rows[f"{CORRELATION}_{b}"]) / 2
-    compared = {"between": rows[between(a, b)], "predicted": rows[CORRELATION], "predicted_single": single}
-    found: dict[str, Any] = {name: _median(values.to_numpy(float), config) for name, values in compared.items()}
+    rows = rows.assign(single=(rows[f"{CORRELATION}_{a}"] + rows[f"{CORRELATION}_{b}"]) / 2)
+    compared = {"between": between(a, b), "predicted": CORRELATION, "predicted_single": "single"}
+    found: dict[str, Any] = {name: _median(rows, column, config) for name, column in compared.items()}
     apart = _distance(rows, f"{OBSERVED}_{a}", f"{OBSERVED}_{b}")
-    return {"n": len(rows), **found, "summits": summit_metrics(apart, config)}
+    return {"n": len(rows), **found, "summits": summit_metrics(apart, config, Loci.of(rows))}
 
 
 def between(a: int, b: int) -> str:
@@ -136,10 +142,11 @@ def between(a: int, b: int) -> str:
     return f"{CORRELATION}_{a}_{b}"
 
 
-def _median(values: Floats, config: EvaluateConfig) -> dict[str, Any]:
-    """Return number and median of what is defined."""
-    known = values[~np.isnan(values)]
-    found = _with_intervals({"median": lambda rows: float(np.median(known[rows]))}, len(known), config)
+def _median(table: pd.DataFrame, column: str, config: EvaluateConfig) -> dict[str, Any]:
+    """Return number and median of what is defined in a column."""
+    part = table[table[column].notna()]
+    known = part[column].to_numpy(float)
+    found = _with_intervals({"median": lambda rows: float(np.median(known[rows]))}, Loci.of(part), config)
     return {"n": len(known), **found}
 
 
@@ -151,11 +158,12 @@ def _presence(table: pd.DataFrame, config: EvaluateConfig) -> dict[str, Any]:
         here = truth[rows]
         return float(roc_auc_score(here, score[rows])) if 0 < here.sum() < len(here) else np.nan
 
-    return _with_intervals({"auroc": auroc}, len(truth), config)
+    return _with_intervals({"auroc": auroc}, Loci.of(table), config)
 
 
-def _with_intervals(statistics: Mapping[str, Statistic], n: int, config: EvaluateConfig) -> dict[str, Any]:
-    """Return statistics of `n` rows and their 95 % percentile-bootstrap intervals; null where undefined."""
+def _with_intervals(statistics: Mapping[str, Statistic], loci: Loci, config: EvaluateConfig) -> dict[str, Any]:
+    """Return statistics of all windows and their 95 % bootstrap intervals over loci; null where undefined."""
+    n = len(loci.number)
     every = np.arange(n)
     values = {name: _or_none(statistic(every)) if n else None for name, statistic in statistics.items()}
     if not config.bootstrap:
@@ -163,7 +171,7 @@ def _with_intervals(statistics: Mapping[str, Statistic], n: int, config: Evaluat
     rng = np.random.default_rng([config.seed, 12])
     drawn: dict[str, list[float]] = {name: [] for name in statistics}
     for _ in range(config.bootstrap if n else 0):
-        rows = rng.integers(0, n, n)
+        rows = loci.draw(rng)
         for name, statistic in statistics.items():
             drawn[name].append(statistic(rows))
     return {**values, "intervals": {name: _interval(np.array(found)) for name, found in drawn.items()}}

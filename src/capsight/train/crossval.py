@@ -18,6 +18,7 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
+from capsight.data.loci import Loci
 from capsight.data.windows import leaving_one_out, windows
 from capsight.errors import InputError
 from capsight.pipeline import SIMULATION, claim, cnn_baseline, read_recipe
@@ -149,6 +150,7 @@ def _scores(folder: Path, models: Sequence[str]) -> HeldOut:
     return HeldOut(
         first[schema.LABEL].to_numpy(np.int64),
         {model: table[schema.SCORE].to_numpy(np.float64) for model, table in tables.items()},
+        Loci.of(first),
     )
 
 

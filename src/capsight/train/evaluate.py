@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
+from capsight.data.loci import Loci
 from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
@@ -86,38 +88,45 @@ def evaluate(
     strata = similarity_strata(audit, fold) if audit else None
     with artefact.building(out, "evaluate", config, inputs) as folder:
         score = scorer.score(fold.codes(np.arange(len(truth))))
-        result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config)}
+        result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config, Loci.of(fold.table))}
+        scored = fold.table.assign(score=score)
         chroms = fold.table[schema.CHROM].to_numpy()
         if len(names := list(dict.fromkeys(chroms))) <= MOST_CHROMOSOMES:
-            result["per_chromosome"] = _by_group(names, chroms, truth, score, config)
+            result["per_chromosome"] = _by_group(names, chroms, scored, config)
         if strata is not None:
-            result["per_similarity"] = _by_group([NO_RELATIVE, *STRATA], strata, truth, score, config)
+            result["per_similarity"] = _by_group([NO_RELATIVE, *STRATA], strata, scored, config)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
-        fold.table.assign(score=score).to_parquet(folder / SCORES_FILE, index=False)
+        scored.to_parquet(folder / SCORES_FILE, index=False)
     return out
 
 
 def _by_group(
-    names: Sequence[str], group: NDArray[np.str_], truth: Truth, score: Scores, config: EvaluateConfig
+    names: Sequence[str], group: NDArray[np.str_], scored: pd.DataFrame, config: EvaluateConfig
 ) -> dict[str, Any]:
     """Return the metrics of every group that has windows."""
-    rows = {name: np.flatnonzero(group == name) for name in names}
-    return {name: summarise(truth[here], score[here], config) for name, here in rows.items() if len(here)}
+    parts = {name: scored[group == name] for name in names}
+    return {
+        name: summarise(part[schema.LABEL].to_numpy(np.int64), part[schema.SCORE].to_numpy(), config, Loci.of(part))
+        for name, part in parts.items()
+        if len(part)
+    }
 
 
-def summarise(truth: Truth, score: Scores, config: EvaluateConfig) -> dict[str, Any]:
+def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | None = None) -> dict[str, Any]:
     """Return every metric, its 95 % percentile-bootstrap interval, and the counts.
 
-    A metric that is undefined (one label only) is null.
+    The bootstrap draws whole `loci`, windows that overlap together; without, each window is one. A metric that is
+    undefined (one label only) is null.
     """
+    loci = loci or Loci.single(len(truth))
     values = compute(truth, score)
     result: dict[str, Any] = {"n": len(truth), "n_positive": int(truth.sum()), **values}
     if config.bootstrap:
         rng = np.random.default_rng([config.seed, 5])
         draws: dict[str, list[float]] = {name: [] for name in values}
         for _ in range(config.bootstrap):
-            rows = rng.integers(0, len(truth), len(truth))
+            rows = loci.draw(rng)
             for name, value in compute(truth[rows], score[rows]).items():
                 if value is not None:
                     draws[name].append(value)

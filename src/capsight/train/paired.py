@@ -1,8 +1,8 @@
-"""Paired tests of models on the same held-out windows: over chromosomes, and over windows.
+"""Paired tests of models on the same held-out windows: over chromosomes, and over loci.
 
 The two say different things. The signed-rank test over chromosomes asks whether another chromosome would show the same
-order of two models; with fewer than six it cannot answer. The bootstrap over windows asks whether other windows of the
-same chromosomes would.
+order of two models; with fewer than six it cannot answer. The bootstrap over loci asks whether other windows of the
+same chromosomes would; windows that overlap are one locus.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
+from capsight.data.loci import Loci
+
 Floats = NDArray[np.float64]
 
-#: Resamples behind p and interval of a difference over windows.
+#: Resamples behind p and interval of a difference over loci.
 DRAWS = 2_000
 #: Numbers in memory at once while windows are drawn.
 CELLS = 4_000_000
@@ -31,10 +33,13 @@ class HeldOut(NamedTuple):
         ``(n_windows,)``, 0 or 1, both present.
     scores
         By model, ``(n_windows,)``.
+    loci
+        Windows that overlap, which are drawn together; without, each window is one.
     """
 
     labels: NDArray[np.int64]
     scores: Mapping[str, Floats]
+    loci: Loci | None = None
 
 
 def paired_tests(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -85,7 +90,7 @@ def least_p(n: int) -> float:
 
 
 def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> pd.DataFrame:
-    """Compare the AUROC of every two models by a paired bootstrap over windows (Efron and Tibshirani 1993).
+    """Compare the AUROC of every two models by a paired bootstrap over loci (Efron and Tibshirani 1993).
 
     Parameters
     ----------
@@ -94,8 +99,8 @@ def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> 
     seed
         Of the draws.
     draws
-        Resamples. In each, positives and negatives of every chromosome are drawn with replacement, as many as there
-        are, and the same ones for all models.
+        Resamples. In each, the loci of every chromosome are drawn with replacement, as many as there are, and the same
+        ones for all models; draws without positives or without negatives do not count.
 
     Returns
     -------
@@ -118,12 +123,13 @@ def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> 
     for model, other in pairs:
         observed = float(np.mean([auroc[model] - auroc[other] for auroc in found]))
         differences = np.mean([auroc[model] - auroc[other] for auroc in drawn], axis=0)
+        differences = differences[~np.isnan(differences)]
         least = min((differences <= 0).sum(), (differences >= 0).sum())
         low, high = np.quantile(differences, [0.025, 0.975])
         rows.append(
             {
                 "metric": "auroc", "model": model, "other": other, "mean_difference": observed,
-                "low": low, "high": high, "p_windows": min(1.0, 2 * (1 + least) / (1 + draws)),
+                "low": low, "high": high, "p_windows": min(1.0, 2 * (1 + least) / (1 + len(differences))),
             }
         )  # fmt: skip
     columns = ["metric", "model", "other", "mean_difference", "low", "high", "p_windows"]
@@ -140,14 +146,13 @@ def _found(one: HeldOut) -> dict[str, float]:
 def _drawn(one: HeldOut, draws: int, rng: np.random.Generator) -> dict[str, Floats]:
     """Return the AUROC of every model in every draw, ``(draws,)``, on the same draws."""
     positive = one.labels == 1
-    n = int(positive.sum()), int((~positive).sum())
+    loci = one.loci or Loci.single(len(positive))
     step = max(1, CELLS // len(positive))
     parts: dict[str, list[Floats]] = {model: [] for model in one.scores}
     for start in range(0, draws, step):
-        size = min(step, draws - start)
-        times = [rng.multinomial(count, np.full(count, 1 / count), size) for count in n]
+        times = loci.draw_times(min(step, draws - start), rng)
         for model, score in one.scores.items():
-            parts[model].append(_auroc(score[positive], score[~positive], *times))
+            parts[model].append(_auroc(score[positive], score[~positive], times[:, positive], times[:, ~positive]))
     return {model: np.concatenate(part) for model, part in parts.items()}
 
 
@@ -164,11 +169,12 @@ def _auroc(positives: Floats, negatives: Floats, n_positive: ArrayLike, n_negati
     Returns
     -------
     auroc
-        ``(draws,)``: the share of pairs in which the positive scores higher, ties counted half.
+        ``(draws,)``: the share of pairs in which the positive scores higher, ties counted half; NaN without pairs.
     """
     order = np.argsort(negatives, kind="stable")
     up_to = np.pad(np.cumsum(np.asarray(n_negative)[:, order], axis=1), ((0, 0), (1, 0)))
     below, not_above = (np.searchsorted(negatives[order], positives, side) for side in ("left", "right"))
     times = np.asarray(n_positive)
     beaten = (times * (up_to[:, below] + up_to[:, not_above])).sum(axis=1) / 2
-    return beaten / (times.sum(axis=1) * up_to[:, -1])
+    pairs = times.sum(axis=1) * up_to[:, -1]
+    return np.divide(beaten, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
