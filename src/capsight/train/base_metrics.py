@@ -116,7 +116,7 @@ def summit_metrics(distance: Ints, config: EvaluateConfig, loci: Loci | None = N
         "within_5": lambda rows: float((distance[rows] <= 5).mean()),
         "within_10": lambda rows: float((distance[rows] <= 10).mean()),
     }
-    return _with_intervals(statistics, loci or Loci.single(len(distance)), config)
+    return _with_intervals(statistics, Loci.single(len(distance)) if loci is None else loci, config)
 
 
 def agreement(table: pd.DataFrame, a: int, b: int, config: EvaluateConfig) -> dict[str, Any]:

@@ -119,7 +119,8 @@ def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | 
     The bootstrap draws whole `loci`, windows that overlap together; without, each window is one. A metric that is
     undefined (one label only) is null.
     """
-    loci = loci or Loci.single(len(truth))
+    if loci is None:
+        loci = Loci.single(len(truth))
     values = compute(truth, score)
     result: dict[str, Any] = {"n": len(truth), "n_positive": int(truth.sum()), **values}
     if config.bootstrap:

@@ -146,7 +146,7 @@ def _found(one: HeldOut) -> dict[str, float]:
 def _drawn(one: HeldOut, draws: int, rng: np.random.Generator) -> dict[str, Floats]:
     """Return the AUROC of every model in every draw, ``(draws,)``, on the same draws."""
     positive = one.labels == 1
-    loci = one.loci or Loci.single(len(positive))
+    loci = Loci.single(len(positive)) if one.loci is None else one.loci
     step = max(1, CELLS // len(positive))
     parts: dict[str, list[Floats]] = {model: [] for model in one.scores}
     for start in range(0, draws, step):
