@@ -328,6 +328,14 @@ class KmersConfig(Config):
     width: int = Field(96, ge=1, le=1_024, description="Features of each word.")
 
 
+class TeacherConfig(Config):
+    """Boosted trees mark DNA without labels, and the network learns from it: for a few thousand windows."""
+
+    windows: int = Field(100_000, ge=100, description="Random windows of the training chromosomes that the trees mark.")
+    batch_size: int = Field(64, ge=1, description="Marked windows per forward pass and process.")
+    weight: float = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
+
+
 def _switched_on(value: object) -> object:
     """Accept ``true`` where settings with defaults are expected."""
     return {} if value is True else value
@@ -342,6 +350,9 @@ class FinetuneConfig(Config):
     )
     kmers: Annotated[KmersConfig | Literal[False], BeforeValidator(_switched_on)] = Field(
         False, description="A head that reads words, averaged with the network: true, or its settings; false is none."
+    )
+    teacher: Annotated[TeacherConfig | Literal[False], BeforeValidator(_switched_on)] = Field(
+        False, description="A teacher that marks DNA without labels: true, or its settings; false is none."
     )
     epochs: float = Field(8.0, gt=0, description="Passes over the training fold.")
     batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")

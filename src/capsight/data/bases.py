@@ -56,6 +56,12 @@ def reverse_complement(codes: Codes) -> Codes:
     return _COMPLEMENT[codes[..., ::-1]]
 
 
+def mutated(codes: Codes, share: float, rng: np.random.Generator) -> Codes:
+    """Draw a share of the bases anew, as in EvoAug (Lee et al. 2023); N stays N."""
+    drawn = rng.integers(0, 4, codes.shape, dtype=np.uint8)
+    return np.where((rng.random(codes.shape) < share) & (codes < N_CODE), drawn, codes)
+
+
 class Composition(NamedTuple):
     """What windows are made of, each ``(n_windows,)``.
 

@@ -18,17 +18,19 @@ from torch.nn import functional
 from capsight import artefact
 from capsight.config import FinetuneConfig, PhaseConfig
 from capsight.data import schema
-from capsight.data.bases import N_CODE, reverse_complement
+from capsight.data.bases import mutated, reverse_complement
 from capsight.data.loader import Shuffled
 from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
+from capsight.model.llama import Output
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import probabilities
 from capsight.train.base import MOVED, MovedPositives, MovedWindows
 from capsight.train.loop import Batch, Plan, fit
+from capsight.train.teacher import MARK, MARKED, mark_windows, taught_loss
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +170,10 @@ class ClassificationTask:
             raise InputError("the validation fold needs both positives and negatives", where=self.data.folder)
         self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(self.held)))
         self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
+        self.marked = None
+        if teacher := config.teacher:
+            self.marked = mark_windows(teacher, self.data, self.rows, self.tokenizer, config.mutate, config.seed)
+            self.tokens_per_batch += teacher.batch_size * self.tokenizer.n_tokens(self.data.length)
 
     @property
     def n(self) -> int:
@@ -185,17 +191,23 @@ class ClassificationTask:
             flipped = rng.random(len(codes)) < 0.5
             codes[flipped] = reverse_complement(codes[flipped])
         if config.mutate:
-            codes = _mutated(codes, config.mutate, rng)
+            codes = mutated(codes, config.mutate, rng)
         labels = torch.from_numpy(self.training.labels[rows].astype(np.int64))
-        return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
+        batch = {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
+        return batch | dict(self.marked.batch(index)) if self.marked else batch
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy in nats per window and, where there are two heads that answer, head."""
-        output, smoothing = model(input_ids=batch["tokens"]), self.config.label_smoothing
-        opinions = torch.stack(output.opinions or (output.logits,)).float()
-        return functional.cross_entropy(
+        """Return the mean cross-entropy in nats per window and, where there are two heads that answer, head.
+
+        With a teacher, that between its marks and what the heads say of them is added.
+        """
+        opinions, smoothing = _opinions(model(input_ids=batch["tokens"])), self.config.label_smoothing
+        loss = functional.cross_entropy(
             opinions.flatten(0, 1), batch["labels"].repeat(len(opinions)), label_smoothing=smoothing
         )
+        if not self.config.teacher:
+            return loss
+        return loss + self.config.teacher.weight * taught_loss(_opinions(model(input_ids=batch[MARKED])), batch[MARK])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""
@@ -239,10 +251,9 @@ def make_task(config: FinetuneConfig, data: Windows, tokenizer: Tokenizer) -> Cl
     return JointTask(config, data, tokenizer) if config.base else ClassificationTask(config, data, tokenizer)
 
 
-def _mutated(codes: NDArray[np.uint8], share: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw a share of the bases anew, as in EvoAug (Lee et al. 2023); N stays N."""
-    drawn = rng.integers(0, 4, codes.shape, dtype=np.uint8)
-    return np.where((rng.random(codes.shape) < share) & (codes < N_CODE), drawn, codes)
+def _opinions(output: Output) -> Tensor:
+    """Return what each head that answers says, ``(n_heads, n_windows, 2)``."""
+    return torch.stack(output.opinions or (output.logits,)).float()
 
 
 def _sample(n: int, most: int | None, seed: int) -> NDArray[np.int64]:
