@@ -423,6 +423,9 @@ class BaselineConfig(Config):
     bins: int = Field(
         1, ge=1, le=64, description="Parts of a window in which short words are counted too; default 1, of kmer-gbm 8."
     )
+    symmetric: bool = Field(
+        False, description="A word of the whole window and its reverse complement are counted together."
+    )
     cnn: CnnConfig | None = Field(None, description="cnn: the shape of the network.")
     training: FinetuneConfig | None = Field(None, description="cnn: how it is trained; settings of finetune.")
     seed: int = Field(1, ge=0, description="Seed of every random draw.")

@@ -1,6 +1,7 @@
 """`baseline`: every model learns, is read back exactly, repeats, and refuses what it cannot use."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,16 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from capsight import artefact
-from capsight.config import BaselineConfig, WindowsConfig
-from capsight.data.kmer_counts import KmerFeatures, count_kmers
+from capsight.config import BaselineConfig, EvaluateConfig, WindowsConfig
+from capsight.data.bases import reverse_complement
+from capsight.data.kmer_counts import KmerFeatures, canonical, count_kmers
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.predict.classical import Forest
 from capsight.predict.scorer import load_scorer
 from capsight.recipes import dump, parse
 from capsight.train.baselines import baseline
+from capsight.train.evaluate import evaluate
 
 MODELS = ("rf", "xgb", "lgbm", "kmer-lr", "kmer-gbm")
 SMALL = {"kmer-lr": {"k": 4}, "kmer-gbm": {"k": 3, "bins": 4}}
@@ -121,6 +124,28 @@ def test_features_are_words_of_the_window_and_of_its_parts() -> None:
     assert row[40:44].tolist() == [1, 0, 1, 2]
     assert KmerFeatures(3).matrix(codes).tolist() == count_kmers(codes, 3).tolist()
     assert KmerFeatures(6, bins=2).size == 4**6 + 2 * 4**4
+
+
+def test_symmetric_features_are_those_of_both_strands() -> None:
+    codes = np.random.default_rng(0).integers(0, 4, (5, 40), dtype=np.uint8)
+    here, turned = (KmerFeatures(4, shorter=True, symmetric=True).matrix(c) for c in (codes, reverse_complement(codes)))
+    assert np.array_equal(here, turned)
+    assert here.shape == (5, 2 + 10 + 32 + 136)
+    words = ["".join(word) for word in product("ACGT", repeat=4)]
+    turn = [words.index(word[::-1].translate(str.maketrans("ACGT", "TGCA"))) for word in words]
+    kept = [i for i in range(256) if i <= turn[i]]
+    assert canonical(4).tolist() == kept
+    counts = count_kmers(codes, 4)
+    assert np.array_equal(here[:, -136:], counts[:, kept] + counts[:, [turn[i] for i in kept]])
+    bins = KmerFeatures(4, bins=2, symmetric=True).matrix(codes)[:, 136:]
+    assert np.array_equal(bins, KmerFeatures(4, bins=2).matrix(codes)[:, 256:])  # strands stay apart there
+
+
+def test_a_symmetric_baseline_predicts_as_it_was_trained(motif_windows: Path, tmp_path: Path) -> None:
+    config = BaselineConfig(model="kmer-lr", k=4, bins=4, symmetric=True)
+    folder = baseline(config, motif_windows, tmp_path / "b")
+    result = evaluate(EvaluateConfig(bootstrap=0), folder, motif_windows, tmp_path / "e")
+    assert json.loads((result / "metrics.json").read_text())["auroc"] > 0.8
 
 
 def test_one_label_is_refused(tmp_path: Path, motif_windows: Path) -> None:

@@ -1,5 +1,6 @@
 """Counts of k-mers per window: the features of the classical models."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -40,6 +41,28 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     return counts
 
 
+def reverse_complements(k: int) -> NDArray[np.int64]:
+    """Return the number of the reverse complement of every word, ``(4**k,)``; words are numbered in lexical order."""
+    places = 4 ** np.arange(k)
+    turned: NDArray[np.int64] = (3 - np.arange(4**k)[:, None] // places % 4) @ places[::-1]
+    return turned
+
+
+def canonical(k: int) -> NDArray[np.int64]:
+    """Return the words that do not come after their reverse complement, ``(n_words,)``, in lexical order."""
+    words = np.arange(4**k)
+    return words[words <= reverse_complements(k)]
+
+
+def count_both_strands(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
+    """Count k-mers as `count_kmers` does, each with its reverse complement: ``(n_windows, len(canonical(k)))``.
+
+    A word that is its own reverse complement counts twice, once on each strand.
+    """
+    counts = count_kmers(codes, k)
+    return (counts + counts[:, reverse_complements(k)])[:, canonical(k)]
+
+
 #: Words of at most so many bases are counted by bin too: longer ones are too rare in a part of a window.
 MOST_BINNED = 4
 
@@ -55,17 +78,21 @@ class KmerFeatures(NamedTuple):
         Count all words of 1 to `k` bases, not only those of `k`.
     bins
         Parts of a window in which words of at most `MOST_BINNED` bases are counted once more; 1 is none.
+    symmetric
+        Count a word of the whole window and its reverse complement together: what binds DNA often does on either
+        strand. In bins the strands stay apart.
     """
 
     k: int
     shorter: bool = False
     bins: int = 1
+    symmetric: bool = False
 
     @property
     def size(self) -> int:
         """Number of features."""
         binned = sum(4**k for k in self._lengths(MOST_BINNED)) * self.bins if self.bins > 1 else 0
-        return sum(4**k for k in self._lengths(self.k)) + binned
+        return sum(len(canonical(k)) if self.symmetric else 4**k for k in self._lengths(self.k)) + binned
 
     def matrix(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features ``(n_windows, size)`` of base codes ``(n_windows, length)``.
@@ -73,17 +100,21 @@ class KmerFeatures(NamedTuple):
         First come the words of the whole window, shortest first and in lexical order, then those that start in
         the first bin, and so on.
         """
-        features = np.zeros((len(codes), self.size), dtype=np.float32)
-        edges = np.linspace(0, codes.shape[1], self.bins + 1).astype(int)
-        spans = [(0, codes.shape[1], self.k)]
-        if self.bins > 1:
-            spans += [(int(a), int(b), MOST_BINNED) for a, b in pairwise(edges)]
+        features = np.empty((len(codes), self.size), dtype=np.float32)
         column = 0
-        for start, end, most in spans:
-            for k in self._lengths(most):
-                features[:, column : column + 4**k] = count_kmers(codes[:, start : end + k - 1], k)
-                column += 4**k
+        for counts in self._counts(codes):
+            features[:, column : column + counts.shape[1]] = counts
+            column += counts.shape[1]
         return features
+
+    def _counts(self, codes: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+        """Count words of one length after the other, in the whole window and in each bin."""
+        for k in self._lengths(self.k):
+            yield count_both_strands(codes, k) if self.symmetric else count_kmers(codes, k)
+        edges = np.linspace(0, codes.shape[1], self.bins + 1).astype(int)
+        for start, end in pairwise(edges) if self.bins > 1 else ():
+            for k in self._lengths(MOST_BINNED):
+                yield count_kmers(codes[:, start : end + k - 1], k)
 
     def _lengths(self, most: int) -> range:
         """Return the lengths of the words that are counted, `most` at most."""

@@ -154,7 +154,9 @@ def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.u
 
 def _features(card: dict[str, Any]) -> KmerFeatures:
     """Return the features that a card names; those of early versions count words of one length only."""
-    features = KmerFeatures(int(card["k"]), bool(card.get("shorter", False)), int(card.get("bins", 1)))
+    features = KmerFeatures(
+        int(card["k"]), bool(card.get("shorter", False)), int(card.get("bins", 1)), bool(card.get("symmetric", False))
+    )
     if not (1 <= features.k <= MOST_K and 1 <= features.bins <= MOST_BINS):
         raise ValueError(f"{features}")
     return features

@@ -36,8 +36,8 @@ Floats = NDArray[np.float32]
 #: Parts of a batch.
 MARKED = "marked"
 MARK = "mark"
-#: What the trees read: the counts of baseline `kmer-gbm`.
-FEATURES = KmerFeatures(6, shorter=True, bins=8)
+#: What the trees read.
+FEATURES = KmerFeatures(6, shorter=True, bins=8, symmetric=True)
 #: LightGBM's settings, but for the seed. The number of rounds is fixed: the validation fold has no part in the marks.
 BOOSTING = {
     "objective": "binary", "learning_rate": 0.02, "num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 1,
