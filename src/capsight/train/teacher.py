@@ -60,13 +60,8 @@ class Teacher:
     """
 
     def __init__(self, codes: Codes, labels: NDArray[np.int64], seed: int) -> None:
-        counts = FEATURES.matrix(codes)
-        self.boosters = [
-            lightgbm.train(
-                params := {**BOOSTING, "seed": seed + i}, lightgbm.Dataset(counts, labels, params=params), ROUNDS
-            )
-            for i in range(BOOSTERS)
-        ]
+        data = lightgbm.Dataset(FEATURES.matrix(codes), labels, params=REPEATABLE)
+        self.boosters = [lightgbm.train({**BOOSTING, "seed": seed + i}, data, ROUNDS) for i in range(BOOSTERS)]
 
     def mark(self, codes: Codes) -> Floats:
         """Return the log-odds in nats ``(n_windows,)`` of a cap site in the middle of codes ``(n_windows, length)``."""
