@@ -14,9 +14,7 @@ from capsight.config import (
     FinetuneConfig,
     KmersConfig,
     LoraConfig,
-    ModelConfig,
     PhaseConfig,
-    PretrainConfig,
 )
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
@@ -24,17 +22,8 @@ from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier, read_card, start_classifier
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import ClassificationTask, finetune, rating, schedule
-from capsight.train.pretrain import pretrain
 
 LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
-
-
-@pytest.fixture(scope="module")
-def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    none = PhaseConfig(steps=0)
-    model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
-    config = PretrainConfig(model=model, warmup=none, main=none)
-    return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")
 
 
 @pytest.mark.pipeline

@@ -7,25 +7,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from capsight.config import FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig, TeacherConfig, WindowsConfig
+from capsight.config import FinetuneConfig, TeacherConfig, WindowsConfig
 from capsight.data.bases import decode, reverse_complement
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, start_classifier
 from capsight.train.finetune import ClassificationTask, finetune
-from capsight.train.pretrain import pretrain
 from capsight.train.teacher import MARK, MARKED, MarkedWindows, Teacher, balanced, mark_windows, taught_loss
 
 SMALL = TeacherConfig(windows=3_000, batch_size=16)
-
-
-@pytest.fixture(scope="module")
-def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    none = PhaseConfig(steps=0)
-    model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
-    config = PretrainConfig(model=model, warmup=none, main=none)
-    return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")
 
 
 @pytest.fixture(scope="module")
