@@ -1,0 +1,59 @@
+"""The settings of every stage: one frozen model each. `capsight.recipes` reads and writes them as YAML.
+
+A recipe is a YAML file with one section per stage. Unknown keys are errors. Every field's description is
+also the help text of the command line option that sets it.
+"""
+
+from capsight.config.base import Config
+from capsight.config.comparing import NOT_FOR_CNN, BaselineConfig, CnnConfig, CrossvalConfig
+from capsight.config.data import AuditConfig, ClusterConfig, FetchConfig, SimulateConfig, Strategy, WindowsConfig
+from capsight.config.recipe import Recipe
+from capsight.config.training import (
+    BaseConfig,
+    FinetuneConfig,
+    KmersConfig,
+    LoraConfig,
+    ModelConfig,
+    PhaseConfig,
+    PretrainConfig,
+    ReloraConfig,
+    TeacherConfig,
+    TokenizerConfig,
+)
+from capsight.config.using import (
+    EvaluateConfig,
+    ExplainConfig,
+    MatchConfig,
+    MotifsConfig,
+    PredictConfig,
+)
+
+__all__ = [
+    "NOT_FOR_CNN",
+    "AuditConfig",
+    "BaseConfig",
+    "BaselineConfig",
+    "ClusterConfig",
+    "CnnConfig",
+    "Config",
+    "CrossvalConfig",
+    "EvaluateConfig",
+    "ExplainConfig",
+    "FetchConfig",
+    "FinetuneConfig",
+    "KmersConfig",
+    "LoraConfig",
+    "MatchConfig",
+    "ModelConfig",
+    "MotifsConfig",
+    "PhaseConfig",
+    "PredictConfig",
+    "PretrainConfig",
+    "Recipe",
+    "ReloraConfig",
+    "SimulateConfig",
+    "Strategy",
+    "TeacherConfig",
+    "TokenizerConfig",
+    "WindowsConfig",
+]

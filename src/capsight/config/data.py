@@ -1,0 +1,159 @@
+"""Settings of what comes before a network: simulated genomes, downloads, peaks, windows and their audit."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from capsight.config.base import Config, Names, Paths, split
+
+
+def _shares(value: object) -> object:
+    """Accept ``flank``, ``matched:3,flank:1`` or a list of names where shares by name are expected."""
+    parts = split(value)
+    if not isinstance(parts, list | tuple):
+        return value
+    pairs = [str(part).partition(":") for part in parts]
+    return {name.strip(): share if colon else 1.0 for name, colon, share in pairs}
+
+
+Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
+#: Strategies for negatives, and the share of each (any positive numbers).
+Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
+Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
+
+
+class SimulateConfig(Config):
+    """A genome with planted promoter grammar: ground truth for demo and tests."""
+
+    bases: int = Field(3_000_000, ge=1, description="Length of the whole genome in bases.")
+    chromosomes: int = Field(6, ge=3, le=40, description="Number of chromosomes; their lengths differ.")
+    spacing: int = Field(1_200, ge=600, description="Mean distance between cap sites in bases.")
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
+class FetchConfig(Config):
+    """Public genomes and peaks, by the name of the assembly."""
+
+    assembly: str = Field(description="Name in the table: hg19, hg38, mm9, mm10, sacCer3, or one of your own table.")
+    cache: Path | None = Field(None, description="Folder that keeps what was fetched; default $CAPSIGHT_CACHE.")
+    table: Path | None = Field(None, description="TSV file with more assemblies, or other addresses.")
+    only: Literal["genome", "peaks"] | None = Field(None, description="Fetch only the genome, or only the peaks.")
+    timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
+    retries: int = Field(5, ge=0, description="Attempts after one that brought nothing new.")
+
+
+class ClusterConfig(Config):
+    """Peaks from counts of 5' ends. Tags per million (TPM) are of all tags of all files."""
+
+    method: Literal["distance", "paraclu"] = Field(
+        "distance", description="Join neighbours by distance (as CAGEr's distclu), or find dense stretches (paraclu)."
+    )
+    distance: int = Field(20, ge=0, description="distance: neighbours at most this many bases apart are joined.")
+    position_tpm: float = Field(1.0, ge=0, description="Positions with fewer tags per million are left out.")
+    position_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
+    cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
+    cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
+    max_length: int = Field(200, ge=1, description="paraclu: first and last position are at most so many bases apart.")
+    density_rise: float = Field(2.0, ge=1, description="paraclu: how many times denser than around it a cluster is.")
+
+
+class WindowsConfig(Config):
+    """Labelled windows and their folds, from a genome and peaks or from labelled sequences."""
+
+    genome: Path | None = Field(None, description="Genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    peaks: Path | None = Field(
+        None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
+    )
+    aliases: Path | None = Field(
+        None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
+    )
+    ctss: Paths = Field(
+        (),
+        description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
+    )
+    unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
+    train: Path | None = Field(
+        None, description="CSV with columns sequence,label for training, in place of genome and peaks."
+    )
+    validation: Names = Field((), description="Validation chromosomes, comma-separated; with --train: a CSV file.")
+    test: Names = Field((), description="Test chromosomes, comma-separated; with --train: a CSV file.")
+    protocol: Literal["capsight", "haldar2026"] = Field(
+        "capsight", description="How windows are laid: ours, or the paper's."
+    )
+    length: int = Field(512, ge=16, le=65_536, description="Window length in bases (even).")
+    ratio: float = Field(1.0, gt=0, le=1_000, description="Negatives per positive (capsight protocol).")
+    exclusion: int = Field(
+        150, ge=0, description="No negative touches a peak, on either strand, widened by this many bases."
+    )
+    negatives: Shares = Field(
+        {"matched": 1.0},
+        description="Strategies, with commas: matched, uniform, flank, shuffled, haldar2026, bed. matched:3,flank:1 "
+        "draws three of one to one of the other.",
+    )
+    match: Composed = Field(
+        ("gc", "repeat"), description="What strategy matched matches: gc, repeat (soft-masked share), or both."
+    )
+    flank: Range = Field(
+        (0, 2_000), description="Gap in bases from a negative of strategy flank to the nearest peak: least,most."
+    )
+    negatives_bed: Path | None = Field(None, description="BED file with the negatives of strategy bed.")
+    loco: bool = Field(
+        False, description="Leave one chromosome out: a folder for each as test, the one before as validation."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.length % 2:
+            raise ValueError(f"length must be even, so that the summit has a middle to sit on, not {self.length}")
+        if self.train is not None and (self.genome is not None or self.peaks is not None):
+            raise ValueError("give either genome and peaks, or labelled sequences (train), not both")
+        if self.train is None and (self.genome is None or self.peaks is None):
+            raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
+        if self.train is not None and self.ctss:
+            raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
+        if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
+            raise ValueError("labelled sequences need one validation file and at most one test file")
+        if self.train is None and (shared := set(self.validation) & set(self.test)):
+            raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
+        self._check_negatives()
+        if self.loco and (self.train is not None or self.validation or self.test):
+            raise ValueError(
+                "loco chooses the chromosomes of validation and test itself: leave both out, and train too"
+            )
+        return self
+
+    def _check_negatives(self) -> None:
+        """Check the settings of single strategies."""
+        if ("bed" in self.negatives) != (self.negatives_bed is not None):
+            raise ValueError("negatives 'bed' and the file negatives_bed go together: give both or neither")
+        if self.flank[0] >= self.flank[1]:
+            raise ValueError(f"flank: the least distance, {self.flank[0]}, is not below the most, {self.flank[1]}")
+        if "flank" in self.negatives and self.flank[1] <= self.exclusion:
+            raise ValueError(f"flank ends at {self.flank[1]} bases, inside the exclusion zone of {self.exclusion}")
+
+
+class AuditConfig(Config):
+    """What is looked for in windows, and from where on it is a warning or a failure."""
+
+    identity: float = Field(0.8, ge=0.7, le=1, description="From this identity on, a stretch of DNA is similar.")
+    coverage: float = Field(
+        0.5, ge=0.25, le=1, description="Share of a window that a similar stretch must cover, at least."
+    )
+    tolerated: float = Field(
+        0.05, ge=0, le=1,
+        description="Largest share of a fold that may be similar, repeated or doubtful: up to it a warning.",
+    )  # fmt: skip
+    warn_auroc: float = Field(
+        0.55, ge=0.5, le=1, description="Warn where GC, repeats or coordinates alone tell labels with a higher AUROC."
+    )
+    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail where they do with an AUROC above this.")
+    seed: int = Field(1, ge=0, description="Seed of the classifiers.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warn_auroc > self.fail_auroc:
+            raise ValueError(f"warn_auroc {self.warn_auroc} is above fail_auroc {self.fail_auroc}")
+        return self

@@ -1,0 +1,203 @@
+"""Settings of the network and its training: `pretrain` and `finetune`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from capsight.config.base import Config, split, switched_on
+
+Part = Literal["embeddings", "norms", "head", "stem"]
+#: Parts of the network that are trained in full beside adapters.
+Parts = Annotated[tuple[Part, ...], BeforeValidator(split)]
+
+
+class TokenizerConfig(Config):
+    """How bases become tokens."""
+
+    kind: Literal["kmer", "neox"] = Field("kmer", description="k-mers, or the paper's GPT-NeoX encoding.")
+    k: int = Field(1, ge=1, le=8, description="Bases per token (kmer).")
+    stride: int = Field(1, ge=1, le=8, description="Bases from one token to the next (kmer).")
+    file: Path | None = Field(None, description="GPT-NeoX tokenizer.json (neox).")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind == "kmer" and self.stride > self.k:
+            raise ValueError(f"stride {self.stride} > k {self.k} would leave bases unread")
+        if self.kind == "neox" and self.file is None:
+            raise ValueError("the neox tokenizer needs file: a local GPT-NeoX tokenizer.json")
+        return self
+
+
+class ModelConfig(Config):
+    """The network's shape. The defaults are ours; the paper's are in recipes/haldar2026.yaml."""
+
+    width: int = Field(96, ge=8, description="Hidden size.")
+    mlp: int = Field(256, ge=8, description="Size of the gated feed-forward layer.")
+    layers: int = Field(3, ge=1, description="LLaMA blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads.")
+    causal: bool = Field(False, description="Attend to the left only, as the paper does.")
+    pooling: Literal["last", "mean", "attention", "position"] = Field(
+        "position", description="How one vector per window is made from the token states."
+    )
+    stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
+    stem_layers: int = Field(5, ge=1, description="Residual convolutions in the stem.")
+    stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
+    pool: int = Field(8, ge=1, description="Tokens that the stem joins into one position.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
+    init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
+        if self.stem and self.causal:
+            raise ValueError("a convolutional stem sees both sides of a base: set causal to false")
+        if self.stem and self.pooling == "last":
+            raise ValueError("pooling 'last' is for causal models without a stem")
+        return self
+
+
+class PhaseConfig(Config):
+    """One span of training with its own optimiser."""
+
+    steps: int = Field(1_000, ge=0, description="Optimiser updates.")
+    batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    warmup_steps: int = Field(100, ge=0, description="Updates over which the rate rises from zero.")
+    min_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates.")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+
+
+class ReloraConfig(Config):
+    """ReLoRA (Lialin et al. 2023): low-rank updates, merged and restarted every cycle."""
+
+    rank: int = Field(32, ge=1, description="Rank of each update.")
+    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapters.")
+    cycle: int = Field(300, ge=1, description="Updates between merges.")
+    restart_warmup_steps: int = Field(30, ge=0, description="Updates of re-warm-up after a merge.")
+    reset: float = Field(0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge.")
+    trainable: Parts = Field(
+        ("embeddings", "norms", "head", "stem"), description="Parts trained in full beside the adapters."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.restart_warmup_steps > self.cycle:
+            raise ValueError("restart_warmup_steps is longer than the cycle")
+        return self
+
+
+class PretrainConfig(Config):
+    """Language modelling on DNA: a full-rank warm-up, then ReLoRA."""
+
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    objective: Literal["causal", "masked"] = Field("masked", description="What the model learns to predict.")
+    mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden (masked).")
+    mask_span: int = Field(4, ge=1, description="Bases hidden together (masked).")
+    corpus: Literal["windows", "genome"] = Field(
+        "genome", description="Training windows, or the whole of the training chromosomes."
+    )
+    warmup: PhaseConfig = Field(PhaseConfig(steps=300), description="The full-rank phase.")
+    main: PhaseConfig = Field(PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false).")
+    relora: ReloraConfig | Literal[False] = Field(ReloraConfig(), description="ReLoRA, or false for full rank.")
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    evaluate_every: int = Field(500, ge=1, description="Updates between looks at the validation fold.")
+    validation_windows: int = Field(512, ge=1, description="Validation windows behind every validation loss.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.objective == "causal") != self.model.causal:
+            raise ValueError(f"objective {self.objective!r} needs model.causal: {str(not self.model.causal).lower()}")
+        if self.objective == "masked" and (self.tokenizer.kind != "kmer" or self.tokenizer.k != self.tokenizer.stride):
+            raise ValueError("masking overlapping tokens gives the answer away: use k = stride, or objective causal")
+        return self
+
+
+class LoraConfig(Config):
+    """Low-rank adapters for fine-tuning (Hu et al. 2021), through peft."""
+
+    rank: int = Field(16, ge=1, description="Rank of the adapters.")
+    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
+    trainable: Parts = Field(
+        ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
+    )
+
+
+class BaseConfig(Config):
+    """A second head, for single bases, trained beside the classifier on windows moved at random."""
+
+    batch_size: int = Field(32, ge=2, description="Moved windows per forward pass and process.")
+    positives: float = Field(0.75, gt=0, lt=1, description="Share of positives among them: these have the 5' ends.")
+    profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
+    total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
+    presence: float = Field(
+        0.1, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."
+    )
+
+
+class KmersConfig(Config):
+    """A head that reads words, whose answer is averaged with the network's: for data of a few thousand windows."""
+
+    k: int = Field(6, ge=1, le=8, description="Bases of the longest words.")
+    width: int = Field(96, ge=1, le=1_024, description="Features of each word.")
+
+
+class TeacherConfig(Config):
+    """Boosted trees mark DNA without labels, and the network learns from it: for a few thousand windows."""
+
+    windows: int = Field(100_000, ge=100, description="Random windows of the training chromosomes that the trees mark.")
+    batch_size: int = Field(64, ge=1, description="Marked windows per forward pass and process.")
+    weight: float = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
+
+
+class FinetuneConfig(Config):
+    """Classification of windows, starting from a pre-trained folder."""
+
+    lora: LoraConfig | Literal[False] = Field(False, description="LoRA, or false for all weights.")
+    base: Annotated[BaseConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="A head for single bases beside the classifier: true, or its settings; false is none."
+    )
+    kmers: Annotated[KmersConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="A head that reads words, averaged with the network: true, or its settings; false is none."
+    )
+    teacher: Annotated[TeacherConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="A teacher that marks DNA without labels: true, or its settings; false is none."
+    )
+    epochs: float = Field(8.0, gt=0, description="Passes over the training fold.")
+    batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
+    warmup_steps: int = Field(50, ge=0, description="Updates over which the rate rises from zero.")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's moment decay rates.")
+    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
+    shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
+    reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
+    mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
+    average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    max_train: int | None = Field(None, ge=1, description="At most this many training windows, drawn at random.")
+    max_validation: int | None = Field(None, ge=1, description="At most this many validation windows.")
+    evaluate_every: int | None = Field(None, ge=1, description="Updates between evaluations; default once an epoch.")
+    patience: int = Field(4, ge=1, description="Stop after this many evaluations without a better one.")
+    select: Literal["auroc", "loss", "mcc", "last"] = Field(
+        "auroc", description="Validation metric that picks the weights; last keeps the last and never stops early."
+    )
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
+    )
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")

@@ -1,0 +1,96 @@
+"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `match` and `motifs`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from capsight.config.base import Config, split
+
+Method = Literal["attention", "ig", "ism"]
+Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
+
+
+class EvaluateConfig(Config):
+    """Metrics on one fold, with bootstrap intervals."""
+
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
+    resolution: Literal["window", "base"] = Field(
+        "window", description="Measure the answers for windows, or those for single bases (finetune.base)."
+    )
+    bootstrap: int = Field(1_000, ge=0, description="Resamples behind each 95 % interval; 0 gives none.")
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+    seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
+
+
+class ExplainConfig(Config):
+    """Scores per base: which DNA the network's answer rests on."""
+
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to explain.")
+    method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
+    most: int | None = Field(
+        1_000, ge=1, description="At most this many windows, half of them predicted positives, drawn at random."
+    )
+    baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
+    steps: int = Field(24, ge=2, description="Steps of each integral.")
+    tested: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+
+
+class PredictConfig(Config):
+    """Probabilities for sequences or windows."""
+
+    fold: Literal["train", "validation", "test"] | None = Field(
+        None, description="Only this fold of windows.parquet; default all."
+    )
+    resolution: Literal["window", "base"] = Field(
+        "window", description="A probability for every window, or for every base (models with finetune.base)."
+    )
+    least: float = Field(
+        0.01, ge=0, le=1, description="base: bases below this probability are left out, but for the best of a record."
+    )
+    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+
+
+class MatchConfig(Config):
+    """Known factors for sequences (scanned) or PWMs (compared)."""
+
+    database: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
+    taxon: str | None = Field(
+        None, description="One taxonomic group of JASPAR: vertebrates, fungi, plants, insects, …; default all."
+    )
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (scan; FIMO's default).")
+    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (comparison; Tomtom's default).")
+    engine: Literal["memelite", "fimo", "pymemesuite"] = Field(
+        "memelite", description="What scans: memelite, or MEME's own code where it is installed."
+    )
+    seed: int = Field(1, ge=0, description="Seed of the draw of GC-matched negatives.")
+
+
+class MotifsConfig(Config):
+    """Seqlets, k-mers, known elements and de novo motifs, from attributions."""
+
+    method: Literal["attention", "attention_all", "attention_rollout", "ig", "ism"] | None = Field(
+        None, description="Whose attributions; default the most faithful, as explain measured it."
+    )
+    k: int = Field(8, ge=4, le=10, description="Length of the k-mers.")
+    per_window: int = Field(3, ge=1, le=20, description="Seqlets taken from each window at most, highest peaks first.")
+    flank: int | None = Field(
+        None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
+    )
+    distance: int = Field(10, ge=0, description="Peaks of one window are more than this many bases apart.")
+    smooth: int = Field(7, ge=1, description="Attributions are averaged over this many bases (odd) to find peaks.")
+    merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
+    alpha: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
+    fasta: int = Field(50, ge=0, description="Called k-mers, best first, whose seqlets are written as FASTA.")
+    elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
+    de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
+    most: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
+    seed: int = Field(1, ge=0, description="Seed of the shuffled background.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.smooth % 2 == 0:
+            raise ValueError(f"smooth must be odd, so that the average has a middle, not {self.smooth}")
+        return self
