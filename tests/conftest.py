@@ -1,4 +1,4 @@
-"""Small genomes that tests write, and the real ones where they are present."""
+"""Small genomes that tests write, the real ones where they are present, and a small network to start from."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from capsight.config import WindowsConfig
+from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
 from capsight.data.windows import windows
 
 # Tiny networks are fastest on one thread, and bits may differ between numbers of threads.
@@ -84,3 +84,14 @@ def motif_windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exclusion=10,
     )
     return windows(config, folder / "windows")
+
+
+@pytest.fixture(scope="session")
+def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a network of random weights that reads the windows of `motif_windows`."""
+    from capsight.train.pretrain import pretrain  # loads torch, which most tests do without
+
+    none = PhaseConfig(steps=0)
+    model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
+    config = PretrainConfig(model=model, warmup=none, main=none)
+    return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")

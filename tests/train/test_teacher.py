@@ -14,7 +14,7 @@ from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, start_classifier
 from capsight.train.finetune import ClassificationTask, finetune
-from capsight.train.teacher import MARK, MARKED, MarkedWindows, Teacher, balanced, mark_windows, taught_loss
+from capsight.train.teacher import MARK, MARKED, MarkedWindows, balanced, grow, mark_windows, taught_loss
 
 SMALL = TeacherConfig(windows=3_000, batch_size=16)
 
@@ -33,8 +33,8 @@ def marked(motif_windows: Path, tokenizer: Tokenizer) -> MarkedWindows:
 
 def test_the_teacher_tells_the_motif(motif_windows: Path) -> None:
     training, test = (Windows.open(motif_windows).fold(name) for name in ("train", "test"))
-    teacher = Teacher(training.codes(np.arange(len(training.table))), training.labels, seed=1)
-    marks = teacher.mark(test.codes(np.arange(len(test.table))))
+    trees = grow(training.codes(np.arange(len(training.table))), training.labels, seed=1)
+    marks = trees.log_odds(test.codes(np.arange(len(test.table))))
     assert marks[test.labels == 1].mean() > marks[test.labels == 0].mean() + 1
 
 

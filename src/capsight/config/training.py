@@ -159,6 +159,7 @@ class TeacherConfig(Config):
     windows: int = Field(100_000, ge=100, description="Random windows of the training chromosomes that the trees mark.")
     batch_size: int = Field(64, ge=1, description="Marked windows per forward pass and process.")
     weight: float = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
+    stays: bool = Field(True, description="Keep the trees in the model: it says the mean of their and its log-odds.")
 
 
 class FinetuneConfig(Config):

@@ -13,6 +13,7 @@ from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.model.checkpoint import load_classifier
 from capsight.model.llama import CapsightForClassification
 from capsight.predict.scorer import best_device
+from capsight.predict.trees import Trees, with_trees
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
@@ -24,6 +25,8 @@ class Reader:
 
     Attributes
     ----------
+    trees
+        What answers beside the network in `log_odds`; gradients and attention do not see it.
     length
         Bases that the network reads.
     batch_size
@@ -31,6 +34,7 @@ class Reader:
     """
 
     model: CapsightForClassification
+    trees: Trees | None
     tokenizer: Tokenizer
     length: int
     device: torch.device
@@ -40,8 +44,8 @@ class Reader:
     def open(cls, folder: Path, batch_size: int) -> "Reader":
         """Load a model folder."""
         model, card = load_classifier(folder)
-        device = best_device()
-        return cls(model.to(device), make_tokenizer(card.tokenizer, folder), card.length, device, batch_size)
+        trees, device = Trees.load(folder, card.trees), best_device()
+        return cls(model.to(device), trees, make_tokenizer(card.tokenizer, folder), card.length, device, batch_size)
 
     def tokens(self, codes: Codes) -> Tensor:
         """Return tokens ``(n_windows, n_tokens)`` on the device."""
@@ -53,9 +57,10 @@ class Reader:
 
     @torch.inference_mode()
     def log_odds(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the log-odds of a cap site in nats, ``(n_windows,)``."""
+        """Return the log-odds of a cap site in nats, ``(n_windows,)``, of all that answers in the model."""
         parts = [difference(self.model(self.tokens(codes[rows])).logits).cpu() for rows in self.batches(len(codes))]
-        return torch.cat(parts).numpy() if parts else np.zeros(0, np.float32)
+        odds = torch.cat(parts).numpy() if parts else np.zeros(0)
+        return with_trees(odds, self.trees, codes).astype(np.float32)
 
     def position_spans(self, codes: Codes) -> NDArray[np.int32]:
         """Return the bases behind every position of the blocks, ``(n_windows, n_positions, 2)``, half-open.

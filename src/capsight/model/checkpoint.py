@@ -45,6 +45,7 @@ class ModelCard(BaseModel):
     strand: str = STRANDED
     tokenizer: TokenizerConfig
     base: bool = False
+    trees: int = Field(0, ge=0, le=100)
     metrics: dict[str, Any] = {}
 
 

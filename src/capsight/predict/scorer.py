@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from scipy.special import expit
 from torch import Tensor, nn
 
 from capsight import artefact
@@ -16,6 +17,7 @@ from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.model.checkpoint import load_classifier
 from capsight.model.cnn import load_cnn
 from capsight.predict.classical import BASELINE_CARD, load_classical, read_baseline_card, unreadable
+from capsight.predict.trees import Trees, with_trees
 
 Scores = NDArray[np.float64]
 
@@ -47,12 +49,13 @@ def best_device() -> torch.device:
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, tokens: Tensor, device: torch.device, batch_size: int = 256) -> Scores:
-    """Return the probability of the positive class for tokens ``(n_windows, n_tokens)``."""
+def log_odds(model: nn.Module, tokens: Tensor, device: torch.device, batch_size: int = 256) -> Scores:
+    """Return the log-odds in nats of the positive class for tokens ``(n_windows, n_tokens)``."""
     parts = [model(input_ids=part.to(device)).logits.double().cpu() for part in tokens.split(batch_size)]
     if not parts:
         return np.zeros(0)
-    return torch.softmax(torch.cat(parts), dim=1)[:, 1].numpy()
+    logits = torch.cat(parts)
+    return (logits[:, 1] - logits[:, 0]).numpy()
 
 
 def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
@@ -66,7 +69,8 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
     if (folder / BASELINE_CARD).is_file():
         return _load_baseline(folder, batch_size)
     model, card = load_classifier(folder)
-    return _network_scorer(model, make_tokenizer(card.tokenizer, folder), card.length, batch_size)
+    trees = Trees.load(folder, card.trees)
+    return _network_scorer(model, trees, make_tokenizer(card.tokenizer, folder), card.length, batch_size)
 
 
 def _load_baseline(folder: Path, batch_size: int) -> Scorer:
@@ -79,22 +83,26 @@ def _load_baseline(folder: Path, batch_size: int) -> Scorer:
         shape = CnnConfig.model_validate(card["cnn"])
         artefact.check_unchanged(folder)
         model = load_cnn(shape, card["length"], tokenizer.vocabulary, folder / CNN_WEIGHTS)
+        n_trees = int(card.get("trees", 0))
     except (KeyError, ValueError, RuntimeError, OSError, SafetensorError):
         raise unreadable(folder) from None
-    return _network_scorer(model, tokenizer, card["length"], batch_size)
+    return _network_scorer(model, Trees.load(folder, n_trees), tokenizer, card["length"], batch_size)
 
 
-def _network_scorer(model: nn.Module, tokenizer: Tokenizer, length: int, batch_size: int) -> Scorer:
-    """Return how a network scores windows, on the best device."""
+def _network_scorer(
+    model: nn.Module, trees: Trees | None, tokenizer: Tokenizer, length: int, batch_size: int
+) -> Scorer:
+    """Return how a network, and the trees beside it, score windows, on the best device."""
     device = best_device()
     model.to(device)
 
     def score(codes: NDArray[np.uint8]) -> Scores:
         step = 16 * batch_size  # bounds the memory of tokens
         parts = [
-            probabilities(model, torch.from_numpy(tokenizer.encode(codes[i : i + step])), device, batch_size)
+            log_odds(model, torch.from_numpy(tokenizer.encode(codes[i : i + step])), device, batch_size)
             for i in range(0, len(codes), step)
         ]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        odds = np.concatenate([np.zeros(0), *parts])
+        return np.asarray(expit(with_trees(odds, trees, codes)))
 
     return Scorer(length, score)

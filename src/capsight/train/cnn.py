@@ -34,4 +34,5 @@ def fit_cnn(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, An
     logger.info("baseline: cnn of %d parameters on %d windows", parameters, task.n)
     metrics = write_log(train_classifier(model, task, folder, config.model), training.select, folder)
     save_cnn(model, folder / CNN_WEIGHTS)
-    return {"cnn": dump(shape), "n_parameters": parameters, "n_train": task.n, "metrics": metrics}
+    told = {"n_parameters": parameters, "n_train": task.n, "metrics": metrics}
+    return {"cnn": dump(shape), "trees": task.save_trees(folder), **told}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import log_loss, matthews_corrcoef, roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional
@@ -27,7 +28,8 @@ from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.model.llama import Output
 from capsight.model.relora import add_adapters, plain_schedule
-from capsight.predict.scorer import probabilities
+from capsight.predict.scorer import log_odds
+from capsight.predict.trees import with_trees
 from capsight.train.base import MOVED, MovedPositives, MovedWindows
 from capsight.train.loop import Batch, Plan, fit
 from capsight.train.teacher import MARK, MARKED, mark_windows, taught_loss
@@ -64,6 +66,8 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             f"the network reads {card.length} bases and the windows have {data.length}",
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
+    if card.trees and not (config.teacher and config.teacher.stays):
+        logger.info("the trees of %s are left out: teacher is not set", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
     model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
@@ -71,7 +75,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     with artefact.building(out, "finetune", config, inputs) as folder:
         log = train_classifier(model, task, folder, "finetune")
         metrics = write_log(log, config.select, folder)
-        update = {"task": "classification", "base": base, "metrics": metrics}
+        update = {"task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics}
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
     return out
@@ -168,12 +172,15 @@ class ClassificationTask:
         self.validation_labels = self.validation.labels[self.held]
         if len(np.unique(self.validation_labels)) < 2:
             raise InputError("the validation fold needs both positives and negatives", where=self.data.folder)
-        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(self.held)))
+        self.validation_codes = self.validation.codes(self.held)
+        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation_codes))
         self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
-        self.marked = None
+        self.marked = self.trees = None
         if teacher := config.teacher:
             self.marked = mark_windows(teacher, self.data, self.rows, self.tokenizer, config.mutate, config.seed)
             self.tokens_per_batch += teacher.batch_size * self.tokenizer.n_tokens(self.data.length)
+            if teacher.stays:
+                self.trees = self.marked.trees
 
     @property
     def n(self) -> int:
@@ -210,14 +217,21 @@ class ClassificationTask:
         return loss + self.config.teacher.weight * taught_loss(_opinions(model(input_ids=batch[MARKED])), batch[MARK])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return AUROC, Matthews correlation and loss on the validation fold."""
-        score = probabilities(model, self.validation_tokens, device)
-        truth = self.validation_labels
+        """Return AUROC, Matthews correlation and loss on the validation fold, of all that answers in the model."""
+        odds, truth = log_odds(model, self.validation_tokens, device), self.validation_labels
+        score = expit(with_trees(odds, self.trees, self.validation_codes))
         return {
             "auroc": float(roc_auc_score(truth, score)),
             "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
             "loss": float(log_loss(truth, score)),
         }
+
+    def save_trees(self, folder: Path) -> int:
+        """Write the trees that stay in the model into its folder; return how many there are."""
+        if self.trees is None:
+            return 0
+        self.trees.save(folder)
+        return len(self.trees.boosters)
 
 
 @dataclass

@@ -4,7 +4,8 @@ A few thousand windows teach trees on counts of words more than they teach a net
 the training chromosomes and say of each how likely it is that a cap site is in its middle; the network learns to say
 the same (distillation, Hinton et al. 2015, arXiv:1503.02531), of more windows than have labels and with noise in them
 (noisy student, Xie et al. 2020, doi:10.1109/CVPR42600.2020.01070), beside what the labels say. Of random windows few
-look like promoters to the trees: of the commoner answer only as many are kept as of the rarer.
+look like promoters to the trees: of the commoner answer only as many are kept as of the rarer. A student that reads
+otherwise errs otherwise: the trees may stay in the model, which then says the mean of both (`capsight.predict.trees`).
 """
 
 import logging
@@ -14,30 +15,25 @@ import lightgbm
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
 from capsight.config import TeacherConfig
 from capsight.data import schema
 from capsight.data.bases import Codes, mutated
-from capsight.data.kmer_counts import KmerFeatures
 from capsight.data.loader import GenomeCorpus, Shuffled
 from capsight.data.tokenizer import Tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
+from capsight.predict.trees import FEATURES, Floats, Trees
 from capsight.train.baselines import REPEATABLE
 from capsight.train.loop import Batch
 
 logger = logging.getLogger(__name__)
 
-Floats = NDArray[np.float32]
-
 #: Parts of a batch.
 MARKED = "marked"
 MARK = "mark"
-#: What the trees read.
-FEATURES = KmerFeatures(6, shorter=True, bins=8, symmetric=True)
 #: LightGBM's settings, but for the seed. The number of rounds is fixed: the validation fold has no part in the marks.
 BOOSTING = {
     "objective": "binary", "learning_rate": 0.02, "num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 1,
@@ -46,28 +42,14 @@ BOOSTING = {
 ROUNDS = 300
 #: Boosters with other seeds, whose log-odds are averaged.
 BOOSTERS = 6
-#: Windows that are drawn, counted and marked together, for the memory that counts take.
+#: Windows that are drawn together.
 CHUNK = 1_000
 
 
-class Teacher:
-    """Boosters on counts of words.
-
-    Parameters
-    ----------
-    codes, labels
-        ``(n_windows, length)`` base codes and ``(n_windows,)`` labels to learn from.
-    """
-
-    def __init__(self, codes: Codes, labels: NDArray[np.int64], seed: int) -> None:
-        data = lightgbm.Dataset(FEATURES.matrix(codes), labels, params=REPEATABLE)
-        self.boosters = [lightgbm.train({**BOOSTING, "seed": seed + i}, data, ROUNDS) for i in range(BOOSTERS)]
-
-    def mark(self, codes: Codes) -> Floats:
-        """Return the log-odds in nats ``(n_windows,)`` of a cap site in the middle of codes ``(n_windows, length)``."""
-        parts = [FEATURES.matrix(codes[i : i + CHUNK]) for i in range(0, len(codes), CHUNK)]
-        said = [np.mean([b.predict(part, raw_score=True) for b in self.boosters], axis=0) for part in parts]
-        return np.concatenate(said).astype(np.float32)
+def grow(codes: Codes, labels: NDArray[np.int64], seed: int) -> Trees:
+    """Let boosters learn from base codes ``(n_windows, length)`` and labels ``(n_windows,)``."""
+    data = lightgbm.Dataset(FEATURES.matrix(codes), labels, params=REPEATABLE)
+    return Trees([lightgbm.train({**BOOSTING, "seed": seed + i}, data, ROUNDS) for i in range(BOOSTERS)])
 
 
 @dataclass
@@ -76,6 +58,8 @@ class MarkedWindows:
 
     Attributes
     ----------
+    trees
+        The teacher.
     codes
         ``(n_windows, length)`` base codes.
     marks
@@ -84,6 +68,7 @@ class MarkedWindows:
         Share of bases drawn anew at random whenever a window is read; its mark stays.
     """
 
+    trees: Trees
     codes: Codes
     marks: Floats
     tokenizer: Tokenizer
@@ -127,7 +112,7 @@ def mark_windows(
     InputError
         If there is no such DNA, or the boosters find only one answer in it.
     """
-    training, validation = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
+    training = data.fold(schema.TRAIN)
     corpus = GenomeCorpus(data.genome, data.training_contigs(), data.length, seed + 3)
     if corpus.places <= len(training.table):
         raise InputError(
@@ -135,19 +120,18 @@ def mark_windows(
             remedy="set teacher to false",
         )  # fmt: skip
     logger.info("finetune: %d boosters learn from %d windows, to teach the network", BOOSTERS, len(rows))
-    teacher = Teacher(training.codes(rows), training.labels[rows], seed)
-    auroc = roc_auc_score(validation.labels, teacher.mark(validation.codes(np.arange(len(validation.table)))))
+    trees = grow(training.codes(rows), training.labels[rows], seed)
     n_chunks = -(-config.windows // CHUNK)
     codes = np.concatenate([corpus.codes(i, CHUNK) for i in range(n_chunks)])[: config.windows]
-    marks = teacher.mark(codes)
+    marks = trees.log_odds(codes)
     kept = balanced(marks)
     if not len(kept):
         raise InputError("the teacher calls all random windows alike", where=data.folder, remedy="set teacher to false")
     logger.info(
-        "finetune: validation AUROC of the teacher %.4f; of %d random windows it calls %d positive; %d are kept",
-        auroc, len(marks), (marks > 0).sum(), len(kept),
+        "finetune: of %d random windows the teacher calls %d positive; %d are kept",
+        len(marks), (marks > 0).sum(), len(kept),
     )  # fmt: skip
-    return MarkedWindows(codes[kept], marks[kept], tokenizer, config.batch_size, mutate, seed)
+    return MarkedWindows(trees, codes[kept], marks[kept], tokenizer, config.batch_size, mutate, seed)
 
 
 def balanced(marks: Floats) -> NDArray[np.int64]:
