@@ -78,6 +78,7 @@ TABLE = pd.DataFrame(
         "label": [1, 1, 1, 0],
         "presence": [0.9, 0.2, 0.8, 0.5],
         "observed": [100, 200, 300, 0],
+        "strongest": [102, 190, 250, 0],
         "predicted": [100, 190, 304, 0],
         "predicted_whole": [100, 150, 304, 0],
         "centre": [90, 202, 300, 0],
@@ -104,6 +105,7 @@ def test_a_table_is_measured_as_by_hand() -> None:
     assert found["summits"]["predicted_whole"]["within_10"] == pytest.approx(2 / 3)
     assert found["summits"]["centre"]["exact"] == pytest.approx(1 / 3)
     assert found["summits"]["pyrimidine_purine"]["within_5"] == pytest.approx(2 / 3)
+    assert found["strongest"] == {"n": 2, "median_distance": 1, "exact": 0.5, "within_5": 1, "within_10": 1}
     assert found["profile"] == {"n": 2, "median": pytest.approx(0.6)}
     assert found["presence"] == {"auroc": pytest.approx(2 / 3)}
     (pair,) = found["replicates"]
@@ -142,6 +144,7 @@ def test_what_is_undefined_is_null() -> None:
     found = measure(few, 2, EvaluateConfig(bootstrap=5))
     assert found["presence"]["auroc"] is None
     assert found["profile"]["median"] is None
+    assert found["strongest"] == {"n": 0}
     assert found["replicates"][0]["n"] == 0
     assert found["replicates"][0]["summits"]["within_10"] is None
     json.dumps(found, allow_nan=False)
@@ -179,6 +182,7 @@ def test_a_model_that_is_off_by_so_many_bases(motif_windows: Path, bases: int) -
     assert (positives["end"] - positives["start"] == LENGTH).all()
     off = positives["predicted_whole"] - positives["observed"]
     assert (off == bases).all()
+    assert positives["strongest"].equals(positives["observed"])  # one tag in each window
     index = positives["observed"] - positives["start"]
     assert set(index) <= set(range(LENGTH)[middle_half(LENGTH)])
     assert index.nunique() > 15

@@ -48,6 +48,8 @@ def _summits(result: Mapping[str, Any]) -> Table:
     rows = [(name, result["summits"][rule]) for rule, name in RULES.items()]
     strengths = result["by_peak_tags"]
     rows += [("peaks of {:,}-{:,}".format(*part["tags"]), part) for part in strengths]
+    if (strongest := result.get("strongest", {})).get("n"):  # early versions had none
+        rows.append(("model: strongest base", strongest))
     rows += [(f"{_pair(pair)} ({pair['n']:,})", pair["summits"]) for pair in result["replicates"]]
     for name, values in rows:
         shares = (_cell(values, key, ".2f", interval=False) for key in ("exact", "within_5"))

@@ -102,9 +102,9 @@ def moved_windows(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Prof
     table
         One row per window: where the moved one lies, its label, the presence of a cap site, and the number of tags
         around the observed summit. Of its middle half the number of tags, the summit as observed and as predicted
-        (and over the whole window), those of the two trivial rules, and the correlation of the predicted with the
-        observed profile. The same tags, summit and correlation for each replicate, and the correlation of each two.
-        What a negative says of a summit means nothing.
+        (and over the whole window), the base with most tags, what the two trivial rules say, and the correlation of
+        the predicted with the observed profile. The same tags, summit and correlation for each replicate, and the
+        correlation of each two. What a negative says of a summit means nothing.
     """
     n, length = len(profiles.windows.table), profiles.windows.length
     shift = draw_shifts(n, length, np.random.default_rng([seed, 11]))
@@ -127,6 +127,7 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     start = data.places.start[rows] + np.where(minus, -shift, shift)
     indices = {
         base_metrics.OBSERVED: data.length // 2 - shift,
+        base_metrics.STRONGEST: middle.start + observed.argmax(axis=1),
         base_metrics.PREDICTED: middle.start + share.argmax(axis=1),
         base_metrics.PREDICTED_WHOLE: said.share.argmax(axis=1),
         base_metrics.CENTRE: np.full(len(rows), data.length // 2),

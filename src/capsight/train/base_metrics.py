@@ -20,6 +20,7 @@ Statistic = Callable[[Ints], float]
 
 #: Columns of the table of moved windows, beside those of `schema`; positions are 0-based on the contig.
 OBSERVED: Final = "observed"
+STRONGEST: Final = "strongest"
 PREDICTED: Final = "predicted"
 PREDICTED_WHOLE: Final = "predicted_whole"
 CENTRE: Final = "centre"
@@ -76,6 +77,7 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
     result: dict[str, Any] = {"n": len(positives), "n_negative": len(table) - len(positives)}
     loci = Loci.of(positives)
     result["summits"] = {rule: summit_metrics(_distance(positives, rule), config, loci) for rule in RULES}
+    result["strongest"] = _of_strongest(positives[positives[TAGS] > 0], config)
     result["by_peak_tags"] = _by_peak_tags(positives, config)
     result["profile"] = _median(positives, CORRELATION, config)
     pairs = combinations(range(1, replicates + 1), 2)
@@ -87,6 +89,17 @@ def measure(table: pd.DataFrame, replicates: int, config: EvaluateConfig) -> dic
 def _distance(table: pd.DataFrame, rule: str, truth: str = OBSERVED) -> Ints:
     """Return by how many bases a rule is off, ``(n_windows,)``."""
     return np.abs(table[rule].to_numpy(np.int64) - table[truth].to_numpy(np.int64))
+
+
+def _of_strongest(positives: pd.DataFrame, config: EvaluateConfig) -> dict[str, Any]:
+    """Return how far predicted summits are from the bases with most tags, whose peak ever: as replicates are compared.
+
+    Nothing is defined where no window has tags.
+    """
+    if positives.empty:
+        return {"n": 0}
+    distance = _distance(positives, PREDICTED, STRONGEST)
+    return {"n": len(positives), **summit_metrics(distance, config, Loci.of(positives))}
 
 
 def _by_peak_tags(positives: pd.DataFrame, config: EvaluateConfig) -> list[dict[str, Any]]:
