@@ -66,7 +66,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             f"the network reads {card.length} bases and the windows have {data.length}",
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
-    if card.trees and not (config.teacher and config.teacher.stays):
+    if card.trees and not config.teacher:
         logger.info("the trees of %s are left out: teacher is not set", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
