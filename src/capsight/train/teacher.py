@@ -15,6 +15,7 @@ import lightgbm
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional
 
@@ -112,7 +113,7 @@ def mark_windows(
     InputError
         If there is no such DNA, or the boosters find only one answer in it.
     """
-    training = data.fold(schema.TRAIN)
+    training, validation = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
     corpus = GenomeCorpus(data.genome, data.training_contigs(), data.length, seed + 3)
     if corpus.places <= len(training.table):
         raise InputError(
@@ -121,6 +122,7 @@ def mark_windows(
         )  # fmt: skip
     logger.info("finetune: %d boosters learn from %d windows, to teach the network", BOOSTERS, len(rows))
     trees = grow(training.codes(rows), training.labels[rows], seed)
+    auroc = roc_auc_score(validation.labels, trees.log_odds(validation.codes(np.arange(len(validation.table)))))
     n_chunks = -(-config.windows // CHUNK)
     codes = np.concatenate([corpus.codes(i, CHUNK) for i in range(n_chunks)])[: config.windows]
     marks = trees.log_odds(codes)
@@ -128,8 +130,8 @@ def mark_windows(
     if not len(kept):
         raise InputError("the teacher calls all random windows alike", where=data.folder, remedy="set teacher to false")
     logger.info(
-        "finetune: of %d random windows the teacher calls %d positive; %d are kept",
-        len(marks), (marks > 0).sum(), len(kept),
+        "finetune: validation AUROC of the teacher %.4f; of %d random windows it calls %d positive; %d are kept",
+        auroc, len(marks), (marks > 0).sum(), len(kept),
     )  # fmt: skip
     return MarkedWindows(trees, codes[kept], marks[kept], tokenizer, config.batch_size, mutate, seed)
 
