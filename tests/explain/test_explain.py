@@ -14,7 +14,7 @@ from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Reader, spread
-from capsight.explain.stage import explain
+from capsight.explain.stage import choose, explain
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 
@@ -58,6 +58,26 @@ def explained(model: Path, motif_windows: Path, tmp_path_factory: pytest.TempPat
 
 def random_codes(n: int, length: int = 64) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 4, (n, length)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_are_chosen_that_have_no_dna_in_common(seed: int) -> None:
+    codes = random_codes(20)
+    codes[5:10, :40] = codes[:5, 20:60]  # ten predicted positives at five places
+    codes[19, :40] = codes[18, 20:60]
+    odds = np.where(np.arange(20) < 10, 1, -1).astype(np.float32)
+    rows = choose(codes, odds, 10, np.random.default_rng(seed))
+    assert sorted(rows[:5] % 5) == [0, 1, 2, 3, 4]
+    assert (rows >= 10).sum() == 5
+    assert not {18, 19} <= set(rows)
+
+
+def test_windows_that_share_dna_are_chosen_where_there_are_no_others() -> None:
+    codes, odds = random_codes(20), np.where(np.arange(20) < 10, 1, -1).astype(np.float32)
+    codes[:] = codes[0]
+    rows = choose(codes, odds, 10, np.random.default_rng(1))
+    assert ((rows < 10).sum(), len(set(rows))) == (5, 10)
+    assert choose(codes, odds, 20, np.random.default_rng(1)).tolist() == list(range(20))
 
 
 def test_spread_covers_exactly_the_spans_and_keeps_the_sum() -> None:

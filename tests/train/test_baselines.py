@@ -13,8 +13,9 @@ from sklearn.metrics import roc_auc_score
 from capsight import artefact
 from capsight.config import BaselineConfig, EvaluateConfig, WindowsConfig
 from capsight.data.bases import reverse_complement
-from capsight.data.kmer_counts import KmerFeatures, canonical, count_kmers
+from capsight.data.kmer_counts import KmerFeatures, count_kmers
 from capsight.data.windows import Windows
+from capsight.data.words import canonical
 from capsight.errors import ConfigError, InputError
 from capsight.predict.classical import Forest
 from capsight.predict.scorer import load_scorer

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from capsight.data.words import canonical, reverse_complements, words_of
+
 
 def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     """Count every k-mer of every window.
@@ -29,29 +31,11 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
         return counts
     for start in range(0, n, 4096):
         part = codes[start : start + 4096]
-        words = np.zeros((len(part), length - k + 1), dtype=np.int64)
-        known = np.ones(words.shape, dtype=bool)
-        for i in range(k):
-            base = part[:, i : i + words.shape[1]]
-            words = words * 4 + base
-            known &= base < 4
+        words = words_of(part, k)
         rows = np.broadcast_to(np.arange(len(part))[:, None], words.shape)
-        flat = (rows * 4**k + words)[known]
+        flat = (rows * 4**k + words)[words >= 0]
         counts[start : start + 4096] = np.bincount(flat, minlength=len(part) * 4**k).reshape(len(part), -1)
     return counts
-
-
-def reverse_complements(k: int) -> NDArray[np.int64]:
-    """Return the number of the reverse complement of every word, ``(4**k,)``; words are numbered in lexical order."""
-    places = 4 ** np.arange(k)
-    turned: NDArray[np.int64] = (3 - np.arange(4**k)[:, None] // places % 4) @ places[::-1]
-    return turned
-
-
-def canonical(k: int) -> NDArray[np.int64]:
-    """Return the words that do not come after their reverse complement, ``(n_words,)``, in lexical order."""
-    words = np.arange(4**k)
-    return words[words <= reverse_complements(k)]
 
 
 def count_both_strands(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
@@ -60,7 +44,7 @@ def count_both_strands(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     A word that is its own reverse complement counts twice, once on each strand.
     """
     counts = count_kmers(codes, k)
-    return (counts + counts[:, reverse_complements(k)])[:, canonical(k)]
+    return (counts + counts[:, reverse_complements(np.arange(4**k), k)])[:, canonical(k)]
 
 
 #: Words of at most so many bases are counted by bin too: longer ones are too rare in a part of a window.

@@ -20,6 +20,8 @@ from capsight.data.attributions import (
     WINDOWS_SHA256,
     Attributions,
 )
+from capsight.data.bases import Ints
+from capsight.data.independent import independent
 from capsight.data.windows import Windows
 from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import attention
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Convergence deltas above this share of the difference of log-odds are reported.
 LARGE_DELTA = 0.05
+#: Windows of either label that are looked at for each that may be explained, to find some without DNA in common.
+POOL = 2
 #: Key of `Attributions.meta` for the convergence delta of every window.
 IG_DELTA = "ig_delta"
 
@@ -74,7 +78,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
             remedy="train longer, or explain another fold",
         )  # fmt: skip
     rng = np.random.default_rng([config.seed, 8])
-    rows = _chosen(odds, config.most, rng)
+    rows = choose(everything, odds, config.most, rng)
     codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
     scores, full, delta = _scores(reader, codes, config)
     tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
@@ -105,14 +109,19 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     return out
 
 
-def _chosen(odds: NDArray[np.float32], most: int | None, rng: np.random.Generator) -> NDArray[np.int64]:
+def choose(codes: Codes, odds: NDArray[np.float32], most: int | None, rng: np.random.Generator) -> Ints:
     """Return the rows to explain, in order: all, or as many of either predicted label as there are, drawn at random.
 
-    Not the best scored: those show the strongest promoters, and a rare or weak class would not be seen at all.
+    Not the best scored: those show the strongest promoters, and a rare or weak class would not be seen at all. Windows
+    that have DNA in common with one drawn before are drawn last: `motifs` would count them once.
     """
     if most is None or most >= len(odds):
         return np.arange(len(odds))
-    positive, negative = rng.permutation(np.flatnonzero(odds >= 0)), rng.permutation(np.flatnonzero(odds < 0))
+    drawn = [rng.permutation(np.flatnonzero(label))[: POOL * most] for label in (odds >= 0, odds < 0)]
+    order = np.concatenate(drawn)
+    alone = independent(list(codes[order]), np.arange(len(order)))
+    order = np.concatenate([order[alone], order[~alone]])
+    positive, negative = order[odds[order] >= 0], order[odds[order] < 0]
     n_positive = min(len(positive), max(most // 2, most - len(negative)))
     return np.sort(np.concatenate([positive[:n_positive], negative[: most - n_positive]]))
 

@@ -12,8 +12,9 @@ from scipy.stats import false_discovery_control
 from capsight.data.attributions import Attributions, Codes, Mask
 from capsight.data.text import open_text
 from capsight.errors import InputError
-from capsight.motifs.kmers import Floats, fisher_exact, odds, starts_inside
+from capsight.motifs.counts import starts_inside
 from capsight.motifs.seqlets import Seqlets
+from capsight.motifs.word_tests import Floats, fisher_exact, odds
 
 #: Bases that each letter stands for (NC-IUB 1984).
 IUPAC: Final = {

@@ -17,10 +17,10 @@ from scipy.stats import false_discovery_control, hypergeom
 from capsight import artefact
 from capsight.config import MatchConfig
 from capsight.data.bases import Codes, encode
+from capsight.data.independent import SHARED, independent
 from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
-from capsight.motifs.independent import SHARED, independent
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, read_meme
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites

@@ -13,10 +13,12 @@ from capsight import artefact
 from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.bases import decode
+from capsight.data.independent import SHARED, independent
+from capsight.data.words import canonical, number, words_of
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
+from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
-from capsight.motifs.independent import SHARED, independent
 from capsight.motifs.meme import MotifSet, write_meme
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
 
@@ -176,12 +178,12 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
 
 def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, places.Sites]:
     """Find every occurrence of some k-mers that lies wholly in seqlets."""
-    words = kmers.words_of(read.data.codes, config.k, merge=config.merge)
-    words[~kmers.starts_inside(read.seqlets.mask(), config.k)] = -1
+    words = words_of(read.data.codes, config.k, merge=config.merge)
+    words[~starts_inside(read.seqlets.mask(), config.k)] = -1
     window, start = np.nonzero(words >= 0)
     word = words[window, start]
     order = np.argsort(word, kind="stable")
-    numbers = np.array([kmers.number(name) for name in names], dtype=np.int64)
+    numbers = np.array([number(name) for name in names], dtype=np.int64)
     first = np.searchsorted(word[order], numbers, side="left")
     last = np.searchsorted(word[order], numbers, side="right")
     return {
@@ -268,7 +270,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "flank": read.seqlets.flank,
         "seqlets": int((read.seqlets.peaks != NONE).sum()),
         "k": config.k,
-        "kmers_tested": 4**config.k if not config.merge else kmers.canonical(config.k),
+        "kmers_tested": len(canonical(config.k)) if config.merge else 4**config.k,
         "kmers_in_seqlets": len(table),
         "kmers_called": len(called),
         "kmers_called_in_positives": rising,

@@ -9,9 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from capsight.data.attributions import Codes, Ints, Mask
-from capsight.data.bases import N_CODE
-from capsight.motifs.kmers import words_of
+from capsight.data.bases import N_CODE, Codes, Ints, Mask
+from capsight.data.words import words_of
 
 #: So many bases in a row, on either strand, two sequences do not share by chance; the longest word that fits 64 bits.
 SHARED: Final = 31

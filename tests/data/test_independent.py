@@ -3,7 +3,7 @@
 import numpy as np
 
 from capsight.data.bases import N_CODE, reverse_complement
-from capsight.motifs.independent import SHARED, independent
+from capsight.data.independent import SHARED, independent
 
 
 def random_codes(n: int, length: int, seed: int = 0) -> np.ndarray:
