@@ -10,6 +10,7 @@ import pytest
 from capsight.config import SimulateConfig, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.windows import Windows, windows
+from capsight.motifs.counts import Counts
 from capsight.simulate import simulate
 
 LENGTH = 256
@@ -18,6 +19,18 @@ LENGTH = 256
 class Planted(NamedTuple):
     attributions: Attributions
     simulation: Path
+
+
+def random_codes(n: int, length: int, bases: int = 4) -> np.ndarray:
+    """Return codes that are always the same."""
+    return np.random.default_rng(1).integers(0, bases, (n, length), dtype=np.uint8)
+
+
+def dense(counts: Counts) -> np.ndarray:
+    """Return sparse counts as ``(sequences, words)``."""
+    result = np.zeros((counts.sequences, counts.words), dtype=int)
+    result[counts.sequence, counts.word] = counts.count
+    return result
 
 
 def meta(method: str = "ig") -> dict[str, object]:
