@@ -7,6 +7,7 @@ from scipy import stats
 from capsight.data.words import number, words_of
 from capsight.motifs.counts import Counts, count_words
 from capsight.motifs.kmers import count_kmers
+from capsight.motifs.seqlets import find_seqlets
 from capsight.motifs.word_tests import (
     concentration,
     fisher_exact,
