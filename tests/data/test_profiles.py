@@ -85,6 +85,33 @@ def test_a_move_takes_profile_and_bases_alike(make):
         assert counts(at)[0, keep].tolist() == counts(at, here)[0, moved].tolist()
 
 
+@pytest.mark.parametrize("least", [5, 60])
+def test_windows_around_any_five_ends_are_those_of_brute_force(make, least):
+    counts = ctss(n=90) | {("chrI", 3, "+"): 80, ("chrI", 898, "-"): 80}  # windows that leave the contig
+    profiles = Profiles.open(make(bed(counts)).fold("train")).around(least)  # chrI
+    expected = []
+    for strand in "+-":
+        here = sorted((p, n) for (c, p, s), n in counts.items() if (c, s) == ("chrI", strand) and n >= 2)
+        runs = [[here[0]]]
+        for place in here[1:]:
+            if place[0] - runs[-1][-1][0] > 25:
+                runs.append([])
+            runs[-1].append(place)
+        tops = [max(run, key=lambda place: (place[1], -place[0])) for run in runs if sum(n for _, n in run) >= least]
+        expected += [(strand, position, n) for position, n in tops]
+    table, rows = profiles.windows.table, np.arange(len(expected))
+    assert set(table.chrom) == {"chrI"}
+    found = profiles.counts(rows)[:, LENGTH // 2]
+    middle = np.where(table.strand == "-", table.end - 1 - LENGTH // 2, table.start + LENGTH // 2)
+    assert list(zip(table.strand, middle, found, strict=True)) == expected
+    assert profiles.windows.codes(rows, draw_shifts(len(rows), LENGTH, np.random.default_rng(0))).shape[1] == LENGTH
+
+
+def test_where_there_are_too_few_five_ends_no_windows_are_laid(make):
+    profiles = Profiles.open(make().fold("train"))  # one 5' end for each summit
+    assert not len(profiles.around(5).windows.table)
+
+
 def test_without_counts_the_summits_are_the_five_ends(make, caplog):
     data = make()
     profile = Profiles.open(data).counts(np.arange(len(data.table)))

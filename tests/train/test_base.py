@@ -89,6 +89,38 @@ def test_a_batch_is_moved_and_its_counts_with_it(place: Path) -> None:
     assert not torch.equal(task.batch(4)["moved"], batch["moved"])
 
 
+def test_windows_around_any_five_ends_come_last_and_have_no_label(place: Path) -> None:
+    task, alone = moved(place, batch_size=8, elsewhere=20, least=3), moved(place, batch_size=8)
+    batch, other = task.batch(2), alone.batch(2)
+    assert batch["moved"].shape == batch["counts"].shape == (28, LENGTH)
+    assert all(torch.equal(batch[name][:8], other[name]) for name in other)
+    assert len(batch["present"]) == 8
+    places = middle_half(LENGTH)
+    assert (batch["counts"][8:, places].amax(dim=1) >= 2).all()
+    assert all(torch.equal(batch[name], task.batch(2)[name]) for name in batch)
+    assert not torch.equal(task.batch(3)["moved"][8:], batch["moved"][8:])
+
+
+def test_windows_around_any_five_ends_teach_profile_and_total_alone(place: Path) -> None:
+    batch = {"counts": torch.tensor([[0.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 4, 0]]), "present": torch.tensor([1.0, 0.0])}
+    logits = torch.log(torch.tensor([[0.25] * 4, [0.25] * 4, [0.1, 0.1, 0.5, 0.3]]))
+    output = BaseOutput(logits, torch.tensor([0.0, 2.0, 0.0]), torch.tensor([0.0, 3.0, 7.0]))
+    parts = {
+        "profile": (np.log(4) / 2 + np.log(2) * 4 / 5) / (1 / 2 + 4 / 5),  # doubt of 1: weights 1 / 2 and 4 / 5
+        "total": (np.log(2) ** 2 + 2**2 + np.log(5) ** 2) / 3,
+        "presence": (np.log(2) * (0.5 / 0.75) + np.log(1 + np.exp(3)) * (0.5 / 0.25)) / 2,
+    }
+    for name, expected in parts.items():
+        alone = {"profile": 0, "total": 0, "presence": 0, "doubt": 1} | {name: 2}
+        loss = moved(place, **alone).loss(output, batch)
+        assert loss.item() == pytest.approx(2 * expected, rel=1e-5), name
+
+
+def test_where_there_are_no_other_five_ends_the_batch_is_as_without(place: Path) -> None:
+    task, alone = moved(place, batch_size=8, elsewhere=20, least=1e9), moved(place, batch_size=8)
+    assert all(torch.equal(task.batch(0)[name], alone.batch(0)[name]) for name in alone.batch(0))
+
+
 @pytest.mark.parametrize(("share", "n_positives"), [(0.01, 1), (0.5, 4), (0.75, 6), (0.99, 7)])
 def test_a_batch_always_holds_both_labels_and_its_weights_undo_their_shares(
     place: Path, share: float, n_positives: int

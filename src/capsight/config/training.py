@@ -139,6 +139,15 @@ class BaseConfig(Config):
 
     batch_size: int = Field(32, ge=2, description="Moved windows per forward pass and process.")
     positives: float = Field(0.75, gt=0, lt=1, description="Share of positives among them: these have the 5' ends.")
+    elsewhere: int = Field(
+        0,
+        ge=0,
+        description="Moved windows around any 5' ends, peak or not, beside these: they teach profile and total.",
+    )
+    least: float = Field(5, gt=0, description="5' ends that there are at least where these are laid.")
+    doubt: float = Field(
+        0, ge=0, description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same."
+    )
     profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
     total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
     presence: float = Field(

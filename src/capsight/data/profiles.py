@@ -1,17 +1,26 @@
 """`Profiles`: how many RNA 5' ends every base of a window has, on the window's own strand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from capsight.data import schema
 from capsight.data.bases import Ints
+from capsight.data.clustering import by_distance, summits, sums
+from capsight.data.five_ends import FiveEnds
 from capsight.data.tags import FIVE_ENDS_FILE, Tags, place_numbers, read_tags
 from capsight.data.windows import Windows
 
 Counts = NDArray[np.float32]
+
+#: Single 5' ends are everywhere in a transcript: a place where windows are laid around has more.
+LEAST_HERE = 2
+#: Places of a strand that are at most so many bases apart are one place to lay a window around.
+JOINED = 25
 
 
 def middle_half(length: int) -> slice:
@@ -60,6 +69,27 @@ class Profiles:
     def of(self, tags: Tags) -> Self:
         """Return the same windows with other 5' ends, such as those of one replicate."""
         return type(self)(self.windows, tags)
+
+    def around(self, least: float) -> Self:
+        """Return windows around any 5' ends, peak or not, of the chromosomes that these windows are of.
+
+        Positions of `LEAST_HERE` 5' ends and more that are at most `JOINED` bases apart on a strand are one place. It
+        has a window if it has `least` 5' ends in all; the position with most of them is in the middle, as in
+        positives.
+        """
+        data, tags = self.windows, self.tags
+        used = np.isin(tags.contig, data.genome.index(data.table[schema.CHROM].unique())) & (tags.counts >= LEAST_HERE)
+        minus = tags.minus[used].astype(bool)
+        ends = FiveEnds(data.genome.names, tags.contig[used], tags.position[used], minus, tags.counts[used])
+        places = by_distance(ends, JOINED)
+        places = places.where(sums(ends, places) >= least)
+        before = np.where(ends.minus[places.first], data.length - 1 - data.length // 2, data.length // 2)
+        start = summits(ends, places) - before
+        table = pd.DataFrame({schema.CHROM: np.array(ends.names, dtype=object)[ends.contig[places.first]]})
+        table[schema.START], table[schema.END] = start, start + data.length
+        table[schema.STRAND] = np.where(ends.minus[places.first], "-", "+")
+        table[schema.SOURCE] = "five_ends"
+        return type(self)(replace(data, table=table), tags)
 
     def counts(self, rows: Ints, shift: Ints | None = None) -> Counts:
         """Return the number of 5' ends at every base of some windows, ``(n_rows, length)``.

@@ -6,7 +6,9 @@ of the window, so that a strong promoter weighs no more than a weak one: the cro
 shares. That of the total is the squared error of log(1 + tags), as in BPNet. That of presence is ours.
 """
 
+import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.config import BaseConfig
+from capsight.data.bases import Codes
 from capsight.data.loader import Shuffled
-from capsight.data.profiles import Profiles, draw_shifts, middle_half
+from capsight.data.profiles import Counts, Profiles, draw_shifts, middle_half
 from capsight.data.tokenizer import Tokenizer
 from capsight.errors import InputError
 from capsight.model.base_head import BaseOutput
 from capsight.train.loop import Batch
+
+logger = logging.getLogger(__name__)
 
 Ints = NDArray[np.int64]
 
@@ -64,33 +69,60 @@ class MovedWindows:
         self.weights = torch.tensor([(1 - share) / (1 - drawn), share / drawn])
         self.order = Shuffled(len(self.positives), self.seed + 1)  # not the order of the centred ones
         self.order_of_negatives = Shuffled(len(self.negatives), self.seed + 2)
+        self.elsewhere = self._elsewhere() if self.config.elsewhere else None
+
+    def _elsewhere(self) -> "_Elsewhere | None":
+        """Lay windows around any 5' ends of the training chromosomes, where there are enough."""
+        profiles = self.profiles.around(self.config.least)
+        n = len(profiles.windows.table)
+        logger.info("finetune: %s windows around any 5' ends teach profiles, too", f"{n:,}")
+        return _Elsewhere(profiles, Shuffled(n, self.seed + 4)) if n else None
 
     def batch(self, index: int) -> Batch:
-        """Return batch `index`: tokens and counts ``(batch_size, length)``, labels ``(batch_size,)``."""
+        """Return batch `index`: tokens and counts ``(n_moved, length)``, labels ``(batch_size,)``.
+
+        The moved windows without a label, those around any 5' ends, come last.
+        """
         data = self.profiles.windows
         rng = np.random.default_rng([self.seed, 9, index])
         drawn = self.order_of_negatives.rows(index, self.config.batch_size - self.n_positives)
         rows = np.concatenate([self.positives[self.order.rows(index, self.n_positives)], self.negatives[drawn]])
         shift = draw_shifts(len(rows), data.length, rng)
-        return {
-            MOVED: torch.from_numpy(self.tokenizer.encode(data.codes(rows, shift))),
-            COUNTS: torch.from_numpy(self.profiles.counts(rows, shift)),
-            PRESENT: torch.from_numpy(data.labels[rows].astype(np.float32)),
-        }
+        codes, counts = data.codes(rows, shift), self.profiles.counts(rows, shift)
+        present = torch.from_numpy(data.labels[rows].astype(np.float32))
+        if self.elsewhere:
+            more, their = self.elsewhere.batch(index, self.config.elsewhere, rng)
+            codes, counts = np.concatenate([codes, more]), np.concatenate([counts, their])
+        tokens = torch.from_numpy(self.tokenizer.encode(codes))
+        return {MOVED: tokens, COUNTS: torch.from_numpy(counts), PRESENT: present}
 
     def loss(self, output: BaseOutput, batch: Batch) -> Tensor:
         """Return the weighted sum of the three losses."""
         counts, present = batch[COUNTS], batch[PRESENT]
         config, weights = self.config, self.weights.to(present.device)[present.long()]
-        said, tags = output.presence.float(), torch.log1p(counts.sum(dim=1))
+        said, tags = output.presence.float()[: len(present)], torch.log1p(counts.sum(dim=1))
+        has_summit = functional.pad(present, (0, len(counts) - len(present)), value=1)
         return (
-            config.profile * profile_loss(output.profile.float(), counts, present)
+            config.profile * profile_loss(output.profile.float(), counts, has_summit, config.doubt)
             + config.total * functional.mse_loss(output.total.float(), tags)
             + config.presence * functional.binary_cross_entropy_with_logits(said, present, weights)
         )
 
 
-def profile_loss(logits: Tensor, counts: Tensor, present: Tensor) -> Tensor:
+class _Elsewhere(NamedTuple):
+    """Windows around any 5' ends, and the order in which they are read."""
+
+    profiles: Profiles
+    order: Shuffled
+
+    def batch(self, index: int, size: int, rng: np.random.Generator) -> tuple[Codes, Counts]:
+        """Return codes and counts of some of them, moved, ``(size, length)``."""
+        data, rows = self.profiles.windows, self.order.rows(index, size)
+        shift = draw_shifts(size, data.length, rng)
+        return data.codes(rows, shift), self.profiles.counts(rows, shift)
+
+
+def profile_loss(logits: Tensor, counts: Tensor, present: Tensor, doubt: float = 0) -> Tensor:
     """Return the mean cross-entropy of observed and predicted shares, in nats per window.
 
     Parameters
@@ -99,12 +131,14 @@ def profile_loss(logits: Tensor, counts: Tensor, present: Tensor) -> Tensor:
         ``(n_windows, length)``.
     present
         ``(n_windows,)`` 1 for positives: negatives, and windows without tags, take no part.
+    doubt
+        A window with n tags weighs n / (n + `doubt`).
     """
     tags = counts.sum(dim=1)
-    used = (present > 0) & (tags > 0)
+    weight = torch.where((present > 0) & (tags > 0), tags / (tags + doubt).clamp(min=1e-9), 0)
     observed = counts / tags.clamp(min=1e-9)[:, None]
     loss = -(observed * torch.log_softmax(logits, dim=1)).sum(dim=1)
-    return (loss * used).sum() / used.sum().clamp(min=1)
+    return (loss * weight).sum() / weight.sum().clamp(min=1e-9)
 
 
 class MovedPositives:

@@ -245,7 +245,8 @@ class JointTask(ClassificationTask):
         self.moved = MovedWindows(config.base, Profiles.open(self.training), tokenizer, self.rows, config.seed)
         validation = Profiles.open(self.validation)
         self.moved_positives = MovedPositives(validation, tokenizer, self.held, config.seed)
-        self.tokens_per_batch += config.base.batch_size * tokenizer.n_tokens(self.data.length)
+        n_moved = config.base.batch_size + (config.base.elsewhere if self.moved.elsewhere else 0)
+        self.tokens_per_batch += n_moved * tokenizer.n_tokens(self.data.length)
 
     def batch(self, index: int) -> Batch:
         """Return micro-batch `index`: centred windows, and as many moved ones as ``base.batch_size``."""
