@@ -40,7 +40,7 @@ class Planted(torch.nn.Module):
 @pytest.fixture
 def scorer() -> BaseScorer:
     model: Any = Planted()
-    return BaseScorer(model, KmerTokenizer(TokenizerConfig()), LENGTH, 3, torch.device("cpu"))
+    return BaseScorer([model], KmerTokenizer(TokenizerConfig()), LENGTH, 3, torch.device("cpu"))
 
 
 def predicted(scorer: BaseScorer, source: Path, **settings: Any) -> pd.DataFrame:
@@ -170,6 +170,6 @@ def test_windows_give_places_of_the_genome_on_either_strand(scorer: BaseScorer, 
 
 
 def test_windows_of_another_length_are_refused(scorer: BaseScorer, laid: Path) -> None:
-    other: Any = BaseScorer(scorer.model, scorer.tokenizer, 30, 3, scorer.device)
+    other: Any = BaseScorer(scorer.models, scorer.tokenizer, 30, 3, scorer.device)
     with pytest.raises(InputError, match="the model reads 30 bases and the windows have 32"):
         predict_bases(PredictConfig(), other, laid, laid.parent / "p.tsv")

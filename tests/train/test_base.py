@@ -1,6 +1,9 @@
 """Training for single bases: what a batch holds, what it costs, and that summits are then found off the middle."""
 
 import json
+import shutil
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +32,14 @@ from capsight.data.windows import Windows, windows
 from capsight.errors import ConfigError, InputError
 from capsight.explain.stage import explain
 from capsight.model.base_head import BaseOutput
-from capsight.model.checkpoint import load_classifier, read_card
+from capsight.model.checkpoint import load_classifier, read_card, start_classifier
+from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.score import predict
 from capsight.recipes import parse
 from capsight.simulate import simulate
 from capsight.train.base import MovedWindows, profile_loss
 from capsight.train.evaluate import evaluate
-from capsight.train.finetune import ClassificationTask, JointTask, finetune, make_task
+from capsight.train.finetune import BaseTask, ClassificationTask, JointTask, finetune, make_task, train_classifier
 from capsight.train.pretrain import pretrain
 
 LENGTH = 128
@@ -177,8 +181,6 @@ def test_the_centred_windows_cost_what_they_cost_alone(place: Path) -> None:
     joint, alone = make_task(silent, data, tokenizer), make_task(FinetuneConfig(batch_size=8), data, tokenizer)
     assert isinstance(joint, JointTask)
     assert type(alone) is ClassificationTask
-    from capsight.model.checkpoint import start_classifier
-
     model = start_classifier(place / "pretrained", seed=1, base=True).eval()
     with torch.no_grad():
         assert joint.loss(model, joint.batch(0)).item() == pytest.approx(alone.loss(model, alone.batch(0)).item(), 1e-5)
@@ -256,6 +258,62 @@ def test_predict_writes_bases_and_windows_with_one_model(trained: Path, place: P
         out = predict(config, trained, place / "windows", place / f"{resolution}.tsv")
         assert out.read_text().partition("\n")[0].split("\t")[4 if column == "probability" else 5] == column
         assert artefact.is_done(out, "predict", config, {"model": trained, "source": place / "windows"})
+
+
+def shares(folder: Path, place: Path) -> list[np.ndarray]:
+    """Return what a model says of bases, and then what each of its networks says."""
+    codes = Windows.open(place / "windows").fold("validation").codes(np.arange(40))
+    scorer = BaseScorer.open(folder)
+    return [scorer.score(codes).share, *(replace(scorer, models=[one]).score(codes).share for one in scorer.models)]
+
+
+@pytest.fixture(scope="module")
+def with_specialists(place: Path) -> Path:
+    config = TRAINED.model_copy(update={"base": BaseConfig(specialists=2, elsewhere=8, least=3), "epochs": 0.5})
+    return finetune(config, place / "windows", place / "pretrained", place / "specialists")
+
+
+@pytest.mark.pipeline
+def test_specialists_say_single_bases_with_the_network(with_specialists: Path, place: Path) -> None:
+    together, *each = shares(with_specialists, place)
+    assert len(each) == read_card(with_specialists).specialists + 1 == 3
+    np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-12)
+    assert all(np.abs(one - other).max() > 1e-3 for one, other in combinations(each, 2))
+    alone = TRAINED.model_copy(update={"base": BaseConfig(elsewhere=8, least=3), "epochs": 0.5})
+    network = finetune(alone, place / "windows", place / "pretrained", place / "alone")
+    assert (network / "model.safetensors").read_bytes() == (with_specialists / "model.safetensors").read_bytes()
+
+
+@pytest.mark.pipeline
+def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialists: Path, place: Path) -> None:
+    half = load_file(with_specialists / "bases-1.safetensors")
+    assert {tensor.dtype for tensor in half.values()} == {torch.float16}
+    assert not [name for name in half if name.startswith(("score", "pooling", "stem.positions"))]
+    data, tokenizer = Windows.open(place / "windows"), make_tokenizer(read_card(place / "pretrained").tokenizer)
+    config = TRAINED.model_copy(update={"base": BaseConfig(elsewhere=8, least=3), "epochs": 0.5, "seed": 11})
+    model = start_classifier(place / "pretrained", 11, base=True)
+    train_classifier(model, BaseTask(config.model_copy(update={"select": "last"}), data, tokenizer), place / "s", "one")
+    tokens = torch.from_numpy(tokenizer.encode(data.fold("validation").codes(np.arange(40))))
+    with torch.no_grad():
+        said = torch.softmax(model.eval()(input_ids=tokens, base=True).profile, dim=1).numpy()
+    np.testing.assert_allclose(shares(with_specialists, place)[2], said, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize("record", [True, False])
+@pytest.mark.parametrize("damage", ["lost", "cut", "foreign"])
+@pytest.mark.pipeline
+def test_damaged_specialists_are_refused(with_specialists: Path, damage: str, record: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(with_specialists, folder)
+    path = folder / "bases-2.safetensors"
+    content = {"lost": None, "cut": path.read_bytes()[:-9], "foreign": b"not weights"}[damage]
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    if not record:
+        (folder / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"bases-2\.safetensors"):
+        BaseScorer.open(folder)
 
 
 def test_a_model_without_the_head_says_what_to_do(place: Path, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Off(torch.nn.Module):
 
 def scorer(bases: int) -> BaseScorer:
     model: Any = Off(bases)
-    return BaseScorer(model, KmerTokenizer(TokenizerConfig()), LENGTH, 50, torch.device("cpu"))
+    return BaseScorer([model], KmerTokenizer(TokenizerConfig()), LENGTH, 50, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("bases", [0, 3, -6])

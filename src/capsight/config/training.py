@@ -148,6 +148,9 @@ class BaseConfig(Config):
     doubt: float = Field(
         0, ge=0, description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same."
     )
+    specialists: int = Field(
+        0, ge=0, le=20, description="Networks that learn single bases alone, from other seeds; the mean of all answers."
+    )
     profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
     total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
     presence: float = Field(

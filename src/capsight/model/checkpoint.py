@@ -29,6 +29,8 @@ CARD = "capsight.json"
 
 _KNOWN_TYPES = ("llama", CapsightConfig.model_type)
 _EXTRA_HEADS = ("base_head.", "kmer_head.")
+#: Parts of a classifier that say nothing of single bases.
+_OF_WINDOWS = ("score.", "pooling.", "kmer_head.", "stem.positions.")
 
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
@@ -46,6 +48,7 @@ class ModelCard(BaseModel):
     tokenizer: TokenizerConfig
     base: bool = False
     trees: int = Field(0, ge=0, le=100)
+    specialists: int = Field(0, ge=0, le=100)
     metrics: dict[str, Any] = {}
 
 
@@ -62,6 +65,33 @@ def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
     text = json.dumps(_architecture(model), indent=2, sort_keys=True)
     (folder / ARCHITECTURE).write_text(text + "\n", encoding="utf-8")
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def save_specialist(model: CapsightForClassification, number: int, folder: Path) -> None:
+    """Write what says single bases in a network that stands beside that of a model folder, in half precision."""
+    kept = {k: v for k, v in model.state_dict().items() if not k.startswith(_OF_WINDOWS)}
+    half = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
+    save_file(half, folder / _specialist(number), metadata={"format": "pt"})
+
+
+def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassification]:
+    """Load the networks for single bases beside that of a model folder, which is known to be unchanged.
+
+    Raises
+    ------
+    InputError
+        If one is missing, or does not fit the network of the folder.
+    """
+    models = []
+    for number in range(card.specialists):
+        model = _make(CapsightForClassification, folder)
+        _restore(model, folder / _specialist(number), spared=_OF_WINDOWS)
+        models.append(model.eval())
+    return models
+
+
+def _specialist(number: int) -> str:
+    return f"bases-{number + 1}.safetensors"
 
 
 def _architecture(model: nn.Module) -> dict[str, Any]:
@@ -137,7 +167,7 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
             remedy="run capsight finetune first",
         )
     model = _make(CapsightForClassification, folder)
-    _restore(model, folder, strict=True)
+    _restore(model, folder / WEIGHTS)
     artefact.check_unchanged(folder)
     return model.eval(), card
 
@@ -185,7 +215,7 @@ def start_classifier(
         changes["hidden_dropout"] = dropout
     torch.manual_seed(seed)
     model = _make(CapsightForClassification, folder, **changes)
-    _restore(model, folder, strict=False)
+    _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head.", *_EXTRA_HEADS))
     artefact.check_unchanged(folder)
     return model
 
@@ -205,19 +235,19 @@ def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path, wan
         )  # fmt: skip
 
 
-def _restore(model: nn.Module, folder: Path, *, strict: bool) -> None:
-    """Load weights into `model`; unless `strict`, its head may be absent and a language head be left over."""
+def _restore(model: nn.Module, path: Path, *, spared: tuple[str, ...] = ()) -> None:
+    """Load weights into `model`; names that begin with those `spared` may be absent, or be left over."""
     try:
-        weights = load_file(folder / WEIGHTS)
+        weights = load_file(path)
         report = model.load_state_dict(weights, strict=False)
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"weights cannot be read: {reason}", where=folder / WEIGHTS) from None
-    missing = [k for k in report.missing_keys if strict or not k.startswith(("score.", "pooling.", *_EXTRA_HEADS))]
-    spare = [k for k in report.unexpected_keys if strict or not k.startswith(("lm_head.", *_EXTRA_HEADS))]
+        raise InputError(f"weights cannot be read: {reason}", where=path) from None
+    missing = [k for k in report.missing_keys if not k.startswith(spared)]
+    spare = [k for k in report.unexpected_keys if not k.startswith(spared)]
     if missing or spare:
         raise InputError(
             f"weights and config.json disagree about {(missing + spare)[0]}",
-            where=folder,
+            where=path.parent,
             remedy="train it anew",
         )

@@ -1,5 +1,10 @@
-"""A network that answers base by base, reduced to what prediction and evaluation need."""
+"""What answers base by base in a model, reduced to what prediction and evaluation need.
 
+A model folder may hold specialists beside its network: networks that learned single bases alone, from other seeds. What
+each says of shares, total and presence is averaged (a deep ensemble, Lakshminarayanan et al. 2017).
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -7,11 +12,13 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from capsight.data.bases import Codes
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.errors import InputError
-from capsight.model.checkpoint import load_classifier
+from capsight.model.base_head import BaseOutput
+from capsight.model.checkpoint import load_classifier, load_specialists
 from capsight.model.llama import CapsightForClassification
 from capsight.predict.classical import BASELINE_CARD
 from capsight.predict.scorer import best_device
@@ -49,15 +56,17 @@ class BaseScores(NamedTuple):
 
 @dataclass(frozen=True)
 class BaseScorer:
-    """A network with a head for single bases, ready for prediction.
+    """Networks with a head for single bases, ready for prediction.
 
     Attributes
     ----------
+    models
+        The network of the model folder, then its specialists.
     length
-        Bases that it reads.
+        Bases that they read.
     """
 
-    model: CapsightForClassification
+    models: Sequence[CapsightForClassification]
     tokenizer: Tokenizer
     length: int
     batch_size: int
@@ -79,7 +88,8 @@ class BaseScorer:
         if model.base_head is None:
             raise InputError("the model has no head for single bases", where=folder, remedy=remedy)
         device = best_device()
-        return cls(model.to(device), make_tokenizer(card.tokenizer, folder), card.length, batch_size, device)
+        models = [each.to(device) for each in (model, *load_specialists(folder, card))]
+        return cls(models, make_tokenizer(card.tokenizer, folder), card.length, batch_size, device)
 
     @torch.inference_mode()
     def score(self, codes: Codes) -> BaseScores:
@@ -87,9 +97,14 @@ class BaseScorer:
         parts = []
         for i in range(0, len(codes), self.batch_size):
             tokens = torch.from_numpy(self.tokenizer.encode(codes[i : i + self.batch_size])).to(self.device)
-            said = self.model(input_ids=tokens, base=True)
-            profile, total, presence = (tensor.cpu().double() for tensor in said)
-            parts.append((torch.softmax(profile, 1), torch.expm1(total).clamp(min=0), torch.sigmoid(presence)))
+            said = [_natural(model(input_ids=tokens, base=True)) for model in self.models]
+            parts.append([torch.stack(column).mean(dim=0) for column in zip(*said, strict=True)])
         if not parts:
             return BaseScores(np.zeros((0, self.length)), np.zeros(0), np.zeros(0))
         return BaseScores(*(torch.cat(column).numpy() for column in zip(*parts, strict=True)))
+
+
+def _natural(said: BaseOutput) -> tuple[Tensor, Tensor, Tensor]:
+    """Return shares, number of 5' ends and probability of a cap site, of what a network says in logits and logs."""
+    profile, total, presence = (tensor.cpu().double() for tensor in said)
+    return torch.softmax(profile, 1), torch.expm1(total).clamp(min=0), torch.sigmoid(presence)

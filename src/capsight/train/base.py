@@ -71,6 +71,11 @@ class MovedWindows:
         self.order_of_negatives = Shuffled(len(self.negatives), self.seed + 2)
         self.elsewhere = self._elsewhere() if self.config.elsewhere else None
 
+    @property
+    def size(self) -> int:
+        """Number of windows in a batch."""
+        return self.config.batch_size + (self.config.elsewhere if self.elsewhere else 0)
+
     def _elsewhere(self) -> "_Elsewhere | None":
         """Lay windows around any 5' ends of the training chromosomes, where there are enough."""
         profiles = self.profiles.around(self.config.least)

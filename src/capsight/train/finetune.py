@@ -25,7 +25,7 @@ from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, save_model, start_classifier
+from capsight.model.checkpoint import read_card, save_model, save_specialist, start_classifier
 from capsight.model.llama import Output
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import log_odds
@@ -75,13 +75,34 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     with artefact.building(out, "finetune", config, inputs) as folder:
         log = train_classifier(model, task, folder, "finetune")
         metrics = write_log(log, config.select, folder)
-        update = {"task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics}
+        update = {
+            "task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics,
+            "specialists": train_specialists(config, data, tokenizer, pretrained, folder),
+        }  # fmt: skip
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
     return out
 
 
-def train_classifier(model: nn.Module, task: "ClassificationTask", folder: Path, name: str) -> list[dict[str, Any]]:
+def train_specialists(
+    config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, pretrained: Path, folder: Path
+) -> int:
+    """Train the networks that say single bases beside the classifier, and write them; return how many there are.
+
+    Each has seeds of its own, and the settings of the classifier but for early stopping: the last weights are kept.
+    """
+    n = config.base.specialists if config.base else 0
+    for number in range(n):
+        own = config.model_copy(update={"seed": config.seed + 10 * (number + 1), "select": "last"})
+        model = start_classifier(pretrained, own.seed, own.dropout, base=True)
+        train_classifier(model, BaseTask(own, data, tokenizer), folder, f"bases-{number + 1}")
+        save_specialist(model, number, folder)
+    return n
+
+
+def train_classifier(
+    model: nn.Module, task: "ClassificationTask | BaseTask", folder: Path, name: str
+) -> list[dict[str, Any]]:
     """Train `model` in place as the task's settings say, adapters merged at the end; return the log.
 
     Parameters
@@ -98,13 +119,14 @@ def train_classifier(model: nn.Module, task: "ClassificationTask", folder: Path,
         return fit(model, task, plan, folder)
     adapted = add_adapters(model, lora)
     log = fit(adapted, task, plan, folder)
-    adapted.save_pretrained(folder / "adapter")
-    (folder / "adapter" / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
+    adapter = folder / ("adapter" if isinstance(task, ClassificationTask) else f"adapter-{name}")
+    adapted.save_pretrained(adapter)
+    (adapter / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
     adapted.merge_and_unload()
     return log
 
 
-def _plan(task: "ClassificationTask", name: str) -> Plan:
+def _plan(task: "ClassificationTask | BaseTask", name: str) -> Plan:
     """Say how long to train, how fast, and when to look."""
     config = task.config
     steps_per_epoch = task.n / (config.batch_size * config.accumulation)
@@ -235,30 +257,57 @@ class ClassificationTask:
 
 
 @dataclass
+class BaseTask:
+    """Say which bases of moved windows have 5' ends."""
+
+    config: FinetuneConfig
+    data: Windows
+    tokenizer: Tokenizer
+
+    def __post_init__(self) -> None:
+        config, tokenizer = self.config, self.tokenizer
+        assert config.base
+        training, validation = (Profiles.open(self.data.fold(name)) for name in (schema.TRAIN, schema.VALIDATION))
+        rows = _sample(len(training.windows.table), config.max_train, config.seed)
+        held = _sample(len(validation.windows.table), config.max_validation, config.seed)
+        self.n = len(rows)
+        self.moved = MovedWindows(config.base, training, tokenizer, rows, config.seed)
+        self.held = MovedPositives(validation, tokenizer, held, config.seed)
+        self.tokens_per_batch = self.moved.size * tokenizer.n_tokens(self.data.length)
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch `index`: moved windows, their counts and labels."""
+        return self.moved.batch(index)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the loss of the moved windows."""
+        return self.moved.loss(model(input_ids=batch[MOVED], base=True), batch)
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return how far predicted summits are off."""
+        return self.held.validate(model, device)
+
+
+@dataclass
 class JointTask(ClassificationTask):
     """Tell centred windows apart and, in the same update, say which bases of moved ones have 5' ends."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        config, tokenizer = self.config, self.tokenizer
-        assert config.base
-        self.moved = MovedWindows(config.base, Profiles.open(self.training), tokenizer, self.rows, config.seed)
-        validation = Profiles.open(self.validation)
-        self.moved_positives = MovedPositives(validation, tokenizer, self.held, config.seed)
-        n_moved = config.base.batch_size + (config.base.elsewhere if self.moved.elsewhere else 0)
-        self.tokens_per_batch += n_moved * tokenizer.n_tokens(self.data.length)
+        self.bases = BaseTask(self.config, self.data, self.tokenizer)
+        self.tokens_per_batch += self.bases.tokens_per_batch
 
     def batch(self, index: int) -> Batch:
-        """Return micro-batch `index`: centred windows, and as many moved ones as ``base.batch_size``."""
-        return {**super().batch(index), **self.moved.batch(index)}
+        """Return micro-batch `index`: centred windows, and moved ones."""
+        return {**super().batch(index), **self.bases.batch(index)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of the centred windows plus that of the moved ones."""
-        return super().loss(model, batch) + self.moved.loss(model(input_ids=batch[MOVED], base=True), batch)
+        return super().loss(model, batch) + self.bases.loss(model, batch)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return the metrics of classification, and how far predicted summits are off."""
-        return super().validate(model, device) | self.moved_positives.validate(model, device)
+        return super().validate(model, device) | self.bases.validate(model, device)
 
 
 def make_task(config: FinetuneConfig, data: Windows, tokenizer: Tokenizer) -> ClassificationTask:
