@@ -37,7 +37,7 @@ from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.score import predict
 from capsight.recipes import parse
 from capsight.simulate import simulate
-from capsight.train.base import MovedWindows, profile_loss
+from capsight.train.base import MovedWindows, profile_loss, taught_profile_loss
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import BaseTask, ClassificationTask, JointTask, finetune, make_task, train_classifier
 from capsight.train.pretrain import pretrain
@@ -286,7 +286,7 @@ def test_specialists_say_single_bases_with_the_network(with_specialists: Path, p
 
 @pytest.mark.pipeline
 def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialists: Path, place: Path) -> None:
-    half = load_file(with_specialists / "bases-1.safetensors")
+    half = load_file(with_specialists / "specialist-1.safetensors")
     assert {tensor.dtype for tensor in half.values()} == {torch.float16}
     assert not [name for name in half if name.startswith(("score", "pooling", "stem.positions"))]
     data, tokenizer = Windows.open(place / "windows"), make_tokenizer(read_card(place / "pretrained").tokenizer)
@@ -305,15 +305,36 @@ def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialist
 def test_damaged_specialists_are_refused(with_specialists: Path, damage: str, record: bool, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(with_specialists, folder)
-    path = folder / "bases-2.safetensors"
+    path = folder / "specialist-2.safetensors"
     content = {"lost": None, "cut": path.read_bytes()[:-9], "foreign": b"not weights"}[damage]
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     if not record:
         (folder / "config.yaml").unlink()
-    with pytest.raises(InputError, match=r"bases-2\.safetensors"):
+    with pytest.raises(InputError, match=r"specialist-2\.safetensors"):
         BaseScorer.open(folder)
+
+
+@pytest.mark.pipeline
+def test_specialists_teach_the_network_and_need_not_stay(with_specialists: Path, place: Path) -> None:
+    base = BaseConfig(specialists=2, elsewhere=8, least=3, taught=20.0, stay=False)
+    config = TRAINED.model_copy(update={"base": base, "epochs": 0.5})
+    folder = finetune(config, place / "windows", place / "pretrained", place / "taught")
+    assert read_card(folder).specialists == 0
+    assert not list(folder.glob("specialist-*"))
+    _, network, *specialists = shares(with_specialists, place)
+    taught, _ = shares(folder, place)
+    told = np.mean(specialists, axis=0)
+    assert np.abs(taught - told).mean() < 0.9 * np.abs(network - told).mean()
+
+
+def test_what_is_taught_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
+    teachers = [torch.log(torch.tensor([[0.9, 0.1], [0.5, 0.5]])), torch.log(torch.tensor([[0.5, 0.5], [0.5, 0.5]]))]
+    first = -(0.7 * np.log(0.5) + 0.3 * np.log(0.5))
+    second = -(np.log(0.2) + np.log(0.8)) / 2
+    assert taught_profile_loss(logits, teachers).item() == pytest.approx((first + second) / 2, rel=1e-6)
 
 
 def test_a_model_without_the_head_says_what_to_do(place: Path, tmp_path: Path) -> None:

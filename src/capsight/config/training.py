@@ -151,6 +151,12 @@ class BaseConfig(Config):
     specialists: int = Field(
         0, ge=0, le=20, description="Networks that learn single bases alone, from other seeds; the mean of all answers."
     )
+    taught: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of what the network learns of the specialists' shares, who then are trained first.",
+    )
+    stay: bool = Field(True, description="Keep the specialists in the model: it says the mean of all.")
     profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
     total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
     presence: float = Field(

@@ -6,6 +6,7 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,11 +68,13 @@ def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def save_specialist(model: CapsightForClassification, number: int, folder: Path) -> None:
-    """Write what says single bases in a network that stands beside that of a model folder, in half precision."""
-    kept = {k: v for k, v in model.state_dict().items() if not k.startswith(_OF_WINDOWS)}
-    half = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
-    save_file(half, folder / _specialist(number), metadata={"format": "pt"})
+def save_specialists(models: Sequence[nn.Module], folder: Path) -> int:
+    """Write networks for single bases beside that of a model folder, in half precision; return how many there are."""
+    for number, model in enumerate(models):
+        kept = {k: v for k, v in model.state_dict().items() if not k.startswith(_OF_WINDOWS)}
+        half = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
+        save_file(half, folder / _specialist(number), metadata={"format": "pt"})
+    return len(models)
 
 
 def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassification]:
@@ -91,7 +94,7 @@ def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassific
 
 
 def _specialist(number: int) -> str:
-    return f"bases-{number + 1}.safetensors"
+    return f"specialist-{number + 1}.safetensors"
 
 
 def _architecture(model: nn.Module) -> dict[str, Any]:

@@ -7,6 +7,7 @@ shares. That of the total is the squared error of log(1 + tags), as in BPNet. Th
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -144,6 +145,20 @@ def profile_loss(logits: Tensor, counts: Tensor, present: Tensor, doubt: float =
     observed = counts / tags.clamp(min=1e-9)[:, None]
     loss = -(observed * torch.log_softmax(logits, dim=1)).sum(dim=1)
     return (loss * weight).sum() / weight.sum().clamp(min=1e-9)
+
+
+def taught_profile_loss(logits: Tensor, taught: Sequence[Tensor]) -> Tensor:
+    """Return the mean cross-entropy in nats of the mean of the teachers' shares and predicted shares.
+
+    Parameters
+    ----------
+    logits
+        ``(n_windows, length)``.
+    taught
+        Logits of each teacher, of the same shape.
+    """
+    share = torch.stack([torch.softmax(each, dim=1) for each in taught]).mean(dim=0)
+    return -(share * torch.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 
 class MovedPositives:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -25,12 +25,12 @@ from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, save_model, save_specialist, start_classifier
+from capsight.model.checkpoint import read_card, save_model, save_specialists, start_classifier
 from capsight.model.llama import Output
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import log_odds
 from capsight.predict.trees import with_trees
-from capsight.train.base import MOVED, MovedPositives, MovedWindows
+from capsight.train.base import MOVED, MovedPositives, MovedWindows, taught_profile_loss
 from capsight.train.loop import Batch, Plan, fit
 from capsight.train.teacher import MARK, MARKED, mark_windows, taught_loss
 
@@ -73,11 +73,14 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
     task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
+        specialists = train_specialists(config, data, tokenizer, pretrained, folder)
+        if isinstance(task, JointTask):
+            task.bases.teachers = specialists
         log = train_classifier(model, task, folder, "finetune")
         metrics = write_log(log, config.select, folder)
         update = {
             "task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics,
-            "specialists": train_specialists(config, data, tokenizer, pretrained, folder),
+            "specialists": save_specialists(specialists, folder) if config.base and config.base.stay else 0,
         }  # fmt: skip
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
@@ -86,18 +89,18 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
 
 def train_specialists(
     config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, pretrained: Path, folder: Path
-) -> int:
-    """Train the networks that say single bases beside the classifier, and write them; return how many there are.
+) -> list[nn.Module]:
+    """Train networks for single bases alone, each with seeds of its own.
 
-    Each has seeds of its own, and the settings of the classifier but for early stopping: the last weights are kept.
+    The settings are those of the classifier but for early stopping: the last weights are kept.
     """
-    n = config.base.specialists if config.base else 0
-    for number in range(n):
-        own = config.model_copy(update={"seed": config.seed + 10 * (number + 1), "select": "last"})
+    specialists: list[nn.Module] = []
+    for number in range(1, config.base.specialists + 1 if config.base else 1):
+        own = config.model_copy(update={"seed": config.seed + 10 * number, "select": "last"})
         model = start_classifier(pretrained, own.seed, own.dropout, base=True)
-        train_classifier(model, BaseTask(own, data, tokenizer), folder, f"bases-{number + 1}")
-        save_specialist(model, number, folder)
-    return n
+        train_classifier(model, BaseTask(own, data, tokenizer), folder, f"specialist-{number}")
+        specialists.append(model.eval().requires_grad_(False))
+    return specialists
 
 
 def train_classifier(
@@ -258,11 +261,18 @@ class ClassificationTask:
 
 @dataclass
 class BaseTask:
-    """Say which bases of moved windows have 5' ends."""
+    """Say which bases of moved windows have 5' ends.
+
+    Attributes
+    ----------
+    teachers
+        Networks that say single bases, in evaluation mode.
+    """
 
     config: FinetuneConfig
     data: Windows
     tokenizer: Tokenizer
+    teachers: Sequence[nn.Module] = ()
 
     def __post_init__(self) -> None:
         config, tokenizer = self.config, self.tokenizer
@@ -280,8 +290,15 @@ class BaseTask:
         return self.moved.batch(index)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of the moved windows."""
-        return self.moved.loss(model(input_ids=batch[MOVED], base=True), batch)
+        """Return the loss of the moved windows, and that of what teachers say of them, where there are any."""
+        output, config = model(input_ids=batch[MOVED], base=True), self.config.base
+        loss = self.moved.loss(output, batch)
+        if not (self.teachers and config and config.taught):
+            return loss
+        tokens = batch[MOVED]
+        with torch.no_grad():
+            said = [teacher.to(tokens.device)(input_ids=tokens, base=True).profile.float() for teacher in self.teachers]
+        return loss + config.taught * taught_profile_loss(output.profile.float(), said)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return how far predicted summits are off."""
