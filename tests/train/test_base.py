@@ -329,6 +329,29 @@ def test_specialists_teach_the_network_and_need_not_stay(with_specialists: Path,
     assert np.abs(taught - told).mean() < 0.9 * np.abs(network - told).mean()
 
 
+@pytest.mark.pipeline
+def test_specialists_are_not_trained_again_after_an_interruption(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = BaseConfig(specialists=1, elsewhere=8, least=3, taught=1.0)
+    config = TRAINED.model_copy(update={"base": base, "epochs": 0.3})
+
+    def train(name: str) -> list[bytes]:
+        folder = finetune(config, place / "windows", place / "pretrained", place / name)
+        return [(folder / file).read_bytes() for file in ("model.safetensors", "specialist-1.safetensors")]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JointTask, "loss", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped")
+    loss, losses = BaseTask.loss, []
+    monkeypatch.setattr(BaseTask, "loss", lambda self, *given: losses.append(type(self)) or loss(self, *given))
+    went_on, n = train("stopped"), len(losses)
+    assert went_on == train("whole")
+    assert 0 < n == (len(losses) - n) / 2  # the specialist took as many updates as the network, once
+
+
 def test_what_is_taught_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
     teachers = [torch.log(torch.tensor([[0.9, 0.1], [0.5, 0.5]])), torch.log(torch.tensor([[0.5, 0.5], [0.5, 0.5]]))]
