@@ -386,6 +386,15 @@ def test_windows_without_five_ends_are_refused(place: Path, tmp_path: Path) -> N
     assert not list(tmp_path.glob("m*"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"taught": 1}, "taught needs specialists"), ({"specialists": 2, "stay": False}, "neither teach nor stay")],
+)
+def test_specialists_that_are_of_no_use_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(FinetuneConfig, {"base": settings})
+
+
 def test_base_is_switched_on_by_true_or_by_a_setting() -> None:
     assert parse(FinetuneConfig, {"base": True}).base == BaseConfig()
     assert parse(FinetuneConfig, {"base": {"batch_size": 8}}).base == BaseConfig(batch_size=8)

@@ -163,6 +163,14 @@ class BaseConfig(Config):
         0.1, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.taught and not self.specialists:
+            raise ValueError("taught needs specialists to learn from: set specialists")
+        if self.specialists and not (self.taught or self.stay):
+            raise ValueError("specialists that neither teach nor stay are of no use: set taught or stay")
+        return self
+
 
 class KmersConfig(Config):
     """A head that reads words, whose answer is averaged with the network's: for data of a few thousand windows."""

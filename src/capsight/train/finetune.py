@@ -68,6 +68,8 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         )  # fmt: skip
     if card.trees and not config.teacher:
         logger.info("the trees of %s are left out: teacher is not set", pretrained)
+    if card.specialists:
+        logger.info("the specialists of %s are left out: they are always trained anew", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
     model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
