@@ -59,13 +59,15 @@ def main() -> None:
     to.mkdir(parents=True)
     content = record(given.run)
     for name in content["outputs"]:
+        (to / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(given.run / "model" / name, to / name)
     card = Template((HERE / "cards" / f"{given.name}.md").read_text(encoding="utf-8"))
     (to / CARD_FILE).write_text(card.substitute(figures(given.run)), encoding="utf-8")
     content["outputs"][CARD_FILE] = artefact.sha256(to / CARD_FILE)
     artefact.write_yaml(to / artefact.RECORD, content)
     make_tokenizer(read_card(to).tokenizer, to)
-    print(f"{to}: {sum(path.stat().st_size for path in to.iterdir()) / 1e6:.1f} MB")
+    size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
+    print(f"{to}: {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

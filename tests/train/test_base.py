@@ -286,7 +286,7 @@ def test_specialists_say_single_bases_with_the_network(with_specialists: Path, p
 
 @pytest.mark.pipeline
 def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialists: Path, place: Path) -> None:
-    half = load_file(with_specialists / "specialist-1.safetensors")
+    half = load_file(with_specialists / "specialist-1" / "model.safetensors")
     assert {tensor.dtype for tensor in half.values()} == {torch.float16}
     assert not [name for name in half if name.startswith(("score", "pooling", "stem.positions"))]
     data, tokenizer = Windows.open(place / "windows"), make_tokenizer(read_card(place / "pretrained").tokenizer)
@@ -305,14 +305,14 @@ def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialist
 def test_damaged_specialists_are_refused(with_specialists: Path, damage: str, record: bool, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(with_specialists, folder)
-    path = folder / "specialist-2.safetensors"
+    path = folder / "specialist-2" / "model.safetensors"
     content = {"lost": None, "cut": path.read_bytes()[:-9], "foreign": b"not weights"}[damage]
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     if not record:
         (folder / "config.yaml").unlink()
-    with pytest.raises(InputError, match=r"specialist-2\.safetensors"):
+    with pytest.raises(InputError, match=r"specialist-2"):
         BaseScorer.open(folder)
 
 
@@ -336,7 +336,7 @@ def test_specialists_are_not_trained_again_after_an_interruption(place: Path, mo
 
     def train(name: str) -> list[bytes]:
         folder = finetune(config, place / "windows", place / "pretrained", place / name)
-        return [(folder / file).read_bytes() for file in ("model.safetensors", "specialist-1.safetensors")]
+        return [(folder / file).read_bytes() for file in ("model.safetensors", "specialist-1/model.safetensors")]
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from capsight.config.training import (
     PhaseConfig,
     PretrainConfig,
     ReloraConfig,
+    SpecialistConfig,
     TeacherConfig,
     TokenizerConfig,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Recipe",
     "ReloraConfig",
     "SimulateConfig",
+    "SpecialistConfig",
     "Strategy",
     "TeacherConfig",
     "TokenizerConfig",

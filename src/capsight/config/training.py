@@ -1,11 +1,14 @@
 """Settings of the network and its training: `pretrain` and `finetune`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from capsight.config.base import Config, split, switched_on
+
+#: Each makes prediction of single bases slower by as much as the network itself.
+MOST_SPECIALISTS = 20
 
 Part = Literal["embeddings", "norms", "head", "stem"]
 #: Parts of the network that are trained in full beside adapters.
@@ -134,6 +137,33 @@ class LoraConfig(Config):
     )
 
 
+class SpecialistConfig(Config):
+    """A network that learns single bases alone: in what it differs from the network it stands beside.
+
+    Networks that differ in more than their seed are wrong in different places, and their mean is right more often.
+    """
+
+    epochs: float | None = Field(None, gt=0, description="Passes over the training fold.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout.")
+    power: float | None = Field(None, gt=0, le=1, description="As power of base.")
+    smooth: int | None = Field(None, ge=0, le=20, description="As smooth of base.")
+    model: ModelConfig | None = Field(
+        None, description="A shape of its own, drawn at random; default is the pre-trained network."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model and not self.model.stem:
+            raise ValueError("a specialist reads single bases: its model needs a stem")
+        return self
+
+
+def _so_many(given: Any) -> Any:
+    """Let a number stand for so many specialists that differ in their seed alone."""
+    return [{}] * given if isinstance(given, int) and 0 <= given <= MOST_SPECIALISTS else given
+
+
 class BaseConfig(Config):
     """A second head, for single bases, trained beside the classifier on windows moved at random."""
 
@@ -148,8 +178,16 @@ class BaseConfig(Config):
     doubt: float = Field(
         0, ge=0, description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same."
     )
-    specialists: int = Field(
-        0, ge=0, le=20, description="Networks that learn single bases alone, from other seeds; the mean of all answers."
+    power: float = Field(
+        1.0, gt=0, le=1, description="Shares are of counts to this power: below 1, weak sites of a promoter teach more."
+    )
+    smooth: int = Field(
+        0, ge=0, le=20, description="The share of a base is spread over so many bases to either side, less the further."
+    )
+    specialists: Annotated[tuple[SpecialistConfig, ...], BeforeValidator(_so_many)] = Field(
+        (),
+        max_length=MOST_SPECIALISTS,
+        description="Networks that learn single bases alone: how many, or in what each differs; the mean of all answers.",
     )
     taught: float = Field(
         0.0,

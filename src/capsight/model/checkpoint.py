@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from capsight import __version__, artefact
-from capsight.config import KmersConfig, TokenizerConfig
+from capsight.config import KmersConfig, ModelConfig, TokenizerConfig
 from capsight.errors import InputError
-from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
+from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining, architecture
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +63,22 @@ def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
         folder / WEIGHTS,
         metadata={"format": "pt"},
     )
-    text = json.dumps(_architecture(model), indent=2, sort_keys=True)
-    (folder / ARCHITECTURE).write_text(text + "\n", encoding="utf-8")
+    _write_architecture(model, folder)
     (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def save_specialists(models: Sequence[nn.Module], folder: Path) -> int:
-    """Write networks for single bases beside that of a model folder, in half precision; return how many there are."""
+    """Write networks for single bases beside that of a model folder, each into a folder of its own; return their number.
+
+    In half precision, and without what says nothing of single bases.
+    """
     for number, model in enumerate(models):
+        own = folder / _specialist(number)
+        own.mkdir(exist_ok=True)
         kept = {k: v for k, v in model.state_dict().items() if not k.startswith(_OF_WINDOWS)}
         half = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
-        save_file(half, folder / _specialist(number), metadata={"format": "pt"})
+        save_file(half, own / WEIGHTS, metadata={"format": "pt"})
+        _write_architecture(model, own)
     return len(models)
 
 
@@ -83,18 +88,28 @@ def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassific
     Raises
     ------
     InputError
-        If one is missing, or does not fit the network of the folder.
+        If one is missing, or does not read what the network of the folder reads.
     """
+    network = read_architecture(folder)
     models = []
     for number in range(card.specialists):
-        model = _make(CapsightForClassification, folder)
-        _restore(model, folder / _specialist(number), spared=_OF_WINDOWS)
+        own = folder / _specialist(number)
+        model = _make(CapsightForClassification, own)
+        config: CapsightConfig = model.config  # type: ignore[assignment]
+        if (config.n_tokens, config.vocab_size) != (network.n_tokens, network.vocab_size) or model.base_head is None:
+            raise InputError("does not say single bases of what the model reads", where=own, remedy="train it anew")
+        _restore(model, own / WEIGHTS, spared=_OF_WINDOWS)
         models.append(model.eval())
     return models
 
 
 def _specialist(number: int) -> str:
-    return f"specialist-{number + 1}.safetensors"
+    return f"specialist-{number + 1}"
+
+
+def _write_architecture(model: nn.Module, folder: Path) -> None:
+    text = json.dumps(_architecture(model), indent=2, sort_keys=True)
+    (folder / ARCHITECTURE).write_text(text + "\n", encoding="utf-8")
 
 
 def _architecture(model: nn.Module) -> dict[str, Any]:
@@ -135,7 +150,7 @@ def read_architecture(folder: Path) -> CapsightConfig:
         if values.pop("model_type") not in _KNOWN_TYPES:
             raise _unknown_network(folder)
         return CapsightConfig(**values)
-    except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
         raise _unknown_network(folder) from None
 
 
@@ -221,6 +236,21 @@ def start_classifier(
     _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head.", *_EXTRA_HEADS))
     artefact.check_unchanged(folder)
     return model
+
+
+def draw_classifier(
+    folder: Path, shape: ModelConfig, seed: int, dropout: float | None = None
+) -> CapsightForClassification:
+    """Make a classifier with a head for single bases that reads what the network of a folder reads, in another shape.
+
+    All of its weights are drawn from `seed`; `dropout` goes before that of the shape.
+    """
+    there = read_architecture(folder)
+    config = architecture(shape, there.vocab_size, there.n_tokens, there.pad_token_id)
+    config.base = True
+    config.hidden_dropout = shape.dropout if dropout is None else dropout
+    torch.manual_seed(seed)
+    return CapsightForClassification(config)
 
 
 def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path, wanted: str) -> None:

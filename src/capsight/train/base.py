@@ -109,7 +109,7 @@ class MovedWindows:
         said, tags = output.presence.float()[: len(present)], torch.log1p(counts.sum(dim=1))
         has_summit = functional.pad(present, (0, len(counts) - len(present)), value=1)
         return (
-            config.profile * profile_loss(output.profile.float(), counts, has_summit, config.doubt)
+            config.profile * profile_loss(output.profile.float(), taught_counts(counts, config), has_summit, config.doubt)
             + config.total * functional.mse_loss(output.total.float(), tags)
             + config.presence * functional.binary_cross_entropy_with_logits(said, present, weights)
         )
@@ -126,6 +126,19 @@ class _Elsewhere(NamedTuple):
         data, rows = self.profiles.windows, self.order.rows(index, size)
         shift = draw_shifts(size, data.length, rng)
         return data.codes(rows, shift), self.profiles.counts(rows, shift)
+
+
+def taught_counts(counts: Tensor, config: BaseConfig) -> Tensor:
+    """Return what the profile is to be like, ``(n_windows, length)``: counts raised to a power, and smoothed.
+
+    Each window keeps its number of 5' ends. `smooth` spreads each base over as many to either side with weights that
+    fall linearly to zero; what would leave the window is lost.
+    """
+    taught = counts**config.power if config.power < 1 else counts
+    if config.smooth:
+        weights = 1 + config.smooth - torch.arange(-config.smooth, config.smooth + 1, device=counts.device).abs()
+        taught = functional.conv1d(taught[:, None], weights.to(taught)[None, None], padding="same")[:, 0]
+    return taught * (counts.sum(dim=1) / taught.sum(dim=1).clamp(min=1e-9))[:, None]
 
 
 def profile_loss(logits: Tensor, counts: Tensor, present: Tensor, doubt: float = 0) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight import artefact
-from capsight.config import FinetuneConfig, PhaseConfig
+from capsight.config import FinetuneConfig, ModelConfig, PhaseConfig, SpecialistConfig
 from capsight.data import schema
 from capsight.data.bases import mutated, reverse_complement
 from capsight.data.loader import Shuffled
@@ -25,8 +25,8 @@ from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, save_model, save_specialists, start_classifier
-from capsight.model.llama import Output
+from capsight.model.checkpoint import draw_classifier, read_card, save_model, save_specialists, start_classifier
+from capsight.model.llama import CapsightPreTrainedModel, Output
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import log_odds
 from capsight.predict.trees import with_trees
@@ -92,17 +92,42 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
 def train_specialists(
     config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, pretrained: Path, folder: Path
 ) -> list[nn.Module]:
-    """Train networks for single bases alone, each with seeds of its own.
+    """Train networks for single bases alone, each with seeds of its own."""
+    how = config.base.specialists if config.base else ()
+    return [
+        train_specialist(number, specialist_config(config, number, own), own.model, data, tokenizer, pretrained, folder)
+        for number, own in enumerate(how, start=1)
+    ]
 
-    The settings are those of the classifier but for early stopping: the last weights are kept.
+
+def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig) -> FinetuneConfig:
+    """Return the settings of specialist `number`: those of the classifier but for what it has of its own.
+
+    There is no early stopping: the last weights are kept.
     """
-    specialists: list[nn.Module] = []
-    for number in range(1, config.base.specialists + 1 if config.base else 1):
-        own = config.model_copy(update={"seed": config.seed + 10 * number, "select": "last"})
-        model = start_classifier(pretrained, own.seed, own.dropout, base=True)
-        train_classifier(model, BaseTask(own, data, tokenizer), folder, f"specialist-{number}")
-        specialists.append(model.eval().requires_grad_(False))
-    return specialists
+    given = own.model_dump(exclude_none=True, exclude={"model"})
+    target = {name: given.pop(name) for name in ("power", "smooth") if name in given}
+    assert config.base
+    base = config.base.model_copy(update=target)
+    return config.model_copy(update={"seed": config.seed + 10 * number, "select": "last", "base": base, **given})
+
+
+def train_specialist(
+    number: int,
+    config: FinetuneConfig,
+    shape: ModelConfig | None,
+    data: Windows,
+    tokenizer: Tokenizer,
+    pretrained: Path,
+    folder: Path,
+) -> nn.Module:
+    """Train one network for single bases; its checkpoints go into `folder`, and a finished one is not trained again."""
+    if shape:
+        model = draw_classifier(pretrained, shape, config.seed, config.dropout)
+    else:
+        model = start_classifier(pretrained, config.seed, config.dropout, base=True)
+    train_classifier(model, BaseTask(config, data, tokenizer), folder, f"specialist-{number}")
+    return model.eval().requires_grad_(False)
 
 
 def train_classifier(
@@ -120,6 +145,8 @@ def train_classifier(
         What the training is called in checkpoints and messages.
     """
     plan, lora = _plan(task, name), task.config.lora
+    if isinstance(model, CapsightPreTrainedModel) and not torch.cuda.is_available():
+        model.set_attn_implementation("eager")  # on a CPU, for few positions: 15 % less time than PyTorch's fused one
     if not lora:
         return fit(model, task, plan, folder)
     adapted = add_adapters(model, lora)
