@@ -16,8 +16,9 @@ from capsight.data.tokenizer import KmerTokenizer
 from capsight.data.windows import windows
 from capsight.errors import InputError
 from capsight.model.base_head import BaseOutput
-from capsight.predict.base import Record, cut_tiles, predict_bases
+from capsight.predict.base import predict_bases
 from capsight.predict.base_scorer import BaseScorer
+from capsight.predict.tiles import Record, cut_tiles
 
 LENGTH = 32
 WORD = "CAGTCA"

@@ -187,7 +187,7 @@ class BaseConfig(Config):
     specialists: Annotated[tuple[SpecialistConfig, ...], BeforeValidator(_so_many)] = Field(
         (),
         max_length=MOST_SPECIALISTS,
-        description="Networks that learn single bases alone: how many, or in what each differs; the mean of all answers.",
+        description="Networks that learn single bases alone: how many, or in what each differs. It says the mean.",
     )
     taught: float = Field(
         0.0,

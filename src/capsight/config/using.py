@@ -44,8 +44,10 @@ class PredictConfig(Config):
     fold: Literal["train", "validation", "test"] | None = Field(
         None, description="Only this fold of windows.parquet; default all."
     )
-    resolution: Literal["window", "base"] = Field(
-        "window", description="A probability for every window, or for every base (models with finetune.base)."
+    resolution: Literal["window", "base", "summit"] = Field(
+        "window",
+        description="A probability for every window; or, of models with finetune.base, for every base, or the one base "
+        "to name.",
     )
     least: float = Field(
         0.01, ge=0, le=1, description="base: bases below this probability are left out, but for the best of a record."

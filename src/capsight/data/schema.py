@@ -19,6 +19,7 @@ POSITION: Final = "position"
 COUNT: Final = "count"
 PROBABILITY: Final = "probability"
 STRENGTH: Final = "strength"
+NEAR: Final = "near"
 
 #: Columns of `windows.parquet`, in order. Coordinates are 0-based half-open; `distance` is the gap in
 #: bases from the window to the nearest peak on either strand (0: they overlap; -1: no peak on the contig).
@@ -35,6 +36,9 @@ PREDICTION_COLUMNS: Final = (NAME, CHROM, START, END, STRAND, SCORE)
 
 #: Columns of the predictions for single bases; `position` is 0-based, on the contig or else in the sequence.
 BASE_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, PROBABILITY, STRENGTH)
+
+#: Columns of the predicted summits, one for each record; `strength` is of all bases that `near` is of.
+SUMMIT_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, NEAR, PROBABILITY, STRENGTH)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

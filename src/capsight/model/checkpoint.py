@@ -68,7 +68,7 @@ def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
 
 
 def save_specialists(models: Sequence[nn.Module], folder: Path) -> int:
-    """Write networks for single bases beside that of a model folder, each into a folder of its own; return their number.
+    """Write networks for single bases into folders of their own in a model folder; return how many there are.
 
     In half precision, and without what says nothing of single bases.
     """
@@ -95,7 +95,7 @@ def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassific
     for number in range(card.specialists):
         own = folder / _specialist(number)
         model = _make(CapsightForClassification, own)
-        config: CapsightConfig = model.config  # type: ignore[assignment]
+        config: CapsightConfig = model.config
         if (config.n_tokens, config.vocab_size) != (network.n_tokens, network.vocab_size) or model.base_head is None:
             raise InputError("does not say single bases of what the model reads", where=own, remedy="train it anew")
         _restore(model, own / WEIGHTS, spared=_OF_WINDOWS)

@@ -14,9 +14,11 @@ from capsight.data import schema
 from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
 from capsight.errors import InputError
-from capsight.predict.base import UNKNOWN, open_windows, predict_bases, window_names
+from capsight.predict.base import predict_bases
 from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.scorer import Scorer, load_scorer
+from capsight.predict.summits import predict_summits
+from capsight.predict.tiles import UNKNOWN, open_windows, window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
         FASTA, CSV with a ``sequence`` column, or ``windows.parquet`` (or its folder).
     out
         TSV to write: name, chrom, start, end, strand, score; ``.`` where a coordinate is unknown. By base: name,
-        chrom, position, strand, probability, strength.
+        chrom, position, strand, probability, strength; of summits also `near`, the probability of all bases near it.
 
     Raises
     ------
@@ -56,17 +58,18 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     """
     model = find_model(model)
     inputs = {"model": model, "source": source}
-    by_base = config.resolution == "base"
-    scorer = BaseScorer.open(model, config.batch_size) if by_base else load_scorer(model, config.batch_size)
+    by_window = config.resolution == "window"
+    scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
     if not source.exists():
         raise InputError("there is no such file", where=source)
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
     if isinstance(scorer, BaseScorer):
+        write, what = (predict_bases, "bases") if config.resolution == "base" else (predict_summits, "summits")
         with artefact.writing(out) as partial:
-            n = predict_bases(config, scorer, source, partial)
-        logger.info("predict: %s bases written", f"{n:,}")
+            n = write(config, scorer, source, partial)
+        logger.info("predict: %s %s written", f"{n:,}", what)
     else:
         _predict_records(config, scorer, source, out)
     artefact.record_file(out, "predict", config, inputs)

@@ -15,6 +15,7 @@ METRICS_FILE = "metrics-base.json"
 RULES = {
     "predicted": "model",
     "predicted_whole": "model, whole window",
+    "most_probable": "model, largest share",
     "centre": "window centre",
     "pyrimidine_purine": "pyrimidine-purine",
 }

@@ -24,6 +24,7 @@ from capsight.data.profiles import Counts, Profiles, draw_shifts, middle_half
 from capsight.data.tokenizer import Tokenizer
 from capsight.errors import InputError
 from capsight.model.base_head import BaseOutput
+from capsight.predict.summits import NEAR, named_summits
 from capsight.train.loop import Batch
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,8 @@ class MovedWindows:
         said, tags = output.presence.float()[: len(present)], torch.log1p(counts.sum(dim=1))
         has_summit = functional.pad(present, (0, len(counts) - len(present)), value=1)
         return (
-            config.profile * profile_loss(output.profile.float(), taught_counts(counts, config), has_summit, config.doubt)
+            config.profile
+            * profile_loss(output.profile.float(), taught_counts(counts, config), has_summit, config.doubt)
             + config.total * functional.mse_loss(output.total.float(), tags)
             + config.presence * functional.binary_cross_entropy_with_logits(said, present, weights)
         )
@@ -182,16 +184,16 @@ class MovedPositives:
         rows = rows[data.labels[rows] == 1]
         shift = draw_shifts(len(rows), data.length, np.random.default_rng([seed, 10]))
         self.tokens = torch.from_numpy(tokenizer.encode(data.codes(rows, shift)))
-        self.summit = torch.from_numpy(data.length // 2 - shift)
+        self.summit = data.length // 2 - shift
         self.middle = middle_half(data.length)
 
     def validate(self, model: nn.Module, device: torch.device, batch_size: int = 256) -> dict[str, float]:
-        """Return the median distance in bases, and the share of windows within 10 bases."""
+        """Return the median distance in bases of the named summits, and the share of windows within 10 bases."""
         parts = self.tokens.split(batch_size)
-        profiles = [model(input_ids=part.to(device), base=True).profile for part in parts]
-        best = torch.cat(profiles)[:, self.middle].argmax(dim=1)
-        distance = (best.cpu() + self.middle.start - self.summit).abs().double()
+        profiles = [model(input_ids=part.to(device), base=True).profile.cpu().double() for part in parts]
+        share = torch.softmax(torch.cat(profiles), dim=1)[:, self.middle].numpy()
+        distance = np.abs(named_summits(share) + self.middle.start - self.summit)
         return {
-            "base_median_distance": float(np.median(distance.numpy())),
-            "base_within_10": float((distance <= 10).double().mean()),
+            "base_median_distance": float(np.median(distance)),
+            "base_within_10": float((distance <= NEAR).mean()),
         }

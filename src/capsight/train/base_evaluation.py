@@ -25,6 +25,7 @@ from capsight.data.tags import counted_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
 from capsight.errors import InputError
 from capsight.predict.base_scorer import BaseScorer
+from capsight.predict.summits import named_summits
 from capsight.train import base_metrics
 
 logger = logging.getLogger(__name__)
@@ -102,9 +103,9 @@ def moved_windows(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Prof
     table
         One row per window: where the moved one lies, its label, the presence of a cap site, and the number of tags
         around the observed summit. Of its middle half the number of tags, the summit as observed and as predicted
-        (and over the whole window), the base with most tags, what the two trivial rules say, and the correlation of
-        the predicted with the observed profile. The same tags, summit and correlation for each replicate, and the
-        correlation of each two. What a negative says of a summit means nothing.
+        (and over the whole window), the bases with the largest share and with most tags, what the two trivial rules
+        say, and the correlation of the predicted with the observed profile. The same tags, summit and correlation for
+        each replicate, and the correlation of each two. What a negative says of a summit means nothing.
     """
     n, length = len(profiles.windows.table), profiles.windows.length
     shift = draw_shifts(n, length, np.random.default_rng([seed, 11]))
@@ -128,8 +129,9 @@ def _ask(scorer: BaseScorer, profiles: Profiles, singles: Sequence[Profiles], ro
     indices = {
         base_metrics.OBSERVED: data.length // 2 - shift,
         base_metrics.STRONGEST: middle.start + observed.argmax(axis=1),
-        base_metrics.PREDICTED: middle.start + share.argmax(axis=1),
-        base_metrics.PREDICTED_WHOLE: said.share.argmax(axis=1),
+        base_metrics.PREDICTED: middle.start + named_summits(share),
+        base_metrics.PREDICTED_WHOLE: named_summits(said.share),
+        base_metrics.MOST_PROBABLE: middle.start + share.argmax(axis=1),
         base_metrics.CENTRE: np.full(len(rows), data.length // 2),
         base_metrics.PYRIMIDINE_PURINE: base_metrics.nearest_pyrimidine_purine(codes),
     }

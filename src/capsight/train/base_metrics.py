@@ -23,6 +23,7 @@ OBSERVED: Final = "observed"
 STRONGEST: Final = "strongest"
 PREDICTED: Final = "predicted"
 PREDICTED_WHOLE: Final = "predicted_whole"
+MOST_PROBABLE: Final = "most_probable"
 CENTRE: Final = "centre"
 PYRIMIDINE_PURINE: Final = "pyrimidine_purine"
 PRESENCE: Final = "presence"
@@ -31,7 +32,7 @@ PEAK_TAGS: Final = "peak_tags"
 CORRELATION: Final = "correlation"
 
 #: Who says where the summit is, by column.
-RULES: Final = (PREDICTED, PREDICTED_WHOLE, CENTRE, PYRIMIDINE_PURINE)
+RULES: Final = (PREDICTED, PREDICTED_WHOLE, MOST_PROBABLE, CENTRE, PYRIMIDINE_PURINE)
 #: Bases to either side of a summit within which tags are its peak's.
 PEAK_REACH: Final = 25
 #: Groups of positives by the number of tags of their peak, of equal size.
