@@ -7,41 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from capsight.config import PredictConfig, TokenizerConfig, WindowsConfig
+from capsight.config import PredictConfig, WindowsConfig
 from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.profiles import middle_half
-from capsight.data.tokenizer import KmerTokenizer
 from capsight.data.windows import windows
 from capsight.errors import InputError
-from capsight.model.base_head import BaseOutput
 from capsight.predict.base import predict_bases
 from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.tiles import Record, cut_tiles
 
 LENGTH = 32
-WORD = "CAGTCA"
+WORD = "CAGTCA"  # of `Planted`
 RECORD = Record("x", ".", ".", 0, 1)
-
-
-class Planted(torch.nn.Module):
-    """Sees a cap site at the second base of every `WORD`, and expects ten 5' ends in a window that has one."""
-
-    def forward(self, input_ids: torch.Tensor, base: bool = False) -> BaseOutput:
-        assert base
-        word = torch.tensor(["ACGT".index(letter) + 3 for letter in WORD])
-        hit = (input_ids.unfold(1, len(WORD), 1) == word).all(dim=2).float()
-        site = torch.nn.functional.pad(hit, (1, len(WORD) - 2))
-        present = site[:, middle_half(LENGTH)].any(dim=1)
-        total = torch.log1p(10.0 * present)
-        return BaseOutput(40.0 * site, total, 20.0 * present - 10.0)
-
-
-@pytest.fixture
-def scorer() -> BaseScorer:
-    model: Any = Planted()
-    return BaseScorer([model], KmerTokenizer(TokenizerConfig()), LENGTH, 3, torch.device("cpu"))
 
 
 def predicted(scorer: BaseScorer, source: Path, **settings: Any) -> pd.DataFrame:

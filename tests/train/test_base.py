@@ -23,6 +23,7 @@ from capsight.config import (
     PredictConfig,
     PretrainConfig,
     SimulateConfig,
+    SpecialistConfig,
     WindowsConfig,
 )
 from capsight.data.attributions import Attributions
@@ -37,7 +38,7 @@ from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.score import predict
 from capsight.recipes import parse
 from capsight.simulate import simulate
-from capsight.train.base import MovedWindows, profile_loss, taught_profile_loss
+from capsight.train.base import MovedWindows, profile_loss, taught_counts, taught_profile_loss
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import BaseTask, ClassificationTask, JointTask, finetune, make_task, train_classifier
 from capsight.train.pretrain import pretrain
@@ -157,6 +158,30 @@ def test_the_profile_loss_by_hand() -> None:
     assert profile_loss(logits, counts, torch.zeros(4)).item() == 0
 
 
+def test_what_a_profile_is_to_be_like_by_hand() -> None:
+    counts = torch.tensor([[0.0, 0, 16, 0, 9, 0], [0, 0, 0, 0, 0, 0]])
+    assert torch.equal(taught_counts(counts, BaseConfig()), counts)
+    root = taught_counts(counts, BaseConfig(power=0.5))[0]
+    assert root.tolist() == pytest.approx([0, 0, 25 * 4 / 7, 0, 25 * 3 / 7, 0])
+    smooth = taught_counts(counts, BaseConfig(smooth=1))[0]
+    assert smooth.tolist() == pytest.approx([0, 4, 8, 6.25, 4.5, 2.25], rel=1e-5)  # weights of 1, 2, 1, over 4
+    edge = taught_counts(torch.tensor([[8.0, 0, 0, 0]]), BaseConfig(smooth=2))[0]
+    assert edge.tolist() == pytest.approx([8 * 3 / 6, 8 * 2 / 6, 8 / 6, 0])  # what would leave the window is lost
+    assert not taught_counts(counts, BaseConfig(power=0.5, smooth=3))[1].any()
+
+
+def test_power_and_smoothing_are_of_the_profile_loss_alone(place: Path) -> None:
+    counts = torch.tensor([[0.0, 16, 0, 9]])
+    output = BaseOutput(torch.log(torch.tensor([[0.1, 0.4, 0.2, 0.3]])), torch.zeros(1), torch.zeros(1))
+    batch = {"counts": counts, "present": torch.ones(1)}
+    alone = {"total": 0, "presence": 0, "doubt": 25}
+    expected = -(4 * np.log(0.4) + 3 * np.log(0.3)) / 7
+    assert moved(place, power=0.5, **alone).loss(output, batch).item() == pytest.approx(expected, rel=1e-5)
+    total = {"profile": 0, "presence": 0, "total": 1}
+    plain, powered = (moved(place, **total, **more).loss(output, batch).item() for more in ({}, {"power": 0.5}))
+    assert plain == powered == pytest.approx(np.log(26) ** 2, rel=1e-5)
+
+
 def test_the_weights_add_the_three_losses(place: Path) -> None:
     logits, total, presence = torch.zeros(2, 4), torch.tensor([0.0, 2.0]), torch.tensor([0.0, 3.0])
     batch = {"counts": torch.tensor([[0.0, 1, 0, 0], [0, 0, 0, 0]]), "present": torch.tensor([1.0, 0.0])}
@@ -253,10 +278,10 @@ def test_windows_are_still_explained(trained: Path, place: Path) -> None:
 
 @pytest.mark.pipeline
 def test_predict_writes_bases_and_windows_with_one_model(trained: Path, place: Path) -> None:
-    for resolution, column in (("base", "probability"), ("window", "score")):
+    for resolution, column in (("base", "probability"), ("window", "score"), ("summit", "near")):
         config = PredictConfig(fold="test", resolution=resolution)
         out = predict(config, trained, place / "windows", place / f"{resolution}.tsv")
-        assert out.read_text().partition("\n")[0].split("\t")[4 if column == "probability" else 5] == column
+        assert out.read_text().partition("\n")[0].split("\t")[5 if column == "score" else 4] == column
         assert artefact.is_done(out, "predict", config, {"model": trained, "source": place / "windows"})
 
 
@@ -299,6 +324,40 @@ def test_specialists_are_half_the_size_and_say_what_they_learned(with_specialist
     np.testing.assert_allclose(shares(with_specialists, place)[2], said, rtol=0.02, atol=1e-4)
 
 
+@pytest.mark.pipeline
+def test_specialists_differ_in_what_they_are_told_to(place: Path) -> None:
+    shape = ModelConfig(width=16, mlp=24, layers=1, heads=2, stem=24, stem_layers=1, pool=4, dropout=0.3)
+    how = (SpecialistConfig(model=shape, epochs=0.1), SpecialistConfig(learning_rate=1e-6, dropout=0.0))
+    config = TRAINED.model_copy(update={"base": BaseConfig(specialists=how), "epochs": 0.2})
+    folder = finetune(config, place / "windows", place / "pretrained", place / "differing")
+    scorer = BaseScorer.open(folder)
+    network, small, slow = scorer.models
+    assert small.config.stem == 24
+    assert small.config.hidden_dropout == 0.3
+    assert slow.config.stem == network.config.stem == 32
+    assert slow.config.hidden_dropout == 0.0
+    start = start_classifier(place / "pretrained", 1 + 20, 0.0, base=True)
+    moved_by = (slow.stem.motifs.weight - start.stem.motifs.weight).abs().max()  # type: ignore[union-attr]
+    assert 0 < moved_by < 1e-3  # of half precision, and a rate of 1e-6
+    together, *each = shares(folder, place)
+    np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-12)
+    steps = {name: json.loads((folder / "logs" / name / "seconds.json").read_text()) for name in ("specialist-1",)}
+    assert steps["specialist-1"]["seconds"] > 0
+
+
+def test_specialists_are_a_number_or_a_list() -> None:
+    one = parse(FinetuneConfig, {"base": {"specialists": 2}}).base
+    assert one == BaseConfig(specialists=(SpecialistConfig(), SpecialistConfig()))
+    two = parse(FinetuneConfig, {"base": {"specialists": [{"power": 0.7}, {}]}}).base
+    assert two == BaseConfig(specialists=(SpecialistConfig(power=0.7), SpecialistConfig()))
+    for wrong, message in (
+        (99, "base.specialists"), ([{"powr": 1}], "unknown key 'base.specialists.0.powr'"),
+        ([{"model": {"stem": 0}}], "its model needs a stem"), (-1, "base.specialists"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=message):
+            parse(FinetuneConfig, {"base": {"specialists": wrong}})
+
+
 @pytest.mark.parametrize("record", [True, False])
 @pytest.mark.parametrize("damage", ["lost", "cut", "foreign"])
 @pytest.mark.pipeline
@@ -313,6 +372,32 @@ def test_damaged_specialists_are_refused(with_specialists: Path, damage: str, re
     if not record:
         (folder / "config.yaml").unlink()
     with pytest.raises(InputError, match=r"specialist-2"):
+        BaseScorer.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_tokens": 64}, "specialist-1: does not say single bases of what the model reads"),
+        ({"base": False}, "specialist-1: does not say single bases of what the model reads"),
+        ({"stem": 48}, "specialist-1/model.safetensors: weights cannot be read"),
+        ({"stem": "x"}, r"specialist-1/config.json: does not describe a network"),
+        (None, r"specialist-1/config.json: does not describe a network"),
+    ],
+)
+@pytest.mark.pipeline
+def test_specialists_of_another_kind_are_refused(
+    with_specialists: Path, change: dict[str, object] | None, message: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(with_specialists, folder)
+    (folder / "config.yaml").unlink()
+    path = folder / "specialist-1" / "config.json"
+    values = json.loads(path.read_text())
+    path.unlink()
+    if change is not None:
+        path.write_text(json.dumps(values | change))
+    with pytest.raises(InputError, match=message):
         BaseScorer.open(folder)
 
 
