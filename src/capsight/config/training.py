@@ -146,6 +146,7 @@ class SpecialistConfig(Config):
     epochs: float | None = Field(None, gt=0, description="Passes over the training fold.")
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout.")
+    positives: float | None = Field(None, gt=0, lt=1, description="As positives of base.")
     power: float | None = Field(None, gt=0, le=1, description="As power of base.")
     smooth: int | None = Field(None, ge=0, le=20, description="As smooth of base.")
     model: ModelConfig | None = Field(

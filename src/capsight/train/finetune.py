@@ -106,9 +106,9 @@ def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig
     There is no early stopping: the last weights are kept.
     """
     given = own.model_dump(exclude_none=True, exclude={"model"})
-    target: dict[str, Any] = {name: given.pop(name) for name in ("power", "smooth") if name in given}
+    of_base: dict[str, Any] = {name: given.pop(name) for name in ("positives", "power", "smooth") if name in given}
     assert config.base
-    base = config.base.model_copy(update=target)
+    base = config.base.model_copy(update=of_base)
     return config.model_copy(update={"seed": config.seed + 10 * number, "select": "last", "base": base, **given})
 
 
