@@ -26,7 +26,7 @@ from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import draw_classifier, read_card, save_model, save_specialists, start_classifier
-from capsight.model.llama import CapsightPreTrainedModel, Output
+from capsight.model.llama import CapsightForClassification, CapsightPreTrainedModel, Output
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.predict.scorer import log_odds
 from capsight.predict.trees import with_trees
@@ -92,12 +92,21 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
 def train_specialists(
     config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, pretrained: Path, folder: Path
 ) -> list[nn.Module]:
-    """Train networks for single bases alone, each with seeds of its own."""
-    how = config.base.specialists if config.base else ()
-    return [
-        train_specialist(number, specialist_config(config, number, own), own.model, data, tokenizer, pretrained, folder)
-        for number, own in enumerate(how, start=1)
-    ]
+    """Train networks for single bases alone, each with seeds of its own; what is finished is not trained again."""
+    specialists: list[nn.Module] = []
+    for number, own in enumerate(config.base.specialists if config.base else (), start=1):
+        task = BaseTask(specialist_config(config, number, own), data, tokenizer)
+        model = start_specialist(task.config, own.model, pretrained)
+        train_classifier(model, task, folder, f"specialist-{number}")
+        specialists.append(model.eval().requires_grad_(False))
+    return specialists
+
+
+def start_specialist(config: FinetuneConfig, shape: ModelConfig | None, pretrained: Path) -> CapsightForClassification:
+    """Make a network for single bases: the pre-trained one with a head, or one of another shape, drawn at random."""
+    if shape:
+        return draw_classifier(pretrained, shape, config.seed, config.dropout)
+    return start_classifier(pretrained, config.seed, config.dropout, base=True)
 
 
 def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig) -> FinetuneConfig:
@@ -110,24 +119,6 @@ def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig
     assert config.base
     base = config.base.model_copy(update=of_base)
     return config.model_copy(update={"seed": config.seed + 10 * number, "select": "last", "base": base, **given})
-
-
-def train_specialist(
-    number: int,
-    config: FinetuneConfig,
-    shape: ModelConfig | None,
-    data: Windows,
-    tokenizer: Tokenizer,
-    pretrained: Path,
-    folder: Path,
-) -> nn.Module:
-    """Train one network for single bases; its checkpoints go into `folder`, and a finished one is not trained again."""
-    if shape:
-        model = draw_classifier(pretrained, shape, config.seed, config.dropout)
-    else:
-        model = start_classifier(pretrained, config.seed, config.dropout, base=True)
-    train_classifier(model, BaseTask(config, data, tokenizer), folder, f"specialist-{number}")
-    return model.eval().requires_grad_(False)
 
 
 def train_classifier(
