@@ -1,13 +1,17 @@
 """Which base is named, by hand; and `predict --resolution summit`: one row a record, whatever its length."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from capsight.config import PredictConfig, Recipe
+from capsight.config import PredictConfig, Recipe, TokenizerConfig
+from capsight.data.tokenizer import KmerTokenizer
 from capsight.errors import ConfigError
+from capsight.model.base_head import BaseOutput
 from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.summits import CLOSE, NEAR, expected_credit, named_summits, predict_summits, share_near
 from capsight.recipes import parse
@@ -72,13 +76,29 @@ def test_each_record_has_one_summit_wherever_it_lies(scorer: BaseScorer, tmp_pat
         tables.append(out.read_bytes())
     assert tables[0] == tables[1] == tables[2]
     table = pd.read_csv(out, sep="\t").set_index("name")
-    assert list(table.columns) == ["chrom", "position", "strand", "near", "probability", "strength"]
+    assert list(table.columns) == ["chrom", "position", "strand", "near", "strength", "strongest", "probability"]
     assert list(table.index) == list(records)
     assert table.loc[["long", "one"], "position"].tolist() == [118, 12]
+    assert table.loc[["long", "one"], "strongest"].tolist() == [118, 12]
     assert table.loc[["long", "one"], ["near", "probability"]].to_numpy() == pytest.approx(1, abs=1e-3)
     assert table.loc[["long", "one"], "strength"].to_numpy() == pytest.approx(10, abs=1e-2)
     assert table.loc[["none", "short"], "near"].max() < 1e-3
     assert 0 <= table.loc["short", "position"] < 3
+
+
+def test_the_strongest_base_is_told_beside_the_one_in_reach_of_most(tmp_path: Path) -> None:
+    logits = torch.full((1, 32), -40.0)
+    logits[0, [10, 22, 23]] = torch.log(torch.tensor([0.5, 0.3, 0.2]))
+    said = BaseOutput(logits, torch.log1p(torch.tensor([8.0])), torch.tensor([40.0]))
+    network: Any = lambda input_ids, base: said  # noqa: E731
+    scorer = BaseScorer([network], KmerTokenizer(TokenizerConfig()), 32, 1, torch.device("cpu"))
+    (tmp_path / "x.csv").write_text("sequence\n" + "A" * 32 + "\n")
+    out = tmp_path / "s.tsv"
+    predict_summits(PredictConfig(resolution="summit"), scorer, tmp_path / "x.csv", out)
+    (row,) = pd.read_csv(out, sep="\t").itertuples()
+    assert 13 <= row.position <= 20  # of none of them, and within 10 of all
+    assert (row.near, row.strength) == pytest.approx((1, 8), rel=1e-5)
+    assert (row.strongest, row.probability) == pytest.approx((10, 0.5), rel=1e-5)
 
 
 def test_a_run_that_never_trains_single_bases_cannot_ask_for_summits() -> None:

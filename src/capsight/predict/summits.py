@@ -61,13 +61,18 @@ def share_near(share: Floats) -> Floats:
 
 
 class _Named(NamedTuple):
-    """A base that may be named: what it would earn, where in the record it is, and what is written of it."""
+    """A base that may be named: what it would earn, where in the record it is, and what is written of it.
+
+    `near` and `strength` are of all bases within `NEAR`, `strongest` is the most probable of these, and `probability`
+    that base's own.
+    """
 
     credit: float
     at: int
     near: float
-    probability: float
     strength: float
+    strongest: int
+    probability: float
 
 
 def predict_summits(config: PredictConfig, scorer: BaseScorer, source: Path, out: Path) -> int:
@@ -95,7 +100,8 @@ def predict_summits(config: PredictConfig, scorer: BaseScorer, source: Path, out
         for tile, named in zip(batch, _best_of_tiles(batch, scorer), strict=True):
             best = named if best is None else max(best, named)
             if tile.last:
-                rows.append((*tile.record.place(best.at), best.near, best.probability, best.strength))
+                strongest = tile.record.place(best.strongest)[2]
+                rows.append((*tile.record.place(best.at), best.near, best.strength, strongest, best.probability))
                 best = None
     table = pd.DataFrame(rows, columns=list(schema.SUMMIT_PREDICTION_COLUMNS))
     table.to_csv(out, sep="\t", index=False, float_format="%.6f")
@@ -110,7 +116,10 @@ def _best_of_tiles(tiles: Sequence[Tile], scorer: BaseScorer) -> list[_Named]:
     named = []
     for row, tile in enumerate(tiles):
         at = tile.kept.start + int(credit[row, tile.kept].argmax())
-        there = near[row, at]
-        values = said.presence[row] * there, said.probability[row, at], said.total[row] * there
-        named.append(_Named(float(credit[row, at]), at + tile.offset, *map(float, values)))
+        reach = slice(max(0, at - NEAR), at + NEAR + 1)
+        strongest = reach.start + int(said.share[row, reach].argmax())
+        there, presence, total = float(near[row, at]), float(said.presence[row]), float(said.total[row])
+        own = presence * float(said.share[row, strongest])
+        places = at + tile.offset, strongest + tile.offset
+        named.append(_Named(float(credit[row, at]), places[0], presence * there, total * there, places[1], own))
     return named
