@@ -352,7 +352,7 @@ def test_specialists_are_a_number_or_a_list() -> None:
     assert two == BaseConfig(specialists=(SpecialistConfig(power=0.7), SpecialistConfig()))
     for wrong, message in (
         (99, "base.specialists"), ([{"powr": 1}], "unknown key 'base.specialists.0.powr'"),
-        ([{"model": {"stem": 0}}], "its model needs a stem"), (-1, "base.specialists"),
+        ([{"model": {"stem": 0}}], "its model needs a stem"), (-1, "base.specialists"), (True, "base.specialists"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             parse(FinetuneConfig, {"base": {"specialists": wrong}})

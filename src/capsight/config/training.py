@@ -162,7 +162,8 @@ class SpecialistConfig(Config):
 
 def _so_many(given: Any) -> Any:
     """Let a number stand for so many specialists that differ in their seed alone."""
-    return [{}] * given if isinstance(given, int) and 0 <= given <= MOST_SPECIALISTS else given
+    is_number = isinstance(given, int) and not isinstance(given, bool)
+    return [{}] * given if is_number and 0 <= given <= MOST_SPECIALISTS else given
 
 
 class BaseConfig(Config):
@@ -188,7 +189,7 @@ class BaseConfig(Config):
     specialists: Annotated[tuple[SpecialistConfig, ...], BeforeValidator(_so_many)] = Field(
         (),
         max_length=MOST_SPECIALISTS,
-        description="Networks that learn single bases alone: how many, or in what each differs. It says the mean.",
+        description="Networks that learn single bases alone: how many, or in what each differs. All answer.",
     )
     taught: float = Field(
         0.0,

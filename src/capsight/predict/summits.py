@@ -17,6 +17,7 @@ from scipy.ndimage import convolve1d
 
 from capsight.config import PredictConfig
 from capsight.data import schema
+from capsight.data.bases import N_CODE
 from capsight.predict.base_scorer import BaseScorer, BaseScores
 from capsight.predict.tiles import Tile, batches, tiles_of
 
@@ -36,7 +37,7 @@ SHARPNESS: Final = 1.3
 
 
 def expected_credit(share: Floats) -> Floats:
-    """Return what each base would earn, was it named: ``(n_windows, length)``, of shares of the same shape.
+    """Return what each base would earn, were it named: ``(n_windows, length)``, of shares of the same shape.
 
     Bases beyond the ends of what is given count as having no share.
     """
@@ -98,7 +99,7 @@ def predict_summits(config: PredictConfig, scorer: BaseScorer, source: Path, out
     best: _Named | None = None  # of the record whose tiles are coming
     for batch in batches(tiles_of(source, config.fold, scorer.length), config.batch_size):
         for tile, named in zip(batch, _best_of_tiles(batch, scorer), strict=True):
-            best = named if best is None else max(best, named)
+            best = named if best is None else max(best, named, key=lambda one: one.credit)
             if tile.last:
                 strongest = tile.record.place(best.strongest)[2]
                 rows.append((*tile.record.place(best.at), best.near, best.strength, strongest, best.probability))
@@ -117,7 +118,8 @@ def _best_of_tiles(tiles: Sequence[Tile], scorer: BaseScorer) -> list[_Named]:
     for row, tile in enumerate(tiles):
         at = tile.kept.start + int(credit[row, tile.kept].argmax())
         reach = slice(max(0, at - NEAR), at + NEAR + 1)
-        strongest = reach.start + int(said.share[row, reach].argmax())
+        known = np.where(tile.codes[reach] == N_CODE, -1, said.share[row, reach])  # there is N beyond a record's ends
+        strongest = reach.start + int(known.argmax())
         there, presence, total = float(near[row, at]), float(said.presence[row]), float(said.total[row])
         own = presence * float(said.share[row, strongest])
         places = at + tile.offset, strongest + tile.offset
