@@ -27,7 +27,7 @@ def shares(**at: float) -> np.ndarray:
 
 def test_a_broad_promoter_beats_one_strong_base_and_its_strongest_base_is_named() -> None:
     broad = {f"_{place}": 0.09 for place in range(20, 27)} | {"_23": 0.12}
-    both = shares(**broad, _60=0.30)
+    both = shares(**broad, _60=0.15)
     assert both.argmax() == 60
     assert named_summits(both).tolist() == [23]
 

@@ -81,6 +81,7 @@ TABLE = pd.DataFrame(
         "strongest": [102, 190, 250, 0],
         "predicted": [100, 190, 304, 0],
         "predicted_whole": [100, 150, 304, 0],
+        "most_probable": [101, 157, 300, 0],
         "centre": [90, 202, 300, 0],
         "pyrimidine_purine": [97, 200, 320, 0],
         "tags": [50, 30, 0, 7],
@@ -103,6 +104,7 @@ def test_a_table_is_measured_as_by_hand() -> None:
     assert found["summits"]["predicted"]["median_distance"] == 4
     assert found["summits"]["predicted"]["within_10"] == 1
     assert found["summits"]["predicted_whole"]["within_10"] == pytest.approx(2 / 3)
+    assert found["summits"]["most_probable"]["median_distance"] == 1
     assert found["summits"]["centre"]["exact"] == pytest.approx(1 / 3)
     assert found["summits"]["pyrimidine_purine"]["within_5"] == pytest.approx(2 / 3)
     assert found["strongest"] == {"n": 2, "median_distance": 1, "exact": 0.5, "within_5": 1, "within_10": 1}

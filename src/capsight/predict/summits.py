@@ -30,10 +30,10 @@ NEAR: Final = 10
 CLOSE: Final = 4
 #: What is earned for each beside 1 for `NEAR`; chosen on a validation fold (docs/base_resolution.md).
 CREDIT_CLOSE: Final = 0.3
-CREDIT_EXACT: Final = 0.2
+CREDIT_EXACT: Final = 0.1
 #: A base with twice the share is more than twice as likely to be the summit, which is the strongest base: how likely a
 #: base is to be it goes with its share to this power. Chosen with the credits.
-SHARPNESS: Final = 1.3
+SHARPNESS: Final = 2.0
 
 
 def expected_credit(share: Floats) -> Floats:
