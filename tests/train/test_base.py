@@ -40,7 +40,15 @@ from capsight.recipes import parse
 from capsight.simulate import simulate
 from capsight.train.base import MovedWindows, profile_loss, taught_counts, taught_profile_loss
 from capsight.train.evaluate import evaluate
-from capsight.train.finetune import BaseTask, ClassificationTask, JointTask, finetune, make_task, train_classifier
+from capsight.train.finetune import (
+    BaseTask,
+    ClassificationTask,
+    JointTask,
+    finetune,
+    make_task,
+    specialist_config,
+    train_classifier,
+)
 from capsight.train.pretrain import pretrain
 
 LENGTH = 128
@@ -341,8 +349,10 @@ def test_specialists_differ_in_what_they_are_told_to(place: Path) -> None:
     assert 0 < moved_by < 1e-3  # of half precision, and a rate of 1e-6
     together, *each = shares(folder, place)
     np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-12)
-    steps = {name: json.loads((folder / "logs" / name / "seconds.json").read_text()) for name in ("specialist-1",)}
-    assert steps["specialist-1"]["seconds"] > 0
+    settings = [specialist_config(config, number, own) for number, own in enumerate(how, start=1)]
+    assert [(one.epochs, one.learning_rate, one.seed, one.select) for one in settings] == [
+        (0.1, TRAINED.learning_rate, 11, "last"), (0.2, 1e-6, 21, "last"),
+    ]  # fmt: skip
 
 
 def test_specialists_are_a_number_or_a_list() -> None:
