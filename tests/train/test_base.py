@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -306,6 +307,14 @@ def with_specialists(place: Path) -> Path:
     return finetune(config, place / "windows", place / "pretrained", place / "specialists")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.pipeline
 def test_specialists_say_single_bases_with_the_network(with_specialists: Path, place: Path) -> None:
     together, *each = shares(with_specialists, place)
@@ -445,6 +454,18 @@ def test_specialists_are_not_trained_again_after_an_interruption(place: Path, mo
     went_on, n = train("stopped"), len(losses)
     assert went_on == train("whole")
     assert 0 < n == (len(losses) - n) / 2  # the specialist took as many updates as the network, once
+
+
+@pytest.mark.pipeline
+def test_specialists_are_the_same_trained_one_after_the_other_or_at_once(place: Path, one_thread: None) -> None:
+    def train(processes: int) -> list[bytes]:
+        base = BaseConfig(specialists=2, elsewhere=8, least=3, processes=processes)
+        config = TRAINED.model_copy(update={"base": base, "epochs": 0.3})
+        folder = finetune(config, place / "windows", place / "pretrained", place / f"by-{processes}")
+        files = ("model.safetensors", "specialist-1/model.safetensors", "specialist-2/model.safetensors")
+        return [(folder / file).read_bytes() for file in files]
+
+    assert train(1) == train(2)
 
 
 def test_what_is_taught_by_hand() -> None:

@@ -191,6 +191,9 @@ class BaseConfig(Config):
         max_length=MOST_SPECIALISTS,
         description="Networks that learn single bases alone: how many, or in what each differs. All answer.",
     )
+    processes: int = Field(
+        1, ge=1, description="Specialists trained at once, each by a process of one thread; 1: in turn, by all threads."
+    )
     taught: float = Field(
         0.0,
         ge=0,

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from capsight.model.convolution import Convolution
+
 #: Bases that the last convolution spans: as many as the first of the stem.
 PROFILE_KERNEL = 15
 
@@ -41,7 +43,7 @@ class BaseHead(nn.Module):
         self.pool = pool
         self.spread = nn.Linear(width, pool * stem, bias=False)
         self.dropout = nn.Dropout(dropout)
-        self.profile = nn.Conv1d(stem, 1, PROFILE_KERNEL, padding="same")
+        self.profile = Convolution(stem, 1, PROFILE_KERNEL)
         self.total = nn.Linear(width, 1)
         self.presence = nn.Linear(width, 1)
 
@@ -49,7 +51,7 @@ class BaseHead(nn.Module):
         """Map ``(n_windows, stem, length)`` and ``(n_windows, n_positions, width)`` to what is said of every base."""
         spread = self.spread(states).unflatten(-1, (self.pool, -1)).flatten(1, 2).transpose(1, 2)
         x = functional.gelu(unpooled + spread[..., : unpooled.shape[-1]])
-        profile = self.profile(self.dropout(x)).squeeze(1)
+        profile = self.profile(self.dropout(x).unsqueeze(2)).flatten(1)
         quarter = states.shape[1] // 4
         middle = states[:, quarter : states.shape[1] - quarter]
         total, presence = self.total(states.mean(dim=1)), self.presence(middle.mean(dim=1))

@@ -26,6 +26,7 @@ from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 
 from capsight.config import ModelConfig
 from capsight.model.base_head import BaseHead, BaseOutput
+from capsight.model.convolution import Convolution
 from capsight.model.kmer_head import N_BASES, KmerHead
 
 #: Bases that the first convolution of the stem spans: enough for a TATA box with its flanks.
@@ -107,9 +108,9 @@ class Stem(nn.Module):
         super().__init__()
         self.pool = config.pool
         self.vocabulary = config.vocab_size
-        self.motifs = nn.Conv1d(config.vocab_size, config.stem, STEM_KERNEL, padding="same")
+        self.motifs = Convolution(config.vocab_size, config.stem, STEM_KERNEL)
         self.residual = nn.ModuleList(
-            nn.Conv1d(config.stem, config.stem, RESIDUAL_KERNEL, padding="same", dilation=config.stem_dilation**layer)
+            Convolution(config.stem, config.stem, RESIDUAL_KERNEL, config.stem_dilation**layer)
             for layer in range(config.stem_layers)
         )
         self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
@@ -123,15 +124,17 @@ class Stem(nn.Module):
 
     def unpooled(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, stem, n_tokens)``."""
-        x = self.motifs(one_hot.transpose(1, 2))
+        x = one_hot.transpose(1, 2).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        x = self.motifs(x)
         for norm, convolution in zip(self.norms, self.residual, strict=True):
             x = x + convolution(functional.gelu(norm(x)))
-        return x
+        return x.squeeze(2)
 
     def pooled(self, x: Tensor, *, placed: bool = True) -> Tensor:
         """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``; `placed` tells positions."""
-        x = functional.pad(functional.gelu(x), (0, -x.shape[-1] % self.pool))
-        x = self.join(x).transpose(1, 2)
+        x = functional.pad(functional.gelu(x).transpose(1, 2), (0, 0, 0, -x.shape[-1] % self.pool))
+        weight = self.join.weight.transpose(1, 2).flatten(1)  # bases before channels, as they lie in memory
+        x = functional.linear(x.unflatten(1, (-1, self.pool)).flatten(2), weight)
         return self.dropout(x + self.positions.weight[: x.shape[1]] if placed else x)
 
 

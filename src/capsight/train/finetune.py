@@ -3,11 +3,12 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
     task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
-        specialists = train_specialists(config, data, tokenizer, pretrained, folder)
+        specialists = train_specialists(config, windows, pretrained, folder)
         if isinstance(task, JointTask):
             task.bases.teachers = specialists
         log = train_classifier(model, task, folder, "finetune")
@@ -93,16 +94,36 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
 
 
 def train_specialists(
-    config: FinetuneConfig, data: Windows, tokenizer: Tokenizer, pretrained: Path, folder: Path
-) -> list[nn.Module]:
+    config: FinetuneConfig, windows: Path, pretrained: Path, folder: Path
+) -> list[CapsightForClassification]:
     """Train networks for single bases alone, each with seeds of its own; what is finished is not trained again."""
-    specialists: list[nn.Module] = []
-    for number, own in enumerate(config.base.specialists if config.base else (), start=1):
-        task = BaseTask(specialist_config(config, number, own), data, tokenizer)
-        model = start_specialist(task.config, own.model, pretrained)
-        train_classifier(model, task, folder, f"specialist-{number}")
-        specialists.append(model.eval().requires_grad_(False))
-    return specialists
+    base = config.base
+    if not base:
+        return []
+    numbers = range(1, len(base.specialists) + 1)
+    if base.processes > 1 and len(numbers) > 1:
+        several = joblib.Parallel(n_jobs=min(base.processes, len(numbers)), batch_size=1)
+        several(joblib.delayed(_train_alone)(config, number, windows, pretrained, folder) for number in numbers)
+    return [train_specialist(config, number, windows, pretrained, folder) for number in numbers]
+
+
+def _train_alone(config: FinetuneConfig, number: int, windows: Path, pretrained: Path, folder: Path) -> None:
+    """Train specialist `number` in a process of its own, with one thread; it is left in its checkpoint."""
+    torch.set_num_threads(1)
+    train_specialist(config, number, windows, pretrained, folder, line=number - 1)
+
+
+def train_specialist(
+    config: FinetuneConfig, number: int, windows: Path, pretrained: Path, folder: Path, *, line: int = 0
+) -> CapsightForClassification:
+    """Train specialist `number`, counted from 1, or take it from its checkpoint; `line` has its progress bar."""
+    assert config.base
+    own = config.base.specialists[number - 1]
+    tokenizer = make_tokenizer(read_card(pretrained).tokenizer, pretrained)
+    task = BaseTask(specialist_config(config, number, own), Windows.open(windows), tokenizer)
+    model = start_specialist(task.config, own.model, pretrained)
+    train_classifier(model, task, folder, f"specialist-{number}", line=line)
+    return model.eval().requires_grad_(False)
 
 
 def start_specialist(config: FinetuneConfig, shape: ModelConfig | None, pretrained: Path) -> CapsightForClassification:
@@ -125,7 +146,7 @@ def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig
 
 
 def train_classifier(
-    model: nn.Module, task: "ClassificationTask | BaseTask", folder: Path, name: str
+    model: nn.Module, task: "ClassificationTask | BaseTask", folder: Path, name: str, *, line: int = 0
 ) -> list[dict[str, Any]]:
     """Train `model` in place as the task's settings say, adapters merged at the end; return the log.
 
@@ -137,8 +158,10 @@ def train_classifier(
         Artefact that is being built; checkpoints go into it, and with LoRA the adapter.
     name
         What the training is called in checkpoints and messages.
+    line
+        Line of the terminal that its progress bar is on, from 0, where several trainings share one.
     """
-    plan, lora = _plan(task, name), task.config.lora
+    plan, lora = replace(_plan(task, name), line=line), task.config.lora
     if isinstance(model, CapsightPreTrainedModel):
         _choose_attention(model)
     if not lora:
