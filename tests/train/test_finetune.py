@@ -20,8 +20,10 @@ from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier, read_card, start_classifier
+from capsight.train.classifier import rating, schedule
 from capsight.train.evaluate import evaluate
-from capsight.train.finetune import ClassificationTask, finetune, rating, schedule
+from capsight.train.finetune import finetune
+from capsight.train.tasks import ClassificationTask
 
 LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
 

@@ -13,7 +13,8 @@ from capsight.data.tokenizer import Tokenizer, make_tokenizer
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, start_classifier
-from capsight.train.finetune import ClassificationTask, finetune
+from capsight.train.finetune import finetune
+from capsight.train.tasks import ClassificationTask
 from capsight.train.teacher import MARK, MARKED, MarkedWindows, balanced, grow, mark_windows, taught_loss
 
 SMALL = TeacherConfig(windows=3_000, batch_size=16)

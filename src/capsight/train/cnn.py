@@ -12,7 +12,8 @@ from capsight.data.windows import Windows
 from capsight.model.cnn import DilatedCnn, save_cnn
 from capsight.predict.scorer import CNN_TOKENS, CNN_WEIGHTS
 from capsight.recipes import dump
-from capsight.train.finetune import ClassificationTask, train_classifier, write_log
+from capsight.train.classifier import train_classifier, write_log
+from capsight.train.tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
 
