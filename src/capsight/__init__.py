@@ -26,7 +26,7 @@ _STAGES = {
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",
-    "report": "capsight.report.figures",
+    "report": "capsight.report.stage",
     "run": "capsight.pipeline",
 }
 

@@ -36,7 +36,7 @@ def sha256(path: Path) -> str:
         If there is no such file, or the folder is no finished artefact.
     """
     if path.is_dir():
-        outputs = _read_record(path / RECORD).get("outputs")
+        outputs = read_record(path / RECORD).get("outputs")
         if not isinstance(outputs, dict):
             raise InputError("is not a finished capsight artefact: its config.yaml lists no outputs", where=path)
         return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(outputs.items())).encode()).hexdigest()
@@ -78,8 +78,8 @@ def _same_origin(record: Mapping[str, Any], expected: Mapping[str, Any]) -> bool
         return False
 
 
-def _read_record(path: Path) -> dict[str, Any]:
-    """Read a record; an absent or broken one reads as empty."""
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record, ``config.yaml`` or ``FILE.config.yaml``; an absent or broken one reads as empty."""
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
@@ -89,7 +89,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
     """Tell whether `out` was made by this code from these settings and inputs, and is still intact."""
-    record = _read_record(_record_path(out))
+    record = read_record(_record_path(out))
     if not record.get("outputs") or not _same_origin(record, origin(stage, config, inputs)):
         return False
     base = out if out.is_dir() else out.parent
@@ -104,7 +104,7 @@ def check_unchanged(folder: Path) -> None:
     InputError
         Naming the file.
     """
-    outputs = _read_record(folder / RECORD).get("outputs")
+    outputs = read_record(folder / RECORD).get("outputs")
     for name, digest in outputs.items() if isinstance(outputs, dict) else ():
         if sha256(folder / name) != digest:
             raise InputError("was changed after it was made", where=folder / name, remedy="make it again")
@@ -127,7 +127,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     _refuse_foreign(out)
     made_from = origin(stage, config, inputs)
     partial = out.with_name(f"{out.name}.partial")
-    if not _same_origin(_read_record(partial / RECORD), made_from):
+    if not _same_origin(read_record(partial / RECORD), made_from):
         shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True, exist_ok=True)
@@ -152,7 +152,7 @@ def _refuse_foreign(out: Path) -> None:
     """Never replace something that `capsight` did not make."""
     if out.is_file():
         raise InputError("is a file: name a folder", where=out)
-    if out.is_dir() and any(out.iterdir()) and "capsight" not in _read_record(out / RECORD):
+    if out.is_dir() and any(out.iterdir()) and "capsight" not in read_record(out / RECORD):
         raise InputError(
             "exists and was not made by capsight: it will not be overwritten",
             where=out,

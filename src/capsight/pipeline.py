@@ -70,9 +70,9 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         _interpret(settings, out)
     except NothingPredicted as error:
         logger.warning("explain, motifs and match are left out: %s", error)
-    from capsight.report.figures import report
+    from capsight.report.stage import report
 
-    _announce("report", "pictures")
+    _announce("report", "tables and pictures on one page")
     report(out, out / REPORT)
     return out
 

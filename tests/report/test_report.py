@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from rich.console import Console
 
 from capsight.errors import InputError
-from capsight.report.figures import report
 from capsight.report.results import evaluations, guessing_loss, planted
+from capsight.report.stage import report
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
 TRUTH = """chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site
@@ -83,8 +84,8 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     first = {p.name: p.read_bytes() for p in report(run, tmp_path / "a").iterdir()}
     second = {p.name: p.read_bytes() for p in report(run, tmp_path / "b").iterdir()}
     assert first == second
-    assert set(first) == {"accuracy.png", "scores.png", "truth.png"}
-    assert all(data.startswith(b"\x89PNG") for data in first.values())
+    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html"}
+    assert all(data.startswith(b"\x89PNG") for name, data in first.items() if name.endswith(".png"))
 
 
 @pytest.mark.parametrize(("card", "name"), [({"model": "cnn"}, "CNN"), ({"model": "lgbm", "k": 3}, "3-mer LightGBM")])
@@ -93,6 +94,40 @@ def test_baselines_are_named(run: Path, card: dict[str, object], name: str) -> N
         (run / folder).mkdir()
     (run / "baseline" / "baseline.json").write_text(json.dumps(card))
     assert list(evaluations(run)) == ["capsight", name]
+
+
+def test_page_holds_tables_pictures_and_how_each_number_was_made(interpreted: Path, tmp_path: Path) -> None:
+    run = interpreted
+    origin = {"capsight": "1.2.3", "stage": "evaluate", "seed": 7, "config": {"fold": "test"}, "outputs": {}}
+    origin["inputs"] = {"model": {"path": "a<b>/model", "sha256": "0123456789abcdef"}}
+    (run / "evaluation" / "config.yaml").write_text(yaml.safe_dump(origin))
+    (run / "config.yaml").write_text(
+        yaml.safe_dump({"stage": "run", "config": {"description": "Yeast & more"}, "inputs": {}})
+    )
+    (run / "motifs" / "figures").mkdir()
+    picture = next(report(run, tmp_path / "first").glob("truth.png"))
+    (run / "motifs" / "figures" / "volcano.png").write_bytes(picture.read_bytes())
+    page = (report(run, tmp_path / "r") / "report.html").read_text()
+    assert "<p>Yeast &amp; more</p>" in page
+    assert "0.500 [0.250, 0.750]" in page
+    assert "TBP (MA0108.3), q 1e-08" in page
+    assert "model: <code>a&lt;b&gt;/model</code> 0123456789ab<" in page
+    assert "fold: test" in page
+    assert page.index("Settings of <code>the whole") < page.index("Settings of <code>evaluation")
+    assert page.count('src="data:image/png;base64,') == page.count("<img") == 4
+    assert "http" not in page
+
+
+def test_page_of_a_cross_validation(tmp_path: Path) -> None:
+    names = {"auroc": 0.9, "auprc": 0.9, "accuracy": 0.8, "f1": 0.8, "mcc": 0.6}
+    rows = [{"chromosome": f"chr{i}", "model": model, **names} for model in ("capsight", "cnn") for i in (1, 2)]
+    pd.DataFrame(rows).to_csv(tmp_path / "crossval.tsv", sep="\t")
+    summary = [{"model": "cnn", "metric": name, "mean": 0.5, "sd": 0.125, "n": 2} for name in names]
+    pd.DataFrame(summary).to_csv(tmp_path / "crossval-summary.tsv", sep="\t")
+    pd.DataFrame(columns=["metric"]).to_csv(tmp_path / "crossval-tests.tsv", sep="\t")
+    page = (report(tmp_path, tmp_path / "r") / "report.html").read_text()
+    assert "0.500±0.125" in page
+    assert page.count("<img") == 1
 
 
 def test_folder_without_a_run(tmp_path: Path) -> None:

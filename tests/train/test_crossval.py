@@ -17,7 +17,7 @@ from capsight.config import CrossvalConfig
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.recipes import parse
-from capsight.report.figures import report
+from capsight.report.stage import report
 from capsight.report.tables import crossval_tables
 from capsight.train.crossval import LOCKS, METRICS, crossval
 

@@ -25,7 +25,7 @@ def command(
     """Leave one chromosome out at a time: models compared on the same folds."""
     checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
     from capsight.cli.show import show_crossval
-    from capsight.report.figures import report
+    from capsight.report.stage import report
     from capsight.train.crossval import crossval
 
     out = crossval(checked, recipe, output, assignments or [])

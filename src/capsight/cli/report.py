@@ -15,9 +15,9 @@ def command(
     output: Output,
     verbose: Verbose = False,
 ) -> None:
-    """Draw the pictures of a run, and print its tables."""
+    """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
     from capsight.cli.show import show_run
-    from capsight.report.figures import report
+    from capsight.report.stage import report
 
     report(run, output)
     show_run(run)

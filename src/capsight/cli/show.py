@@ -8,13 +8,11 @@ from rich.console import Console
 
 def show_metrics(folders: Mapping[str, Path]) -> None:
     """Print the metrics of one or more evaluations."""
-    from capsight.report.tables import chromosome_table, metrics_table, similarity_table
+    from capsight.report.tables import metrics_tables
 
     console = Console()
-    console.print(metrics_table(folders))
-    for table in (chromosome_table(folders), similarity_table(folders)):
-        if table:
-            console.print(table)
+    for table in metrics_tables(folders):
+        console.print(table)
 
 
 def show_base_metrics(folder: Path) -> None:
@@ -48,22 +46,19 @@ def show_crossval(folder: Path) -> None:
     for table in crossval_tables(folder):
         console.print(table)
     console.print(
-        f"\nBy chromosome: {folder}/crossval.tsv; pictures in {folder}/report/", highlight=False, soft_wrap=True
+        f"\nBy chromosome: {folder}/crossval.tsv; tables and pictures: {folder}/report/report.html",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
 def show_run(run: Path) -> None:
     """Print the tables of a run, where its files are, and what to do with them."""
-    from capsight.report.results import evaluations
-    from capsight.report.tables import factor_table, faithfulness_table, motif_table, truth_table
+    from capsight.report.tables import run_tables
 
-    show_metrics(evaluations(run))
-    if (run / "evaluation-base").is_dir():
-        show_base_metrics(run / "evaluation-base")
-    console = Console(soft_wrap=True)
-    for made in (truth_table, faithfulness_table, motif_table, factor_table):
-        if table := made(run):
-            console.print(table)
+    tables, console = Console(), Console(soft_wrap=True)
+    for table in run_tables(run):
+        tables.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
@@ -73,7 +68,7 @@ def show_run(run: Path) -> None:
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
         ("factors.tsv", "known factors, the most enriched first"),
         ("model/", "the trained model (safetensors)"),
-        ("report/", "pictures"),
+        ("report/report.html", "tables, pictures, and how each number was made, on one page"),
     ):
         if (run / name).exists():
             console.print(f"  {name:35}{what}", highlight=False)

@@ -65,7 +65,7 @@ def write_page(
         *_blind(config, result),
         *_nearest(config, similarity),
     ]
-    page = Environment(loader=PackageLoader("capsight.data"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = Environment(loader=PackageLoader("capsight"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = page.get_template("audit.html").render(
         result=result, settings=dump(config), figures=figures, columns=list(pairs.columns[1:]),
         examples=[_examples(check, rows) for check, rows in pairs.groupby("check", sort=False)],

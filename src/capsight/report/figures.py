@@ -1,6 +1,5 @@
-"""`report`: the pictures of a run."""
+"""The pictures of a run."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,6 @@ from capsight.data import schema
 from capsight.errors import InputError
 from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
-logger = logging.getLogger(__name__)
-
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MODEL_COLOURS = (BLUE, ORANGE)
@@ -30,28 +27,6 @@ BOXES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1",
 FEWEST = 10
 
 
-def report(run: Path, out: Path) -> Path:
-    """Draw the pictures of a finished run, or of a finished cross-validation.
-
-    Parameters
-    ----------
-    run
-        Run folder, or folder of `crossval`.
-    out
-        Folder for the pictures; those of an earlier report are replaced.
-
-    Raises
-    ------
-    InputError
-        If `run` holds no evaluation.
-    """
-    draw = _crossval_pictures if (run / CROSSVAL_FILE).is_file() else _run_pictures
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        draw(run, out)
-    logger.info("report: %s", ", ".join(sorted(p.name for p in out.glob("*.png"))))
-    return out
-
-
 def _make(out: Path) -> None:
     """Make the folder for the pictures."""
     if out.is_file():
@@ -59,7 +34,7 @@ def _make(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _crossval_pictures(run: Path, out: Path) -> None:
+def draw_crossval(run: Path, out: Path) -> None:
     """Draw the metrics of every model over the chromosomes left out."""
     table = pd.read_csv(run / CROSSVAL_FILE, sep="\t")
     _make(out)
@@ -78,7 +53,7 @@ def _boxes(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     axes.set_ylabel(BOXES[metric])
 
 
-def _run_pictures(run: Path, out: Path) -> None:
+def draw_run(run: Path, out: Path) -> None:
     """Draw the pictures of a run."""
     scores = {name: read_scores(folder) for name, folder in evaluations(run).items()}
     _make(out)
@@ -101,11 +76,12 @@ def _run_pictures(run: Path, out: Path) -> None:
 
 def _draw(path: Path, panels: list[Callable[[Axes], None]], width: float = 1.0) -> None:
     """Draw panels side by side into a PNG file, free of dates, so that the same run gives the same bytes."""
-    figure = Figure(figsize=(SIZE * width * len(panels), SIZE), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-        panel(axes)
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(SIZE * width * len(panels), SIZE), layout="constrained")
+        FigureCanvasAgg(figure)
+        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+            panel(axes)
+        figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
 def _roc(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:

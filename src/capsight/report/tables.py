@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capsight.data import schema
+from capsight.report.base_tables import base_tables
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
@@ -43,6 +44,27 @@ MOST_MOTIFS = 15
 MOST_FACTORS = 10
 #: Factors are shown below this q-value.
 ALPHA = 0.05
+
+
+def run_tables(run: Path) -> list[Table]:
+    """Return all tables of a run, those of predictions first, then those of explanations.
+
+    Raises
+    ------
+    InputError
+        If it holds no evaluation.
+    """
+    folders, by_base = evaluations(run), run / "evaluation-base"
+    of_bases = base_tables(by_base) if by_base.is_dir() else []
+    made = (truth_table, faithfulness_table, motif_table, factor_table)
+    tables = [*metrics_tables(folders), *of_bases, *(table(run) for table in made)]
+    return [table for table in tables if table]
+
+
+def metrics_tables(folders: Mapping[str, Path]) -> list[Table]:
+    """Return the metrics of evaluations: of all windows, by chromosome, and by similarity to the training windows."""
+    tables = metrics_table(folders), chromosome_table(folders), similarity_table(folders)
+    return [table for table in tables if table]
 
 
 def metrics_table(folders: Mapping[str, Path]) -> Table:
