@@ -14,18 +14,21 @@ from rich.table import Table
 from capsight.artefact import RECORD, read_record
 
 PAGE_FILE: Final = "report.html"
-#: Pictures of a run, where there are such files: those of the report, and those of `motifs`.
-CAPTIONS: Final = {
-    "report/accuracy.png": "ROC curve, and precision against recall with the share of positives as chance.",
-    "report/scores.png": "Probabilities of positives and negatives, and share of cap sites against predicted "
-    "probability (on the diagonal: calibrated).",
-    "report/training.png": "Loss of pre-training, and AUROC on the validation fold during fine-tuning.",
-    "report/crossval.png": "Every model, a point for each chromosome left out; boxes are quartiles.",
-    "report/truth.png": "Share of windows called a cap site, by what was planted in them.",
-    "motifs/figures/frequencies.png": "How often k-mers with much attribution are in positives and negatives.",
-    "motifs/figures/volcano.png": "Enrichment of k-mers in positives, and its significance.",
-    "motifs/figures/elements.png": "Known promoter elements: hits in positives and negatives.",
-    "motifs/figures/positions.png": "Where in the windows the motifs lie, from the cap site.",
+#: Pictures that the report draws.
+DRAWN: Final = {
+    "accuracy.png": "ROC curve, and precision against recall with the share of positives as chance.",
+    "scores.png": "Probabilities of positives and negatives, and share of cap sites against predicted probability (on "
+    "the diagonal: calibrated).",
+    "training.png": "Loss of pre-training, and AUROC on the validation fold during fine-tuning.",
+    "crossval.png": "Every model, a point for each chromosome left out; boxes are quartiles.",
+    "truth.png": "Share of windows called a cap site, by what was planted in them.",
+}
+#: Pictures that `motifs` has drawn before.
+OF_MOTIFS: Final = {
+    "frequencies.png": "How often k-mers with much attribution are in positives and negatives.",
+    "volcano.png": "Enrichment of k-mers in positives, and its significance.",
+    "elements.png": "Known promoter elements: hits in positives and negatives.",
+    "positions.png": "Where in the windows the motifs lie, from the cap site.",
 }
 #: Logos of de novo motifs.
 LOGOS: Final = "motifs/logos/*.png"
@@ -97,10 +100,11 @@ def _shown(table: Table) -> _Shown:
 
 def _pictures(run: Path, pictures: Path) -> list[dict[str, Any]]:
     """Return the pictures of a run with their captions, each as text."""
-    captions = {pictures / Path(name).name if name.startswith("report/") else run / name: caption
-                for name, caption in CAPTIONS.items()}  # fmt: skip
-    logos = {path: f"De novo motif {path.stem}." for path in sorted(run.glob(LOGOS))}
-    return [_picture(path, caption) for path, caption in (captions | logos).items() if path.is_file()]
+    figures = run / "motifs" / "figures"
+    captions = {pictures / name: caption for name, caption in DRAWN.items()}
+    captions |= {figures / name: caption for name, caption in OF_MOTIFS.items()}
+    captions |= {path: f"De novo motif {path.stem}." for path in sorted(run.glob(LOGOS))}
+    return [_picture(path, caption) for path, caption in captions.items() if path.is_file()]
 
 
 def _picture(path: Path, caption: str) -> dict[str, Any]:
