@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from capsight.config import ModelConfig
+from capsight.model.convolution import side_by_side
 from capsight.model.llama import CapsightForClassification, CapsightForPretraining, architecture, part_modules
 
 SMALL = {"width": 16, "mlp": 24, "layers": 2, "heads": 2, "stem": 0, "pool": 1, "dropout": 0.0}
@@ -53,10 +54,10 @@ def test_dilation_widens_what_the_stem_sees_of_a_base(dilation: int, reach: int)
     config = STEM.model_copy(update={"stem_layers": 2, "stem_dilation": dilation})
     model = CapsightForClassification(architecture(config, 7, 60)).eval()
     one_hot = model.embed(tokens(1, 60)).requires_grad_()
-    unpooled = model.stem.motifs(one_hot.transpose(1, 2))  # 7 bases to each side
+    unpooled = model.stem.motifs(side_by_side(one_hot))  # 7 bases to each side
     for convolution in model.stem.residual:  # 3 dilations to each side; the norms, left out, see all bases
         unpooled = unpooled + convolution(unpooled)
-    unpooled[0, :, 30].sum().backward()
+    unpooled[0, :, 0, 30].sum().backward()
     seen = one_hot.grad[0].abs().sum(dim=1).nonzero().flatten()
     assert (int(seen[0]), int(seen[-1])) == (30 - reach, 30 + reach)
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.config import CnnConfig
+from capsight.model.convolution import Convolution, side_by_side
 from capsight.model.llama import Output, Pooling
 
 #: Bases that the first convolution spans: enough for a TATA box with its flanks.
@@ -42,13 +43,13 @@ class Block(nn.Module):
         super().__init__()
         width = config.width
         self.norm = nn.GroupNorm(1, width)
-        self.around = nn.Conv1d(width, width, config.kernel, padding="same", dilation=dilation)
-        self.widen = nn.Conv1d(width, 2 * width, 1)
-        self.narrow = nn.Conv1d(2 * width, width, 1)
+        self.around = Convolution(width, width, config.kernel, dilation)
+        self.widen = Convolution(width, 2 * width, 1)
+        self.narrow = Convolution(2 * width, width, 1)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(n_windows, width, n_positions)`` to the same shape."""
+        """Map ``(n_windows, width, 1, n_positions)`` to the same shape."""
         change = functional.gelu(self.around(functional.gelu(self.norm(x))))
         return x + self.narrow(self.dropout(functional.gelu(self.widen(change))))
 
@@ -70,7 +71,7 @@ class DilatedCnn(nn.Module):
         super().__init__()
         n_positions = -(-length // config.pool)
         self.vocabulary, self.pool = vocabulary, config.pool
-        self.motifs = nn.Conv1d(N_BASES, config.width, FIRST_KERNEL, padding="same")
+        self.motifs = Convolution(N_BASES, config.width, FIRST_KERNEL)
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in dilations(config, n_positions))
         self.norm = nn.GroupNorm(1, config.width)
         self.pooling = Pooling(config.pooling, config.width, n_positions)
@@ -80,10 +81,10 @@ class DilatedCnn(nn.Module):
     def forward(self, input_ids: Tensor) -> Output:
         """Score tokens ``(n_windows, length)``: logits ``(n_windows, 2)``."""
         one_hot = functional.one_hot(input_ids, self.vocabulary)[..., -N_BASES:].to(self.motifs.weight.dtype)
-        x = functional.max_pool1d(self.motifs(one_hot.transpose(1, 2)), self.pool, ceil_mode=True)
+        x = functional.max_pool2d(self.motifs(side_by_side(one_hot)), (1, self.pool), ceil_mode=True)
         for block in self.blocks:
             x = block(x)
-        states = self.norm(x).transpose(1, 2)
+        states = self.norm(x).squeeze(2).transpose(1, 2)
         return Output(self.score(self.dropout(self.pooling(states))), states)
 
 

@@ -19,3 +19,8 @@ class Convolution(nn.Conv1d):
         """Map ``(n_windows, channels, 1, length)`` to ``(n_windows, out_channels, 1, length)``."""
         weight = self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return functional.conv2d(x, weight, self.bias, padding="same", dilation=(1, self.dilation[0]))
+
+
+def side_by_side(one_hot: Tensor) -> Tensor:
+    """Lay ``(n_windows, length, channels)`` out as a `Convolution` reads it, ``(n_windows, channels, 1, length)``."""
+    return one_hot.transpose(1, 2).unsqueeze(2).contiguous(memory_format=torch.channels_last)

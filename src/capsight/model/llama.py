@@ -26,7 +26,7 @@ from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 
 from capsight.config import ModelConfig
 from capsight.model.base_head import BaseHead, BaseOutput
-from capsight.model.convolution import Convolution
+from capsight.model.convolution import Convolution, side_by_side
 from capsight.model.kmer_head import N_BASES, KmerHead
 
 #: Bases that the first convolution of the stem spans: enough for a TATA box with its flanks.
@@ -124,8 +124,7 @@ class Stem(nn.Module):
 
     def unpooled(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, stem, n_tokens)``."""
-        x = one_hot.transpose(1, 2).unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        x = self.motifs(x)
+        x = self.motifs(side_by_side(one_hot))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
             x = x + convolution(functional.gelu(norm(x)))
         return x.squeeze(2)

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from capsight.artefact import RECORD, read_record
+from capsight.artefact import RECORD, read_record, writing
 
 PAGE_FILE: Final = "report.html"
 #: Pictures that the report draws.
@@ -82,7 +82,8 @@ def write_page(run: Path, pictures: Path, tables: Sequence[Table]) -> Path:
         digits=DIGITS,
     )
     out = pictures / PAGE_FILE
-    out.write_text(text + "\n", encoding="utf-8")
+    with writing(out) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
     return out
 
 
