@@ -155,7 +155,7 @@ class _Loop:
         """Train to the end, or to where it no longer helps."""
         phase, state = self.plan.phase, self.state
         with self._progress() as bar:
-            while state.step < phase.steps and not state.stopped:
+            while not self._is_over():
                 rate = phase.learning_rate * self.plan.schedule(state.step)
                 self.losses.append(self._step(rate))
                 state.step += 1
@@ -171,10 +171,14 @@ class _Loop:
         self._finish()
         return state.log
 
+    def _is_over(self) -> bool:
+        """Tell whether all updates are made, or more would not help."""
+        return self.state.step >= self.plan.phase.steps or self.state.stopped
+
     @contextmanager
     def _progress(self) -> Iterator[tqdm]:
         """Show a progress bar with the time left; log lines go above it."""
-        hidden = not self.accelerator.is_main_process or not self.plan.phase.steps
+        hidden = not self.accelerator.is_main_process or self._is_over()
         options: dict[str, Any] = {
             "desc": self.plan.name,
             "position": self.plan.line,
@@ -256,11 +260,10 @@ class _Loop:
             metrics = self.task.validate(self.bare, self.accelerator.device)
         state = self.state
         state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
+        logger.info("%s: %s", self.plan.name, _told(state.log[-1]))
         if self.writer:
             for name, value in metrics.items():
                 self.writer.add_scalar(f"validation/{name}", value, state.step)
-        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        logger.info("%s: step %d, training loss %.4f; validation: %s", self.plan.name, state.step, loss, shown)
         if self.plan.select:
             self._judge(list(self.plan.select(metrics)))
         self._swap_average()
@@ -349,8 +352,17 @@ class _Loop:
         if "random/cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random/cuda"])
         self.losses = list(group("losses").get("", torch.zeros(0)))
-        if 0 < self.state.step < self.plan.phase.steps and not self.state.stopped:
+        if not self._is_over():
             logger.info("%s: continuing after step %d of %d", self.plan.name, self.state.step, self.plan.phase.steps)
+        elif self.state.log:
+            logger.info("%s: trained; %s", self.plan.name, _told(self.state.log[-1]))
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    """Say in one line what a record of the log holds."""
+    validation = {name: value for name, value in record.items() if name not in ("step", "train_loss", "learning_rate")}
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in validation.items())
+    return f"step {record['step']}, training loss {record['train_loss']:.4f}; validation: {shown}"
 
 
 def _bar_interval() -> float:
