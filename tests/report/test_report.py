@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 from rich.console import Console
+from typer.testing import CliRunner
 
+from capsight.cli import app
 from capsight.errors import InputError
 from capsight.report.results import evaluations, guessing_loss, planted
 from capsight.report.stage import report
@@ -118,16 +120,32 @@ def test_page_holds_tables_pictures_and_how_each_number_was_made(interpreted: Pa
     assert "http" not in page
 
 
-def test_page_of_a_cross_validation(tmp_path: Path) -> None:
+@pytest.fixture
+def crossval(tmp_path: Path) -> Path:
     names = {"auroc": 0.9, "auprc": 0.9, "accuracy": 0.8, "f1": 0.8, "mcc": 0.6}
     rows = [{"chromosome": f"chr{i}", "model": model, **names} for model in ("capsight", "cnn") for i in (1, 2)]
     pd.DataFrame(rows).to_csv(tmp_path / "crossval.tsv", sep="\t")
     summary = [{"model": "cnn", "metric": name, "mean": 0.5, "sd": 0.125, "n": 2} for name in names]
     pd.DataFrame(summary).to_csv(tmp_path / "crossval-summary.tsv", sep="\t")
     pd.DataFrame(columns=["metric"]).to_csv(tmp_path / "crossval-tests.tsv", sep="\t")
-    page = (report(tmp_path, tmp_path / "r") / "report.html").read_text()
+    for name, stage in (("cnn", "baseline"), ("windows", "windows")):
+        (tmp_path / "folds" / "chr1" / name).mkdir(parents=True)
+        (tmp_path / "folds" / "chr1" / name / "config.yaml").write_text(yaml.safe_dump({"stage": stage}))
+    return tmp_path
+
+
+def test_page_of_a_cross_validation(crossval: Path) -> None:
+    page = (report(crossval, crossval / "r") / "report.html").read_text()
     assert "0.500±0.125" in page
     assert page.count("<img") == 1
+    assert 0 < page.index("<code>folds/chr1/windows</code>") < page.index("<code>folds/chr1/cnn</code>")
+
+
+def test_command_shows_the_tables_of_a_cross_validation(crossval: Path) -> None:
+    done = CliRunner().invoke(app, ["report", str(crossval), "-o", str(crossval / "report")])
+    assert done.exit_code == 0, done.output
+    assert "0.500±0.125" in done.stdout
+    assert (crossval / "report" / "report.html").is_file()
 
 
 def test_folder_without_a_run(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or of a cross-validation.")],
     output: Output,
     verbose: Verbose = False,
 ) -> None:
     """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
-    from capsight.cli.show import show_run
+    from capsight.cli.show import show_crossval, show_run
+    from capsight.report.results import CROSSVAL_FILE
     from capsight.report.stage import report
 
     report(run, output)
-    show_run(run)
+    show = show_crossval if (run / CROSSVAL_FILE).is_file() else show_run
+    show(run)

@@ -37,6 +37,8 @@ STAGES: Final = (
     "run", "crossval", "simulate", "windows", "baseline", "pretrain", "finetune", "evaluate", "predict", "explain",
     "motifs", "match",
 )  # fmt: skip
+#: Folder of the folds of a cross-validation, each with results of its own.
+FOLDS: Final = "folds"
 #: Digits of a checksum that are shown.
 DIGITS: Final = 12
 #: Pixels of a picture file for one on the page: files are drawn for print.
@@ -117,20 +119,20 @@ def _picture(path: Path, caption: str) -> dict[str, Any]:
 
 
 def _records(run: Path) -> list[dict[str, Any]]:
-    """Return how every result of a run was made, in the order of work."""
+    """Return how every result of a run was made, in the order of work; of a cross-validation, fold by fold."""
     found = []
-    for path in sorted([run / RECORD, *run.glob(f"*/{RECORD}"), *run.glob(f"*.{RECORD}")]):
+    for path in [run / RECORD, *run.glob(f"*/{RECORD}"), *run.glob(f"*.{RECORD}"), *run.glob(f"{FOLDS}/*/*/{RECORD}")]:
         record = read_record(path)
         if record.get("stage") not in STAGES:
             continue
-        name = path.parent.name if path.name == RECORD else path.name.removesuffix(f".{RECORD}")
+        made = path.parent if path.name == RECORD else path.with_name(path.name.removesuffix(f".{RECORD}"))
         inputs = [(key, each["path"], each["sha256"][:DIGITS]) for key, each in (record.get("inputs") or {}).items()]
-        seed = "" if record.get("seed") is None else record["seed"]
         found.append(
             {
-                "stage": record["stage"], "name": "the whole" if path == run / RECORD else name, "seed": seed,
-                "version": record.get("capsight", ""), "inputs": inputs,
+                "fold": made.parent, "stage": record["stage"], "version": record.get("capsight", ""), "inputs": inputs,
+                "name": "the whole" if made == run else made.relative_to(run).as_posix(),
+                "seed": "" if record.get("seed") is None else record["seed"],
                 "settings": yaml.safe_dump(record.get("config"), sort_keys=False),
             }
         )  # fmt: skip
-    return sorted(found, key=lambda record: STAGES.index(record["stage"]))
+    return sorted(found, key=lambda each: (each["fold"], STAGES.index(each["stage"]), each["name"]))
