@@ -30,4 +30,4 @@ def command(
 
     out = crossval(checked, recipe, output, assignments or [])
     report(out, out / "report")
-    show_crossval(out)
+    show_crossval(out, out / "report")

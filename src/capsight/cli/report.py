@@ -21,5 +21,7 @@ def command(
     from capsight.report.stage import report
 
     report(run, output)
-    show = show_crossval if (run / CROSSVAL_FILE).is_file() else show_run
-    show(run)
+    if (run / CROSSVAL_FILE).is_file():
+        show_crossval(run, output)
+    else:
+        show_run(run)

@@ -38,15 +38,15 @@ def show_audit(folder: Path) -> bool:
     return bool(failed)
 
 
-def show_crossval(folder: Path) -> None:
-    """Print the tables of a cross-validation."""
+def show_crossval(folder: Path, drawn: Path) -> None:
+    """Print the tables of a cross-validation, whose report is in the folder `drawn`."""
     from capsight.report.tables import crossval_tables
 
     console = Console()
     for table in crossval_tables(folder):
         console.print(table)
     console.print(
-        f"\nBy chromosome: {folder}/crossval.tsv; tables and pictures: {folder}/report/report.html",
+        f"\nBy chromosome: {folder}/crossval.tsv; tables and pictures: {drawn}/report.html",
         highlight=False,
         soft_wrap=True,
     )
