@@ -200,5 +200,11 @@ def test_only_factors_below_the_limit_are_shown_by_either_name(interpreted: Path
     assert "SP1" not in shown
 
 
+def test_factors_without_a_second_name(interpreted: Path) -> None:
+    path = interpreted / "factors.tsv"
+    path.write_text(path.read_text().replace("\tTBP\t", "\t\t").replace("\tSP1\t", "\t\t"))
+    assert "MA0108.3" in text_of(factor_table(interpreted))
+
+
 def test_without_explanations_there_are_no_such_tables(run: Path) -> None:
     assert faithfulness_table(run) is motif_table(run) is factor_table(run) is None

@@ -155,5 +155,5 @@ def factors(run: Path) -> pd.DataFrame:
     path = run / "factors.tsv"
     if not path.is_file():
         return pd.DataFrame()
-    table = pd.read_csv(path, sep="\t")
+    table = pd.read_csv(path, sep="\t", dtype={"motif_id": str, "motif_alt_id": str})
     return table.assign(factor=table["motif_alt_id"].fillna(table["motif_id"]))
