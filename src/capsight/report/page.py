@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from capsight.artefact import RECORD, read_record, writing
+from capsight.report.results import CROSSVAL_FOLDS
 
 PAGE_FILE: Final = "report.html"
 #: Pictures that the report draws.
@@ -37,8 +38,6 @@ STAGES: Final = (
     "run", "crossval", "simulate", "windows", "baseline", "pretrain", "finetune", "evaluate", "predict", "explain",
     "motifs", "match",
 )  # fmt: skip
-#: Folder of the folds of a cross-validation, each with results of its own.
-FOLDS: Final = "folds"
 #: Digits of a checksum that are shown.
 DIGITS: Final = 12
 #: Pixels of a picture file for one on the page: files are drawn for print.
@@ -121,9 +120,10 @@ def _picture(path: Path, caption: str) -> dict[str, Any]:
 def _records(run: Path) -> list[dict[str, Any]]:
     """Return how every result of a run was made, in the order of work; of a cross-validation, fold by fold."""
     found = []
-    for path in [run / RECORD, *run.glob(f"*/{RECORD}"), *run.glob(f"*.{RECORD}"), *run.glob(f"{FOLDS}/*/*/{RECORD}")]:
+    patterns = RECORD, f"*/{RECORD}", f"*.{RECORD}", f"{CROSSVAL_FOLDS}/*/*/{RECORD}"
+    for path in (path for pattern in patterns for path in run.glob(pattern)):
         record = read_record(path)
-        if record.get("stage") not in STAGES:
+        if "stage" not in record:
             continue
         made = path.parent if path.name == RECORD else path.with_name(path.name.removesuffix(f".{RECORD}"))
         inputs = [(key, each["path"], each["sha256"][:DIGITS]) for key, each in (record.get("inputs") or {}).items()]
@@ -135,4 +135,9 @@ def _records(run: Path) -> list[dict[str, Any]]:
                 "settings": yaml.safe_dump(record.get("config"), sort_keys=False),
             }
         )  # fmt: skip
-    return sorted(found, key=lambda each: (each["fold"], STAGES.index(each["stage"]), each["name"]))
+    return sorted(found, key=lambda each: (each["fold"], _rank(each["stage"]), each["name"]))
+
+
+def _rank(stage: str) -> int:
+    """Return the place of a stage in the order of work; those that no run makes come last."""
+    return STAGES.index(stage) if stage in STAGES else len(STAGES)

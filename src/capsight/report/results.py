@@ -13,6 +13,8 @@ from capsight.errors import InputError
 THRESHOLD = 0.5
 #: Tables of `crossval`.
 CROSSVAL_FILE = "crossval.tsv"
+#: Its folder with a folder for each chromosome left out.
+CROSSVAL_FOLDS = "folds"
 CROSSVAL_SUMMARY_FILE = "crossval-summary.tsv"
 CROSSVAL_TESTS_FILE = "crossval-tests.tsv"
 BASELINE_NAMES = {

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def train_classifier(
     line
         Line of the terminal that its progress bar is on, from 0, where several trainings share one.
     """
-    plan, lora = replace(_plan(task, name), line=line), task.config.lora
+    plan, lora = _plan(task, name, line), task.config.lora
     if isinstance(model, CapsightPreTrainedModel):
         _choose_attention(model)
     if not lora:
@@ -56,7 +55,7 @@ def _choose_attention(model: CapsightPreTrainedModel) -> None:
         model.set_attn_implementation("eager")
 
 
-def _plan(task: ClassificationTask | BaseTask, name: str) -> Plan:
+def _plan(task: ClassificationTask | BaseTask, name: str, line: int) -> Plan:
     """Say how long to train, how fast, and when to look."""
     config = task.config
     steps_per_epoch = task.n / (config.batch_size * config.accumulation)
@@ -83,6 +82,7 @@ def _plan(task: ClassificationTask | BaseTask, name: str) -> Plan:
         patience=config.patience,
         select=None if config.select == "last" else lambda metrics: rating(metrics, config.select),
         average=config.average,
+        line=line,
     )
 
 
