@@ -283,6 +283,9 @@ def test_no_validation_or_test_chromosomes_give_training_only(world):
     assert data.table.fold.unique().tolist() == ["train"]
     with pytest.raises(InputError, match="the test fold has no windows"):
         data.fold("test")
+    with pytest.raises(InputError, match="the validation fold has no windows"):
+        data.fold("train", "validation")
+    assert len(data.fold("train").table) == len(data.table)
 
 
 class TestLeaveOneOut:

@@ -44,7 +44,7 @@ from capsight.train.classifier import train_classifier
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
-from capsight.train.specialists import specialist_config
+from capsight.train.specialists import base_folds, specialist_config, start_specialist
 from capsight.train.tasks import BaseTask, ClassificationTask, JointTask, make_task
 
 LENGTH = 128
@@ -357,6 +357,58 @@ def test_specialists_differ_in_what_they_are_told_to(place: Path) -> None:
     assert [(one.epochs, one.learning_rate, one.seed, one.select) for one in settings] == [
         (0.1, TRAINED.learning_rate, 11, "last"), (0.2, 1e-6, 21, "last"),
     ]  # fmt: skip
+
+
+def test_dropout_in_the_stem_is_for_training_alone(place: Path) -> None:
+    base = BaseConfig(specialists=(SpecialistConfig(stem_dropout=0.4), SpecialistConfig(model=SHAPE)))
+    config = TRAINED.model_copy(update={"base": base})
+    given, drawn = (specialist_config(config, number, own) for number, own in enumerate(base.specialists, start=1))
+    assert (given.stem_dropout, drawn.stem_dropout) == (0.4, None)
+    tokens = torch.randint(0, 4, (3, LENGTH), generator=torch.Generator().manual_seed(1))
+
+    def noisy(stem_dropout: float | None) -> tuple[bool, torch.Tensor]:
+        model = start_classifier(place / "pretrained", 1, 0.0, stem_dropout, base=True)
+        first, second = (model.train()(input_ids=tokens, base=True).profile.detach() for _ in range(2))
+        return not torch.equal(first, second), model.eval()(input_ids=tokens, base=True).profile.detach()
+
+    varies, said = noisy(0.4)
+    same, plain = noisy(None)
+    assert varies
+    assert not same
+    assert torch.equal(said, plain)
+    shape = SHAPE.model_copy(update={"stem_dropout": 0.2})
+    assert start_specialist(drawn, shape, place / "pretrained").config.stem_dropout == 0.2
+
+
+@pytest.mark.pipeline
+def test_specialists_may_learn_from_the_validation_fold_and_the_model_says_so(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, tokenizer = Windows.open(place / "windows"), make_tokenizer(read_card(place / "pretrained").tokenizer)
+    base = BaseConfig(specialists=1, elsewhere=8, least=3, validation_too=True)
+    config = TRAINED.model_copy(update={"base": base, "epochs": 0.1})
+    task, usual = BaseTask(config, data, tokenizer, base_folds(config)), BaseTask(config, data, tokenizer)
+    n = {name: len(data.fold(name).table) for name in ("train", "validation")}
+    assert (task.n, usual.n) == (n["train"] + n["validation"], n["train"])
+    read = {
+        chrom for one in (task.moved.profiles, task.moved.elsewhere.profiles)  # type: ignore[union-attr]
+        for chrom in one.windows.table["chrom"]
+    }  # fmt: skip
+    assert read == set(data.fold("train", "validation").table["chrom"])
+    assert not read & set(data.fold("test").table["chrom"])
+    assert task.validate(start_classifier(place / "pretrained", 1, base=True).eval(), torch.device("cpu")) == {}
+    with caplog.at_level("INFO"):
+        folder = finetune(config, place / "windows", place / "pretrained", place / "both")
+    assert "specialist-1: step" in caplog.text
+    assert "validation: none" in caplog.text
+    assert read_card(folder).base_folds == ("train", "validation")
+    for fold, warned in (("validation", True), ("test", False)):
+        caplog.clear()
+        scored = EvaluateConfig(resolution="base", fold=fold, bootstrap=0)
+        evaluate(scored, folder, place / "windows", place / f"both-{fold}")
+        assert ("single bases were learned from a validation fold" in caplog.text) is warned
+    alone = config.model_copy(update={"base": base.model_copy(update={"specialists": ()})})
+    assert base_folds(alone) == base_folds(config.model_copy(update={"base": False})) == ("train",)
 
 
 def test_specialists_are_a_number_or_a_list() -> None:

@@ -47,7 +47,8 @@ class ModelConfig(Config):
     stem_layers: int = Field(5, ge=1, description="Residual convolutions in the stem.")
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     pool: int = Field(8, ge=1, description="Tokens that the stem joins into one position.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in stem and head.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
+    stem_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each residual convolution of the stem.")
     init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -146,6 +147,7 @@ class SpecialistConfig(Config):
     epochs: float | None = Field(None, gt=0, description="Passes over the training fold.")
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout.")
+    stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem.")
     positives: float | None = Field(None, gt=0, lt=1, description="As positives of base.")
     power: float | None = Field(None, gt=0, le=1, description="As power of base.")
     smooth: int | None = Field(None, ge=0, le=20, description="As smooth of base.")
@@ -190,6 +192,9 @@ class BaseConfig(Config):
         (),
         max_length=MOST_SPECIALISTS,
         description="Networks that learn single bases alone: how many, or in what each differs. All answer.",
+    )
+    validation_too: bool = Field(
+        False, description="Specialists learn from the validation fold, too: nothing of theirs is chosen by it."
     )
     processes: int = Field(
         1, ge=1, description="Specialists trained at once, each by a process of one thread; 1: in turn, by all threads."
@@ -254,6 +259,7 @@ class FinetuneConfig(Config):
     betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
+    stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem; default likewise.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")

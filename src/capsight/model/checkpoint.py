@@ -19,6 +19,7 @@ from torch import nn
 
 from capsight import __version__, artefact
 from capsight.config import KmersConfig, ModelConfig, TokenizerConfig
+from capsight.data import schema
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining, architecture
 
@@ -38,7 +39,10 @@ STRANDED = "5'->3': minus-strand windows are reverse-complemented"
 
 
 class ModelCard(BaseModel):
-    """What `capsight.json` holds beside the network: how to make its input, and what it was worth."""
+    """What `capsight.json` holds beside the network: how to make its input, and what it was worth.
+
+    `base_folds` are what any of its networks learned single bases from.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -48,6 +52,7 @@ class ModelCard(BaseModel):
     strand: str = STRANDED
     tokenizer: TokenizerConfig
     base: bool = False
+    base_folds: tuple[str, ...] = (schema.TRAIN,)
     trees: int = Field(0, ge=0, le=100)
     specialists: int = Field(0, ge=0, le=100)
     metrics: dict[str, Any] = {}
@@ -191,7 +196,13 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
 
 
 def start_classifier(
-    folder: Path, seed: int, dropout: float | None = None, *, base: bool = False, kmers: KmersConfig | None = None
+    folder: Path,
+    seed: int,
+    dropout: float | None = None,
+    stem_dropout: float | None = None,
+    *,
+    base: bool = False,
+    kmers: KmersConfig | None = None,
 ) -> CapsightForClassification:
     """Make a classifier from a pre-trained folder: backbone loaded, heads drawn from `seed`.
 
@@ -201,8 +212,8 @@ def start_classifier(
         A pre-trained folder, or an earlier model: heads that it has are loaded too.
     seed
         Of the heads.
-    dropout
-        In place of that of pre-training.
+    dropout, stem_dropout
+        In place of those of pre-training.
     base
         Whether the classifier gets a head for single bases.
     kmers
@@ -220,7 +231,7 @@ def start_classifier(
             _check_sees_bases(card, config, folder, setting)
         elif there:
             logger.info("the head %s of %s is left out: %s is not set", what, folder, setting)
-    changes: dict[str, Any] = {"base": base, "kmers": 0}
+    changes: dict[str, Any] = {"base": base, "kmers": 0, **_dropouts(dropout, stem_dropout)}
     if kmers:
         if config.kmers and (config.kmers, config.kmer_width) != (kmers.k, kmers.width):
             raise InputError(
@@ -229,8 +240,6 @@ def start_classifier(
                 where=folder, remedy="set kmers as there, or start from what it was trained from",
             )  # fmt: skip
         changes |= {"kmers": kmers.k, "kmer_width": kmers.width}
-    if dropout is not None:
-        changes["hidden_dropout"] = dropout
     torch.manual_seed(seed)
     model = _make(CapsightForClassification, folder, **changes)
     _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head.", *_EXTRA_HEADS))
@@ -239,18 +248,25 @@ def start_classifier(
 
 
 def draw_classifier(
-    folder: Path, shape: ModelConfig, seed: int, dropout: float | None = None
+    folder: Path, shape: ModelConfig, seed: int, dropout: float | None = None, stem_dropout: float | None = None
 ) -> CapsightForClassification:
     """Make a classifier with a head for single bases that reads what the network of a folder reads, in another shape.
 
-    All of its weights are drawn from `seed`; `dropout` goes before that of the shape.
+    All of its weights are drawn from `seed`; `dropout` and `stem_dropout` go before those of the shape.
     """
     there = read_architecture(folder)
     config = architecture(shape, there.vocab_size, there.n_tokens, there.pad_token_id)
     config.base = True
-    config.hidden_dropout = shape.dropout if dropout is None else dropout
+    for name, value in _dropouts(dropout, stem_dropout).items():
+        setattr(config, name, value)
     torch.manual_seed(seed)
     return CapsightForClassification(config)
+
+
+def _dropouts(dropout: float | None, stem_dropout: float | None) -> dict[str, float]:
+    """Return those that are given, by their names in a network's configuration."""
+    given = {"hidden_dropout": dropout, "stem_dropout": stem_dropout}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path, wanted: str) -> None:

@@ -47,6 +47,7 @@ class CapsightConfig(LlamaConfig):
     pooling: str = "mean"
     n_tokens: int = 512
     hidden_dropout: float = 0.0
+    stem_dropout: float = 0.0
     base: bool = False
     kmers: int = 0
     kmer_width: int = 96
@@ -98,6 +99,7 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
         pooling=config.pooling,
         n_tokens=n_tokens,
         hidden_dropout=config.dropout,
+        stem_dropout=config.stem_dropout,
     )
 
 
@@ -117,6 +119,7 @@ class Stem(nn.Module):
         self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
         self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout_of_change = nn.Dropout(config.stem_dropout)
 
     def forward(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, n_positions, width)``."""
@@ -126,7 +129,7 @@ class Stem(nn.Module):
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, stem, n_tokens)``."""
         x = self.motifs(side_by_side(one_hot))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
-            x = x + convolution(functional.gelu(norm(x)))
+            x = x + convolution(self.dropout_of_change(functional.gelu(norm(x))))
         return x.squeeze(2)
 
     def pooled(self, x: Tensor, *, placed: bool = True) -> Tensor:

@@ -64,6 +64,8 @@ class BaseScorer:
         The network of the model folder, then its specialists.
     length
         Bases that they read.
+    folds
+        Folds that any of them learned single bases from.
     """
 
     models: Sequence[CapsightForClassification]
@@ -71,6 +73,7 @@ class BaseScorer:
     length: int
     batch_size: int
     device: torch.device
+    folds: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path, batch_size: int = 256) -> Self:
@@ -89,7 +92,8 @@ class BaseScorer:
             raise InputError("the model has no head for single bases", where=folder, remedy=remedy)
         device = best_device()
         models = [each.to(device) for each in (model, *load_specialists(folder, card))]
-        return cls(models, make_tokenizer(card.tokenizer, folder), card.length, batch_size, device)
+        tokenizer = make_tokenizer(card.tokenizer, folder)
+        return cls(models, tokenizer, card.length, batch_size, device, card.base_folds)
 
     @torch.inference_mode()
     def score(self, codes: Codes) -> BaseScores:

@@ -71,6 +71,8 @@ def evaluate_bases(
     if artefact.is_done(out, "evaluate", config, inputs):
         logger.info("evaluate: %s is done already", out)
         return out
+    if config.fold in scorer.folds:
+        logger.warning("evaluate: single bases were learned from a %s fold: if it is this, it flatters", config.fold)
     fold = Windows.open(windows).fold(config.fold)
     if fold.length != scorer.length:
         raise InputError(f"the model reads {scorer.length} bases and the windows have {fold.length}", where=model)

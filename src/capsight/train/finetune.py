@@ -10,7 +10,7 @@ from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, save_specialists, start_classifier
 from capsight.train.classifier import train_classifier, write_log
-from capsight.train.specialists import train_specialists
+from capsight.train.specialists import base_folds, train_specialists
 from capsight.train.tasks import JointTask, make_task
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         logger.info("the specialists of %s are left out: they are always trained anew", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
-    model = start_classifier(pretrained, config.seed, config.dropout, base=base, kmers=kmers)
+    model = start_classifier(
+        pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers
+    )
     task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
         specialists = train_specialists(config, windows, pretrained, folder)
@@ -62,6 +64,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         update = {
             "task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics,
             "specialists": save_specialists(specialists, folder) if config.base and config.base.stay else 0,
+            "base_folds": base_folds(config),
         }  # fmt: skip
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)

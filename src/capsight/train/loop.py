@@ -361,7 +361,7 @@ class _Loop:
 def _told(record: Mapping[str, Any]) -> str:
     """Say in one line what a record of the log holds."""
     validation = {name: value for name, value in record.items() if name not in ("step", "train_loss", "learning_rate")}
-    shown = ", ".join(f"{name} {value:.4f}" for name, value in validation.items())
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in validation.items()) or "none"
     return f"step {record['step']}, training loss {record['train_loss']:.4f}; validation: {shown}"
 
 

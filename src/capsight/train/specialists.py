@@ -11,6 +11,7 @@ import joblib
 import torch
 
 from capsight.config import FinetuneConfig, ModelConfig, SpecialistConfig
+from capsight.data import schema
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.model.checkpoint import draw_classifier, read_card, start_classifier
@@ -47,17 +48,24 @@ def train_specialist(
     assert config.base
     own = config.base.specialists[number - 1]
     tokenizer = make_tokenizer(read_card(pretrained).tokenizer, pretrained)
-    task = BaseTask(specialist_config(config, number, own), Windows.open(windows), tokenizer)
+    task = BaseTask(specialist_config(config, number, own), Windows.open(windows), tokenizer, base_folds(config))
     model = start_specialist(task.config, own.model, pretrained)
     train_classifier(model, task, folder, f"specialist-{number}", line=line)
     return model.eval().requires_grad_(False)
 
 
+def base_folds(config: FinetuneConfig) -> tuple[str, ...]:
+    """Return the folds that specialists learn from; without any, the one that the classifier does."""
+    base = config.base
+    both = base and base.specialists and base.validation_too
+    return (schema.TRAIN, schema.VALIDATION) if both else (schema.TRAIN,)
+
+
 def start_specialist(config: FinetuneConfig, shape: ModelConfig | None, pretrained: Path) -> CapsightForClassification:
     """Make a network for single bases: the pre-trained one with a head, or one of another shape, drawn at random."""
     if shape:
-        return draw_classifier(pretrained, shape, config.seed, config.dropout)
-    return start_classifier(pretrained, config.seed, config.dropout, base=True)
+        return draw_classifier(pretrained, shape, config.seed, config.dropout, config.stem_dropout)
+    return start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout, base=True)
 
 
 def specialist_config(config: FinetuneConfig, number: int, own: SpecialistConfig) -> FinetuneConfig:

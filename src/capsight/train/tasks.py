@@ -114,6 +114,8 @@ class BaseTask:
 
     Attributes
     ----------
+    folds
+        What is learned from. Where the validation fold is part of it, nothing is validated.
     teachers
         Networks that say single bases, in evaluation mode.
     """
@@ -121,18 +123,24 @@ class BaseTask:
     config: FinetuneConfig
     data: Windows
     tokenizer: Tokenizer
+    folds: tuple[str, ...] = (schema.TRAIN,)
     teachers: Sequence[nn.Module] = ()
 
     def __post_init__(self) -> None:
         config, tokenizer = self.config, self.tokenizer
         assert config.base
-        training, validation = (Profiles.open(self.data.fold(name)) for name in (schema.TRAIN, schema.VALIDATION))
+        training = Profiles.open(self.data.fold(*self.folds))
         rows = _sample(len(training.windows.table), config.max_train, config.seed)
-        held = _sample(len(validation.windows.table), config.max_validation, config.seed)
         self.n = len(rows)
         self.moved = MovedWindows(config.base, training, tokenizer, rows, config.seed)
-        self.held = MovedPositives(validation, tokenizer, held, config.seed)
+        self.held = None if schema.VALIDATION in self.folds else self._held()
         self.tokens_per_batch = self.moved.size * tokenizer.n_tokens(self.data.length)
+
+    def _held(self) -> MovedPositives:
+        """Lay out the positives of the validation fold."""
+        validation, config = Profiles.open(self.data.fold(schema.VALIDATION)), self.config
+        rows = _sample(len(validation.windows.table), config.max_validation, config.seed)
+        return MovedPositives(validation, self.tokenizer, rows, config.seed)
 
     def batch(self, index: int) -> Batch:
         """Return micro-batch `index`: moved windows, their counts and labels."""
@@ -150,8 +158,8 @@ class BaseTask:
         return loss + config.taught * taught_profile_loss(output.profile.float(), said)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return how far predicted summits are off."""
-        return self.held.validate(model, device)
+        """Return how far predicted summits are off, where there is something to validate on."""
+        return self.held.validate(model, device) if self.held else {}
 
 
 @dataclass
