@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -408,7 +410,18 @@ def test_specialists_may_learn_from_the_validation_fold_and_the_model_says_so(
         evaluate(scored, folder, place / "windows", place / f"both-{fold}")
         assert ("single bases were learned from a validation fold" in caplog.text) is warned
     alone = config.model_copy(update={"base": base.model_copy(update={"specialists": ()})})
-    assert base_folds(alone) == base_folds(config.model_copy(update={"base": False})) == ("train",)
+    assert base_folds(alone) == ("train",)
+    assert base_folds(config.model_copy(update={"base": False})) == ()
+
+
+def test_a_process_ends_when_the_one_that_started_it_was_killed() -> None:
+    child = "import os; from capsight.train.specialists import end_with; print(os.getpid(), flush=True); {}"
+    waits, parent = child.format("end_with(os.getppid(), 0.1)"), "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    with subprocess.Popen([sys.executable, "-c", parent, sys.executable, "-c", waits], stdout=subprocess.PIPE) as one:
+        assert one.stdout
+        assert int(one.stdout.readline()) != one.pid
+        one.kill()
+        assert one.communicate(timeout=60)[0] == b""  # at its end when the child, too, has closed it
 
 
 def test_specialists_are_a_number_or_a_list() -> None:

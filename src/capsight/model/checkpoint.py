@@ -19,7 +19,6 @@ from torch import nn
 
 from capsight import __version__, artefact
 from capsight.config import KmersConfig, ModelConfig, TokenizerConfig
-from capsight.data import schema
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining, architecture
 
@@ -41,7 +40,7 @@ STRANDED = "5'->3': minus-strand windows are reverse-complemented"
 class ModelCard(BaseModel):
     """What `capsight.json` holds beside the network: how to make its input, and what it was worth.
 
-    `base_folds` are what any of its networks learned single bases from.
+    `base_folds` are what any of its networks learned single bases from; none where that was not noted.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -52,7 +51,7 @@ class ModelCard(BaseModel):
     strand: str = STRANDED
     tokenizer: TokenizerConfig
     base: bool = False
-    base_folds: tuple[str, ...] = (schema.TRAIN,)
+    base_folds: tuple[str, ...] = ()
     trees: int = Field(0, ge=0, le=100)
     specialists: int = Field(0, ge=0, le=100)
     metrics: dict[str, Any] = {}

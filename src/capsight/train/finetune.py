@@ -51,9 +51,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         logger.info("the specialists of %s are left out: they are always trained anew", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
-    model = start_classifier(
-        pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers
-    )
+    model = start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers)
     task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder:
         specialists = train_specialists(config, windows, pretrained, folder)

@@ -4,6 +4,8 @@ A deep ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474) of networks tha
 """
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,28 @@ def train_specialists(
     under_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1  # whose processes train each specialist together
     if base.processes > 1 and len(numbers) > 1 and not under_torchrun:
         several = joblib.Parallel(n_jobs=min(base.processes, len(numbers)), batch_size=1)
-        several(joblib.delayed(_train_alone)(config, number, windows, pretrained, folder) for number in numbers)
+        given = config, windows, pretrained, folder, os.getpid()
+        several(joblib.delayed(_train_alone)(number, *given) for number in numbers)
     return [train_specialist(config, number, windows, pretrained, folder) for number in numbers]
 
 
-def _train_alone(config: FinetuneConfig, number: int, windows: Path, pretrained: Path, folder: Path) -> None:
+def _train_alone(
+    number: int, config: FinetuneConfig, windows: Path, pretrained: Path, folder: Path, parent: int
+) -> None:
     """Train specialist `number` in a process of its own, with one thread; it is left in its checkpoint."""
     torch.set_num_threads(1)
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     train_specialist(config, number, windows, pretrained, folder, line=number - 1)
+
+
+def end_with(parent: int, every: float = 1.0) -> None:
+    """End this process when `parent` has ended: killed, it tells nobody, and another run may use the same folder.
+
+    Checked so often, in seconds. A checkpoint that is being written stays as it was before.
+    """
+    while os.getppid() == parent:
+        time.sleep(every)
+    os._exit(1)
 
 
 def train_specialist(
@@ -55,9 +71,10 @@ def train_specialist(
 
 
 def base_folds(config: FinetuneConfig) -> tuple[str, ...]:
-    """Return the folds that specialists learn from; without any, the one that the classifier does."""
-    base = config.base
-    both = base and base.specialists and base.validation_too
+    """Return the folds that single bases are learned from, by any network."""
+    if not config.base:
+        return ()
+    both = config.base.specialists and config.base.validation_too
     return (schema.TRAIN, schema.VALIDATION) if both else (schema.TRAIN,)
 
 
