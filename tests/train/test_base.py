@@ -408,7 +408,7 @@ def test_specialists_may_learn_from_the_validation_fold_and_the_model_says_so(
         caplog.clear()
         scored = EvaluateConfig(resolution="base", fold=fold, bootstrap=0)
         evaluate(scored, folder, place / "windows", place / f"both-{fold}")
-        assert ("single bases were learned from a validation fold" in caplog.text) is warned
+        assert ("learned single bases from its validation fold" in caplog.text) is warned
     alone = config.model_copy(update={"base": base.model_copy(update={"specialists": ()})})
     assert base_folds(alone) == ("train",)
     assert base_folds(config.model_copy(update={"base": False})) == ()
@@ -564,7 +564,11 @@ def test_windows_without_five_ends_are_refused(place: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"taught": 1}, "taught needs specialists"), ({"specialists": 2, "stay": False}, "neither teach nor stay")],
+    [
+        ({"taught": 1}, "taught needs specialists"),
+        ({"specialists": 2, "stay": False}, "neither teach nor stay"),
+        ({"specialists": 2, "taught": 1, "validation_too": True}, "teachers must not know it"),
+    ],
 )
 def test_specialists_that_are_of_no_use_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -217,6 +217,10 @@ class BaseConfig(Config):
             raise ValueError("taught needs specialists to learn from: set specialists")
         if self.specialists and not (self.taught or self.stay):
             raise ValueError("specialists that neither teach nor stay are of no use: set taught or stay")
+        if self.specialists and self.taught and self.validation_too:
+            raise ValueError(
+                "validation picks the network, whose teachers must not know it: set taught or validation_too"
+            )
         return self
 
 

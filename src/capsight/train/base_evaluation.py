@@ -72,7 +72,8 @@ def evaluate_bases(
         logger.info("evaluate: %s is done already", out)
         return out
     if config.fold in scorer.folds:
-        logger.warning("evaluate: single bases were learned from a %s fold: if it is this, it flatters", config.fold)
+        said = "evaluate: the model learned single bases from its %s fold: if this is the same, the figures flatter it"
+        logger.warning(said, config.fold)
     fold = Windows.open(windows).fold(config.fold)
     if fold.length != scorer.length:
         raise InputError(f"the model reads {scorer.length} bases and the windows have {fold.length}", where=model)
