@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 
 from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
 from capsight.data.windows import windows
@@ -95,3 +96,50 @@ def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) ->
     model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
     config = PretrainConfig(model=model, warmup=none, main=none)
     return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")
+
+
+#: A whole run in seconds.
+TINY = {
+    "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
+    "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
+    "pretrain": {
+        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4, "dropout": 0.1},
+        "corpus": "genome",
+        "warmup": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
+        "main": {"steps": 40, "batch_size": 8, "warmup_steps": 2},
+        "relora": {"rank": 2, "alpha": 4, "cycle": 8, "restart_warmup_steps": 2},
+        "checkpoint_every": 5,
+        "evaluate_every": 20,
+    },
+    "finetune": {
+        "lora": {"trainable": ["head", "stem", "norms"]},
+        "epochs": 6,
+        "batch_size": 8,
+        "learning_rate": 1e-2,
+        "warmup_steps": 20,
+        "checkpoint_every": 7,
+        "average": 0.9,
+        "base": {"batch_size": 4, "profile": 0.1, "total": 0.01, "presence": 0.1},
+    },
+    "baseline": {},
+    "evaluate": {"bootstrap": 20},
+    "explain": {"most": 60, "steps": 2, "baselines": 1},
+    "motifs": {"k": 4},
+    "match": {"threshold": 1e-3},
+}
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of `TINY` as a file."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run of `TINY`."""
+    from capsight.pipeline import run
+
+    return run(recipe, tmp_path_factory.mktemp("runs") / "whole")

@@ -1,12 +1,14 @@
 """Artefacts appear whole or not at all, and know when they are stale."""
 
+import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from capsight import artefact
-from capsight.config import SimulateConfig
-from capsight.errors import InputError
+from capsight.config import PretrainConfig, SimulateConfig
+from capsight.errors import DamagedCheckpoint, InputError
 
 CONFIG = SimulateConfig()
 
@@ -47,20 +49,91 @@ def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interruption_keeps_the_checkpoint_for_the_same_settings_only(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), artefact.building(out, "stage", CONFIG, {}) as folder:
-        (folder / "checkpoint").mkdir()
+def interrupt(out: Path, config: BaseModel = CONFIG, step: int = 300) -> None:
+    """Leave an unfinished training behind."""
+    with pytest.raises(KeyboardInterrupt), artefact.building(out, "stage", config, {}) as folder:
+        (folder / "checkpoint" / "main").mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoint" / "main" / "state.json").write_text(json.dumps({"step": step}))
+        (folder / "half").write_text("half")
         raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_continues_from_its_checkpoint_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    interrupt(out)
     assert not out.exists()
     with artefact.building(out, "stage", CONFIG, {}) as folder:
-        assert (folder / "checkpoint").is_dir()
-    assert not (out / "checkpoint").exists()
-    with pytest.raises(KeyboardInterrupt), artefact.building(out, "stage", CONFIG, {}) as folder:
+        assert (folder / "checkpoint" / "main" / "state.json").is_file()
+        assert not (folder / "half").exists()
+    assert [p.name for p in out.iterdir()] == ["config.yaml"]
+
+
+def test_a_training_of_other_settings_is_given_up_only_if_asked(tmp_path: Path) -> None:
+    out, other = tmp_path / "out", SimulateConfig(seed=9)
+    interrupt(out)
+    with (
+        pytest.raises(InputError, match=r"unfinished stage of other settings \(main at step 300\): seed was 1, is 9"),
+        artefact.building(out, "stage", other, {}),
+    ):
+        pass
+    assert (tmp_path / "out.partial" / "checkpoint" / "main" / "state.json").is_file()
+    token = artefact.RESTART.set(True)
+    try:
+        with artefact.building(out, "stage", other, {}) as folder:
+            assert not (folder / "checkpoint").exists()
+    finally:
+        artefact.RESTART.reset(token)
+
+
+def test_a_setting_that_changes_no_result_neither_restarts_nor_repeats(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first, second = (PretrainConfig(checkpoint_every=every) for every in (100, 60))
+    interrupt(out, first)
+    with artefact.building(out, "stage", second, {}) as folder:
+        assert (folder / "checkpoint" / "main").is_dir()
+    assert artefact.is_done(out, "stage", first, {})
+    assert not artefact.is_done(out, "stage", PretrainConfig(evaluate_every=7), {})
+
+
+def test_interrupted_work_without_a_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    for error in (KeyboardInterrupt, ValueError("a bug"), OSError(28, "No space left on device")):
+        with (
+            pytest.raises((KeyboardInterrupt, ValueError, InputError)),
+            artefact.building(tmp_path / "a" / "out", "stage", CONFIG, {}) as folder,
+        ):
+            (folder / "half").write_text("half")
+            raise error
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [
+    OSError(28, "No space left on device"), OSError(122, "Disk quota exceeded"),
+    RuntimeError("I/O error: No space left on device (os error 28)"),
+])  # fmt: skip
+def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(error: Exception, tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="out: no space is left on the disk"),
+        artefact.building(tmp_path / "out", "stage", CONFIG, {}) as folder,
+    ):
         (folder / "checkpoint").mkdir()
-        raise KeyboardInterrupt
-    with artefact.building(out, "stage", SimulateConfig(seed=9), {}) as folder:
-        assert not (folder / "checkpoint").exists()
+        raise error
+    assert (tmp_path / "out.partial" / "checkpoint").is_dir()
+
+
+def test_a_damaged_checkpoint_keeps_all_of_the_unfinished_work(tmp_path: Path) -> None:
+    interrupt(tmp_path / "out")
+    with pytest.raises(DamagedCheckpoint), artefact.building(tmp_path / "out", "stage", CONFIG, {}):
+        raise DamagedCheckpoint("bad")
+    assert (tmp_path / "out.partial" / "checkpoint" / "main" / "state.json").is_file()
+
+
+def test_killed_while_the_old_result_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(out, {}, "old")
+    out.rename(tmp_path / ".out.replaced")  # as a kill between the two renames leaves it
+    make(out, {}, "new", SimulateConfig(seed=2))
+    assert (out / "data.txt").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_foreign_folders_are_never_replaced(tmp_path: Path) -> None:

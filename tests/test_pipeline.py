@@ -21,50 +21,10 @@ from capsight.pipeline import read_recipe, run
 
 pytestmark = pytest.mark.pipeline
 
-RECIPE = {
-    "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
-    "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
-    "pretrain": {
-        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4, "dropout": 0.1},
-        "corpus": "genome",
-        "warmup": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
-        "main": {"steps": 40, "batch_size": 8, "warmup_steps": 2},
-        "relora": {"rank": 2, "alpha": 4, "cycle": 8, "restart_warmup_steps": 2},
-        "checkpoint_every": 5,
-        "evaluate_every": 20,
-    },
-    "finetune": {
-        "lora": {"trainable": ["head", "stem", "norms"]},
-        "epochs": 6,
-        "batch_size": 8,
-        "learning_rate": 1e-2,
-        "warmup_steps": 20,
-        "checkpoint_every": 7,
-        "average": 0.9,
-        "base": {"batch_size": 4, "profile": 0.1, "total": 0.01, "presence": 0.1},
-    },
-    "baseline": {},
-    "evaluate": {"bootstrap": 20},
-    "explain": {"most": 60, "steps": 2, "baselines": 1},
-    "motifs": {"k": 4},
-    "match": {"threshold": 1e-3},
-}
 SAME = ("windows/windows.parquet", "windows/five_ends.parquet", "pretrained/model.safetensors",
         "model/model.safetensors", "model/adapter/adapter_model.safetensors", "model/metrics.jsonl",
         "evaluation/metrics.json", "evaluation-base/metrics-base.json", "predictions.tsv", "attributions.npz",
         "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "report/accuracy.png")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(RECIPE))
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(recipe, tmp_path_factory.mktemp("runs") / "whole")
 
 
 def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> None:

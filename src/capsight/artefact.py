@@ -2,29 +2,40 @@
 
 Every stage writes into ``NAME.partial`` beside its output and renames it when all is done. The record
 (`config.yaml` in a folder, ``FILE.config.yaml`` beside a file) holds version, stage, settings, checksums of
-the inputs and of the outputs; the same record tells whether work is already done.
+the inputs and of the outputs. It says whether work is done already, and what a later call may replace: what it lists,
+unchanged, and nothing else.
 """
 
 import hashlib
 import json
-import os
+import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel
 
-from capsight import __version__
-from capsight.errors import InputError
-from capsight.recipes import dump
+from capsight import __version__, output
+from capsight.errors import DamagedCheckpoint, InputError
+from capsight.output import writing as writing
+from capsight.recipes import differences, dump, results_only
 
-RECORD = "config.yaml"
+logger = logging.getLogger(__name__)
+
+RECORD: Final = "config.yaml"
 #: Subfolder for what tells the time of day (TensorBoard) or how long it took: kept, but no part of the result.
-LOGS = "logs"
-SECONDS_FILE = "seconds.json"
+LOGS: Final = "logs"
+SECONDS_FILE: Final = "seconds.json"
+#: Subfolder of an unfinished artefact that its training continues from.
+CHECKPOINT: Final = "checkpoint"
+#: Whether an unfinished training of other settings may be given up: `--restart`.
+RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
+#: So many files are named in a message.
+_NAMED: Final = 3
 
 
 def sha256(path: Path) -> str:
@@ -63,19 +74,19 @@ def origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[st
     }
 
 
-def _same_origin(record: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Compare origins, inputs by checksum rather than by path."""
+def _changes(record: Mapping[str, Any], expected: Mapping[str, Any], config: BaseModel) -> list[str]:
+    """Return in what two origins differ, inputs by checksum rather than by path, and settings that change a result."""
 
-    def essence(value: Mapping[str, Any]) -> tuple[Any, ...]:
+    def essence(value: Mapping[str, Any]) -> dict[str, Any]:
         sums = {name: item["sha256"] for name, item in value["inputs"].items()}
         paths = {name.partition("/")[0] for name in sums}  # a folder's files are told as NAME/FILE
-        settings = {k: v for k, v in value["config"].items() if k not in paths}
-        return value["capsight"], value["stage"], settings, sums
+        settings = {k: v for k, v in results_only(config, value["config"]).items() if k not in paths}
+        return {"capsight": value["capsight"], "stage": value["stage"], "inputs": sums, **settings}
 
     try:
-        return essence(record) == essence(expected)
+        return differences(essence(record), essence(expected))
     except (KeyError, TypeError, AttributeError):
-        return False
+        return ["its record cannot be read"]
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -89,8 +100,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
     """Tell whether `out` was made by this code from these settings and inputs, and is still intact."""
+    if output.is_stream(out):
+        return False
+    out = output.resolve(out)
     record = read_record(_record_path(out))
-    if not record.get("outputs") or not _same_origin(record, origin(stage, config, inputs)):
+    if not record.get("outputs") or _changes(record, origin(stage, config, inputs), config):
         return False
     base = out if out.is_dir() else out.parent
     return all((base / name).is_file() and sha256(base / name) == digest for name, digest in record["outputs"].items())
@@ -114,90 +128,238 @@ def check_unchanged(folder: Path) -> None:
 def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
     """Yield a folder to write into; when the block ends well, it becomes `out`, with its record.
 
-    A ``.partial`` folder left by an interrupted attempt with the same origin is handed back as it was, so
-    that the stage can continue from its checkpoint; any other is cleared first. A failed attempt by bad
-    input leaves nothing behind; an interruption leaves the ``.partial`` folder. A subfolder named
-    ``checkpoint`` is removed at the end; one named ``logs`` is kept but not recorded.
+    A ``.partial`` folder with a checkpoint, left by an interrupted attempt with the same origin, is handed back with
+    that checkpoint (and its ``logs``), so that training continues. A failed attempt leaves nothing behind, unless it
+    has a checkpoint to continue from. A subfolder named ``checkpoint`` is removed at the end; one named ``logs`` is
+    kept, its files listed without checksums.
 
     Raises
     ------
     InputError
-        If `out` exists and is not an artefact of `capsight`, or cannot be written.
+        Before the block, if `out` cannot be written, holds an input or something that is not a result of this stage,
+        is being written by another process, or if ``.partial`` is an unfinished training of another origin that
+        `RESTART` does not give up. Of a full disk, whenever that is.
     """
-    _refuse_foreign(out)
-    made_from = origin(stage, config, inputs)
-    partial = out.with_name(f"{out.name}.partial")
-    if not _same_origin(read_record(partial / RECORD), made_from):
-        shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=out) from None
-    write_yaml(partial / RECORD, made_from)
-    try:
-        yield partial
-    except InputError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(partial / "checkpoint", ignore_errors=True)
-    files = sorted(p for p in partial.rglob("*") if p.is_file() and p != partial / RECORD and LOGS not in p.parts)
-    outputs = {p.relative_to(partial).as_posix(): sha256(p) for p in files}
-    write_yaml(partial / RECORD, made_from | {"outputs": outputs})
-    if out.exists():
-        shutil.rmtree(out)
-    partial.rename(out)
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Never replace something that `capsight` did not make."""
-    if out.is_file():
-        raise InputError("is a file: name a folder", where=out)
-    if out.is_dir() and any(out.iterdir()) and "capsight" not in read_record(out / RECORD):
-        raise InputError(
-            "exists and was not made by capsight: it will not be overwritten",
-            where=out,
-            remedy="name another folder",
-        )
-
-
-def check_place(path: Path) -> None:
-    """Refuse a file that could not be written, before the work for it is done.
-
-    Raises
-    ------
-    InputError
-        If the folder of `path` does not exist or cannot be written, or `path` is a folder.
-    """
-    if not path.parent.is_dir():
-        raise InputError("there is no such folder", where=path.parent, remedy="create it first")
-    if path.is_dir():
-        raise InputError("is a folder: name a file", where=path)
-    if not os.access(path.parent, os.W_OK):
-        raise InputError("the folder cannot be written", where=path.parent)
+    output.check_folder(out, inputs.values())
+    place = output.resolve(out)
+    with folders_above(place), output.locked(place, stage):
+        check_replaceable(place, stage)
+        made_from = origin(stage, config, inputs)
+        partial = place.with_name(f"{place.name}.partial")
+        resumed = _prepare(partial, made_from, config)
+        try:
+            write_yaml(partial / RECORD, made_from)
+            yield partial
+            _finish(partial, made_from)
+        except BaseException as error:
+            worth = (partial / CHECKPOINT).is_dir() and (resumed or not isinstance(error, InputError))
+            if not (worth or isinstance(error, DamagedCheckpoint)):
+                shutil.rmtree(partial, ignore_errors=True)
+            if output.disk_full(error):
+                raise output.full(out) from None
+            raise
+        _swap(partial, place)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+def folders_above(place: Path) -> Iterator[None]:
+    """Make the folders above an output; remove those that were made if the block fails and leaves them empty."""
+    made = [folder for folder in place.parents if not folder.exists()]
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError) and not place.parent.is_dir():
+            raise InputError(f"cannot be written: {error.strerror}", where=place) from None
+        raise
+
+
+def check_replaceable(place: Path, stage: str) -> None:
+    """Refuse to replace a folder that is not an unchanged result of the same stage, or holds anything else.
 
     Raises
     ------
     InputError
-        Of `check_place`.
+        Naming what would be lost.
     """
-    check_place(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    _recover(place)
+    if not place.is_dir():
+        return
+    there = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if not _is_real_folder(path)}
+    if not there:
+        return
+    record = read_record(place / RECORD)
+    outputs, logs = record.get("outputs"), record.get(LOGS) or []
+    if "capsight" not in record or not isinstance(outputs, dict):
+        raise InputError(
+            f"holds files and was not made by capsight: it will not be overwritten ({_some(there)})", where=place,
+            remedy="name another folder",
+        )  # fmt: skip
+    if record.get("stage") != stage:
+        raise InputError(
+            f"was made by {record.get('stage')}, not by {stage}", where=place, remedy="name another folder"
+        )
+    if others := [name for name in there if name not in outputs and name not in logs and name != RECORD]:
+        raise InputError(
+            f"holds files that capsight did not write, which would be lost ({_some(others)})", where=place,
+            remedy="move them, or name another folder",
+        )  # fmt: skip
+    for name, digest in outputs.items():
+        if name in there and sha256(there[name]) != digest:
+            raise InputError(
+                "was changed or damaged after capsight wrote it: it will not be overwritten", where=there[name],
+                remedy="delete it to have it made again, or name another folder",
+            )  # fmt: skip
 
 
-def record_file(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> None:
-    """Write the record of a single-file artefact beside it."""
-    made_from = origin(stage, config, inputs)
-    write_yaml(out.with_name(f"{out.name}.{RECORD}"), made_from | {"outputs": {out.name: sha256(out)}})
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _some(names: Iterable[str]) -> str:
+    """Name the first few of many files."""
+    listed = sorted(names)
+    return ", ".join(listed[:_NAMED]) + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")
+
+
+def _replaced(place: Path) -> Path:
+    """Where the result that is being replaced lies until the new one has its name."""
+    return place.with_name(f".{place.name}.replaced")
+
+
+def _recover(place: Path) -> None:
+    """Mend what a process left that was killed while it replaced `place`."""
+    old = _replaced(place)
+    if old.is_dir() and "capsight" in read_record(old / RECORD):
+        if place.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(place)
+
+
+def _prepare(partial: Path, made_from: Mapping[str, Any], config: BaseModel) -> bool:
+    """Make the folder to write into; tell whether a checkpoint of the same origin is in it."""
+    record = read_record(partial / RECORD)
+    there = list(partial.iterdir()) if partial.is_dir() else []
+    foreign = "capsight" not in record and any(not path.name.endswith(".partial") for path in there)
+    if foreign or (partial.exists() and not partial.is_dir()):
+        raise InputError("is in the way: capsight works in a folder of this name", where=partial, remedy="move it")
+    has_checkpoint = (partial / CHECKPOINT).is_dir()
+    changes = _changes(record, made_from, config) if has_checkpoint else []
+    if changes and not RESTART.get():
+        raise InputError(
+            f"is an unfinished {record.get('stage')} of other settings{_reached(partial)}: {'; '.join(changes)}",
+            where=partial, remedy="set them as they were to continue it, or give it up with --restart",
+        )  # fmt: skip
+    resumed = has_checkpoint and not changes
+    if resumed:
+        logger.info("%s: continuing the unfinished work in %s", made_from["stage"], partial)
+        for path in partial.iterdir():
+            if path.name not in (CHECKPOINT, LOGS):
+                shutil.rmtree(path) if _is_real_folder(path) else path.unlink()
+    elif partial.is_dir():
+        if changes:
+            logger.info("%s: the unfinished work in %s is given up", made_from["stage"], partial)
+        shutil.rmtree(partial)
+    partial.mkdir(exist_ok=True)
+    return resumed
+
+
+def _reached(partial: Path) -> str:
+    """Return how far an unfinished training came, by its checkpoints."""
+    steps = []
+    for path in sorted((partial / CHECKPOINT).glob("*/state.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            steps.append(f"{path.parent.name} at step {json.loads(path.read_text(encoding='utf-8'))['step']}")
+    return f" ({', '.join(steps)})" if steps else ""
+
+
+def _finish(partial: Path, made_from: Mapping[str, Any]) -> None:
+    """Complete the record of a folder that holds its results; afterwards all of it is on the disk."""
+    shutil.rmtree(partial / CHECKPOINT, ignore_errors=True)
+    files = sorted(path for path in partial.rglob("*") if path.is_file() and path != partial / RECORD)
+    names = {path: path.relative_to(partial).as_posix() for path in files}
+    logs = [name for name in names.values() if name.startswith(f"{LOGS}/")]
+    for path in files:
+        output.flush(path)
+    outputs = {name: sha256(path) for path, name in names.items() if name not in logs}
+    write_yaml(partial / RECORD, {**made_from, "outputs": outputs} | ({LOGS: logs} if logs else {}))
+
+
+def _swap(partial: Path, place: Path) -> None:
+    """Give a finished folder its name; whenever this is interrupted, `_recover` finds the old result or the new."""
+    old = _replaced(place)
+    if place.exists():
+        place.rename(old)
+    partial.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def building_file(
+    out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path], *, suffix: str = ""
+) -> Iterator[Path]:
+    """Yield a file to write into; when the block ends well, it becomes `out`, with its record beside it.
+
+    A pipe, a device or standard output gets the bytes, and no record. A name that ends in ``.gz`` or ``.bgz`` has the
+    file packed with bgzip.
+
+    Parameters
+    ----------
+    suffix
+        End of the name of this format, such as ``.npz``; a table has none of its own.
+
+    Raises
+    ------
+    InputError
+        Before the block, if `out` cannot be written, is an input, exists and is not a result of this stage, or is
+        being written by another process. Of a full disk, whenever that is.
+    """
+    if output.is_stream(out):
+        with output.streaming(out) as path:
+            yield path
+        return
+    place = output.resolve(out)
+    output.check_file(place, inputs.values(), suffix=suffix)
+    with output.locked(place, stage):
+        check_replaceable_file(place, stage)
+        made_from = origin(stage, config, inputs)
+        with output.writing(place) as partial:
+            yield partial
+            output.compress(partial, place)
+            # The record goes first: a process that is killed between the two leaves `partial`, and the next one
+            # finds there what the record says (`check_replaceable_file`).
+            write_yaml(_record_path(place), made_from | {"outputs": {place.name: sha256(partial)}})
+
+
+def check_replaceable_file(place: Path, stage: str) -> None:
+    """Refuse to replace a file that is not an unchanged result of the same stage; an empty one holds nothing."""
+    record = read_record(place.with_name(f"{place.name}.{RECORD}"))
+    digest = (record.get("outputs") or {}).get(place.name)
+    for left in output.leftovers(place):
+        if sha256(left) == digest:
+            left.replace(place)
+    if "capsight" not in record and (beside := place.with_name(f"{place.name}.{RECORD}")).exists():
+        raise InputError("is in the way: the record of the output gets this name", where=beside, remedy="move it")
+    if not place.exists() or not place.stat().st_size:
+        return
+    if "capsight" not in record or digest is None:
+        raise InputError(
+            "exists and was not written by capsight: it will not be overwritten", where=place,
+            remedy="delete it, or name another file",
+        )  # fmt: skip
+    if record.get("stage") != stage:
+        raise InputError(
+            f"was written by {record.get('stage')}, not by {stage}", where=place, remedy="name another file"
+        )
+    if sha256(place) != digest:
+        raise InputError(
+            "was changed or damaged after capsight wrote it: it will not be overwritten", where=place,
+            remedy="delete it to have it made again, or name another file",
+        )  # fmt: skip
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:

@@ -9,11 +9,12 @@ everything → report/
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from capsight import artefact
+from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipes import load_yaml, override, parse
@@ -34,6 +35,12 @@ MOTIFS = "motifs"
 MATCHES = "matches.tsv"
 HITS = "hits.tsv"
 REPORT = "report"
+#: Every result of a run, and the stage that makes it.
+_STAGES = {
+    SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
+    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", BASE_EVALUATION: "evaluate", PREDICTIONS: "predict",
+    ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match", REPORT: "report",
+}  # fmt: skip
 
 
 def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -54,7 +61,25 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         If the recipe has unknown keys or values out of range: before any work is done.
     """
     settings = read_recipe(recipe, out, overrides)
-    claim(out, artefact.origin("run", settings, {}))
+    record = artefact.origin("run", settings, {})
+    with claiming(out, record):
+        _check_outputs(out)
+        artefact.write_yaml(out / artefact.RECORD, record)
+        _run(settings, out)
+    return out
+
+
+def _check_outputs(out: Path) -> None:
+    """Refuse a run that would have to replace what is not its own, before hours of work."""
+    for name, stage in _STAGES.items():
+        if Path(name).suffix:
+            artefact.check_replaceable_file(out / name, stage)
+        else:
+            artefact.check_replaceable(out / name, stage)
+
+
+def _run(settings: Recipe, out: Path) -> None:
+    """Run all stages in order."""
     if settings.simulate:
         from capsight.simulate import simulate
 
@@ -74,7 +99,6 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
 
     _announce("report", "tables and pictures on one page")
     report(out, out / REPORT)
-    return out
 
 
 def _learn(settings: Recipe, out: Path) -> None:
@@ -182,27 +206,37 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     return values
 
 
-def claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Make the folder of a run and write what will be run into it.
+@contextmanager
+def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
+    """Make the folder of a run or a cross-validation, and hold other processes off it for the length of the block.
 
     Raises
     ------
     InputError
-        If `out` holds something that is not a run, or not one of this stage.
+        If `out` holds something that is not a run, or not one of this stage, or another process works in it.
     """
-    if out.is_file():
-        raise InputError("is a file: name a folder", where=out)
+    check_claim(out, record)
+    with artefact.folders_above(output.resolve(out)), output.locked(output.resolve(out), record["stage"]):
+        out.mkdir(exist_ok=True)
+        yield
+
+
+def check_claim(out: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a folder that is not one of this stage, or that cannot be written.
+
+    Raises
+    ------
+    InputError
+        Naming the folder.
+    """
+    output.check_folder(out)
     made = out / artefact.RECORD
     others = out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir())  # another may be claiming it
     if others and not made.is_file():
         raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
-    if made.is_file() and (stage := load_yaml(made).get("stage")) != record["stage"]:
-        raise InputError(f"was made by {stage}, not by {record['stage']}", where=out, remedy="name another folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=out) from None
-    artefact.write_yaml(made, record)
+    if made.is_file() and (stage := artefact.read_record(made).get("stage")) != record["stage"]:
+        was = f"was made by {stage}, not by {record['stage']}" if stage else "is not a run of capsight"
+        raise InputError(was, where=out, remedy="name another folder")
 
 
 def _announce(stage: str, purpose: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
 from capsight.config import BaselineConfig
 
 EXAMPLE = "capsight baseline --model lgbm --windows windows -o baseline"
@@ -20,6 +20,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
+    restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
     """Train a model to compare with: a classical one on k-mer counts, or a dilated CNN."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output, Verbose, described, settings
+from capsight.cli.options import Output, Restart, Verbose, described, settings
 from capsight.config import CrossvalConfig
 
 EXAMPLE = "capsight crossval --recipe recipes/yeast.yaml --models capsight,lgbm -o crossval"
@@ -20,6 +20,7 @@ def command(
         list[str] | None,
         typer.Option("--set", help="A setting of the recipe, as stage.key=value; repeatable.", show_default=False),
     ] = None,
+    restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
     """Leave one chromosome out at a time: models compared on the same folds."""

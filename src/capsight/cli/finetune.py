@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
 from capsight.config import FinetuneConfig
 
 EXAMPLE = "capsight finetune --windows windows --pretrained pretrained -o model"
@@ -19,6 +19,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
+    restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
     """Train the classifier, all weights or by LoRA (--set lora.rank=16), with early stopping."""

@@ -27,7 +27,21 @@ def _set_up_logging(verbose: bool) -> bool:
     return verbose
 
 
-Output = Annotated[Path, typer.Option("-o", "--output", help="What to write.", show_default=False)]
+def _give_up_unfinished(wanted: bool) -> bool:
+    """Allow a stage to clear what an interrupted training of other settings left."""
+    if wanted:
+        from capsight.artefact import RESTART
+
+        RESTART.set(True)
+    return wanted
+
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o", "--output", help="Folder or file to write; of a table, - is standard output.", show_default=False
+    ),
+]
 Verbose = Annotated[
     bool,
     typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
@@ -40,6 +54,11 @@ Assignments = Annotated[
     typer.Option("--set", help="A setting, as key=value (nested: key.key=value); repeatable.", show_default=False),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of every random draw.", show_default="1")]
+
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", callback=_give_up_unfinished, help="Give up an unfinished training of other settings."),
+]
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 

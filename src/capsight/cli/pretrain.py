@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, settings
 from capsight.config import PretrainConfig
 
 EXAMPLE = "capsight pretrain --windows windows -o pretrained --set warmup.steps=500 --set main.steps=2000"
@@ -17,6 +17,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
+    restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
     """Pre-train LLaMA on the training chromosomes' DNA: a full-rank warm-up, then ReLoRA."""

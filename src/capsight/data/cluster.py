@@ -46,7 +46,13 @@ def cluster(
     if artefact.is_done(out, "cluster", config, inputs):
         logger.info("cluster: %s is done already", out)
         return out
-    ends = read_five_ends(counts, plus, minus)
+    with artefact.building_file(out, "cluster", config, inputs, suffix=".bed") as partial:
+        _cluster(config, read_five_ends(counts, plus, minus), partial)
+    return out
+
+
+def _cluster(config: ClusterConfig, ends: FiveEnds, out: Path) -> None:
+    """Find the clusters and write them."""
     million = ends.total / 1e6
     usable = ends.where(ends.count >= max(config.position_tags, config.position_tpm * million))
     left_out = len(ends.count) - len(usable.count)
@@ -56,12 +62,10 @@ def cluster(
     if not len(clusters.first):
         raise InputError("no cluster reaches the thresholds", remedy="lower --position-tpm or --cluster-tpm")
     tags = sums(usable, clusters)
-    with artefact.writing(out) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+    with out.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(_records(usable, clusters, tags))
-    artefact.record_file(out, "cluster", config, inputs)
     share = 100 * tags.sum() / ends.total
     logger.info("cluster: %s peaks with %.1f %% of all tags", f"{len(tags):,}", share)
-    return out
 
 
 def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path]) -> dict[str, Path]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from capsight import artefact
+from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
@@ -114,6 +114,7 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
 
 def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
     """Make one folder of windows for every chromosome that can be tested."""
+    output.check_folder(out, _inputs(config).values())
     if (out / artefact.RECORD).exists():
         raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
     for one in leaving_one_out(config):

@@ -66,7 +66,13 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     if artefact.is_done(out, "explain", config, inputs):
         logger.info("explain: %s is done already", out)
         return out
-    artefact.check_place(out)
+    with artefact.building_file(out, "explain", config, inputs, suffix=".npz") as partial:
+        _explain(config, reader, model, windows).write(partial)
+    return out
+
+
+def _explain(config: ExplainConfig, reader: Reader, model: Path, windows: Path) -> Attributions:
+    """Explain the windows of one fold."""
     fold = Windows.open(windows).fold(config.fold)
     if fold.length != reader.length:
         raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)
@@ -84,7 +90,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
     trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
     table = fold.table.iloc[rows]
-    Attributions(
+    return Attributions(
         codes=codes,
         score=score.astype(np.float32),
         label=fold.labels[rows].astype(np.int8),
@@ -104,9 +110,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
             BEST_METHOD: max(trust, key=lambda name: trust[name].score),
             IG_DELTA: None if delta is None else [round(float(d), 5) for d in delta],
         },
-    ).write(out)
-    artefact.record_file(out, "explain", config, inputs)
-    return out
+    )
 
 
 def choose(codes: Codes, odds: NDArray[np.float32], most: int | None, rng: np.random.Generator) -> Ints:

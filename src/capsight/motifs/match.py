@@ -6,6 +6,7 @@ Also which factors hit positives more often than negatives of the same GC conten
 import logging
 from bisect import bisect_left
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, read_meme
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
+from capsight.output import is_stream
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
     scanned = _is_fasta(motifs)
     if negatives is not None and not scanned:
         raise InputError("negatives are for sequences that are scanned, and these are PWMs", where=motifs)
+    if negatives is not None and is_stream(out):
+        raise InputError("the table of factors goes beside the table of hits, which is no file", where=out)
     if negatives is not None and out.name == FACTORS:
         raise InputError("is where the table of factors goes: name the table of hits otherwise", where=out)
     inputs = {"motifs": motifs}
@@ -91,13 +95,12 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
     if all(artefact.is_done(path, "match", config, inputs) for path in made):
         logger.info("match: %s is done already", out)
         return out
-    artefact.check_place(out)
-    database = known(config.database, config.taxon)
-    tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
-    for path, table in zip(made, tables, strict=True):
-        with artefact.writing(path) as partial:
+    with ExitStack() as stack:
+        partials = [stack.enter_context(artefact.building_file(path, "match", config, inputs)) for path in made]
+        database = known(config.database, config.taxon)
+        tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
+        for partial, table in zip(partials, tables, strict=True):
             table.to_csv(partial, sep="\t", index=False, lineterminator="\n")
-        artefact.record_file(path, "match", config, inputs)
     return out
 
 

@@ -58,31 +58,28 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     """
     model = find_model(model)
     inputs = {"model": model, "source": source}
-    by_window = config.resolution == "window"
-    scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
     if not source.exists():
         raise InputError("there is no such file", where=source)
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
-    if isinstance(scorer, BaseScorer):
-        write, what = (predict_bases, "bases") if config.resolution == "base" else (predict_summits, "summits")
-        with artefact.writing(out) as partial:
-            n = write(config, scorer, source, partial)
-        logger.info("predict: %s %s written", f"{n:,}", what)
-    else:
-        _predict_records(config, scorer, source, out)
-    artefact.record_file(out, "predict", config, inputs)
+    with artefact.building_file(out, "predict", config, inputs) as partial:
+        if config.resolution == "window":
+            _predict_records(config, load_scorer(model, config.batch_size), source, partial)
+        else:
+            write, what = (predict_bases, "bases") if config.resolution == "base" else (predict_summits, "summits")
+            n = write(config, BaseScorer.open(model, config.batch_size), source, partial)
+            logger.info("predict: %s %s written", f"{n:,}", what)
     return out
 
 
 def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: Path) -> None:
-    """Score and write every record."""
+    """Score every record and write the table."""
     is_windows = source.is_dir() or source.suffix == ".parquet"
     loaded = _load_windows(source, config.fold, scorer.length) if is_windows else _load_sequences(source, scorer.length)
     table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
-    with artefact.writing(out) as partial:
-        table.to_csv(partial, sep="\t", index=False, float_format="%.6f", columns=list(schema.PREDICTION_COLUMNS))
+    with out.open("w", encoding="utf-8", newline="") as handle:
+        table.to_csv(handle, sep="\t", index=False, float_format="%.6f", columns=list(schema.PREDICTION_COLUMNS))
     logger.info("predict: %d scores, %d of them at least 0.5", len(table), (table[schema.SCORE] >= 0.5).sum())
 
 

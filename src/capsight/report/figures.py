@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
-from capsight.errors import InputError
 from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
@@ -27,17 +26,9 @@ BOXES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1",
 FEWEST = 10
 
 
-def _make(out: Path) -> None:
-    """Make the folder for the pictures."""
-    if out.is_file():
-        raise InputError("is a file: name a folder", where=out)
-    out.mkdir(parents=True, exist_ok=True)
-
-
 def draw_crossval(run: Path, out: Path) -> None:
     """Draw the metrics of every model over the chromosomes left out."""
     table = pd.read_csv(run / CROSSVAL_FILE, sep="\t")
-    _make(out)
     _draw(out / "crossval.png", [partial(_boxes, table=table, metric=name) for name in BOXES], width=0.66)
 
 
@@ -56,7 +47,6 @@ def _boxes(axes: Axes, table: pd.DataFrame, metric: str) -> None:
 def draw_run(run: Path, out: Path) -> None:
     """Draw the pictures of a run."""
     scores = {name: read_scores(folder) for name, folder in evaluations(run).items()}
-    _make(out)
     _draw(out / "accuracy.png", [lambda a: _roc(a, scores), lambda a: _precision_recall(a, scores)])
     first = next(iter(scores.values()))
     _draw(out / "scores.png", [lambda a: _histogram(a, first), lambda a: _reliability(a, scores)])

@@ -123,7 +123,7 @@ def _records(run: Path) -> list[dict[str, Any]]:
     patterns = RECORD, f"*/{RECORD}", f"*.{RECORD}", f"{CROSSVAL_FOLDS}/*/*/{RECORD}"
     for path in (path for pattern in patterns for path in run.glob(pattern)):
         record = read_record(path)
-        if "stage" not in record:
+        if record.get("stage") in (None, "report"):
             continue
         made = path.parent if path.name == RECORD else path.with_name(path.name.removesuffix(f".{RECORD}"))
         inputs = [(key, each["path"], each["sha256"][:DIGITS]) for key, each in (record.get("inputs") or {}).items()]

@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+from capsight import artefact, output
+from capsight.config.base import Config
 from capsight.report.figures import draw_crossval, draw_run
 from capsight.report.page import write_page
 from capsight.report.results import CROSSVAL_FILE
@@ -19,18 +21,20 @@ def report(run: Path, out: Path) -> Path:
     run
         Run folder, or folder of `crossval`.
     out
-        Folder for ``report.html`` and the pictures; those of an earlier report are replaced.
+        Folder for ``report.html`` and the pictures; an earlier report there is replaced.
 
     Raises
     ------
     InputError
-        If `run` holds no evaluation.
+        If `run` holds no evaluation, or `out` holds anything but a report.
     """
-    if (run / CROSSVAL_FILE).is_file():
-        draw_crossval(run, out)
-        page = write_page(run, out, crossval_tables(run))
-    else:
-        draw_run(run, out)
-        page = write_page(run, out, run_tables(run))
+    output.check_folder(out, [run])
+    with artefact.building(out, "report", Config(), {}) as folder:
+        if (run / CROSSVAL_FILE).is_file():
+            draw_crossval(run, folder)
+            page = write_page(run, folder, crossval_tables(run))
+        else:
+            draw_run(run, folder)
+            page = write_page(run, folder, run_tables(run))
     logger.info("report: %s", ", ".join([page.name, *sorted(p.name for p in out.glob("*.png"))]))
     return out

@@ -15,13 +15,13 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from capsight import artefact
+from capsight import artefact, output
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.loci import Loci
 from capsight.data.windows import leaving_one_out, windows
 from capsight.errors import InputError
-from capsight.pipeline import SIMULATION, claim, cnn_baseline, read_recipe
+from capsight.pipeline import SIMULATION, check_claim, cnn_baseline, read_recipe
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import METRICS_FILE, SCORES_FILE, evaluate
 from capsight.train.paired import HeldOut, least_p, paired_tests, window_tests
@@ -67,7 +67,11 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     settings = read_recipe(recipe, out, overrides)
     if settings.windows.train is not None:
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)
-    claim(out, artefact.origin("crossval", settings, {}))
+    record = artefact.origin("crossval", settings, {})
+    check_claim(out, record)
+    with artefact.folders_above(output.resolve(out)):
+        out.mkdir(exist_ok=True)
+    artefact.write_yaml(out / artefact.RECORD, record)
     if settings.simulate:
         from capsight.simulate import simulate
 
@@ -83,7 +87,8 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
             windows(fold, folder / "windows")
             rows += [{"chromosome": chromosome, "model": m, **_test(m, settings, folder)} for m in config.models]
     scored = [_scores(_folder(out, fold.test[0]), config.models) for fold in folds]
-    _write(pd.DataFrame(rows), window_tests(scored, settings.evaluate.seed), out)
+    with _alone(out, "tables"):
+        _write(pd.DataFrame(rows), window_tests(scored, settings.evaluate.seed), out)
     return out
 
 
