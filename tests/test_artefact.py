@@ -91,6 +91,7 @@ def test_a_setting_that_changes_no_result_neither_restarts_nor_repeats(tmp_path:
     interrupt(out, first)
     with artefact.building(out, "stage", second, {}) as folder:
         assert (folder / "checkpoint" / "main").is_dir()
+        (folder / "data.txt").write_text("x")
     assert artefact.is_done(out, "stage", first, {})
     assert not artefact.is_done(out, "stage", PretrainConfig(evaluate_every=7), {})
 

@@ -210,6 +210,15 @@ def test_files_that_are_refused(command: str, situation: str, capsight: Callable
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("command", [*FILES, *FOLDERS])
+def test_a_full_disk_is_noticed_before_the_work(
+    command: str, capsight: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsight.output.LEAST_FREE", 1 << 60)
+    refused(capsight(command, tmp_path / "out"), "no space is left on the disk: ")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", INPUTS)
 def test_an_input_is_never_the_output(command: str, capsight: Callable[..., Done], world: Path, tmp_path: Path) -> None:
     before = content(world)

@@ -38,9 +38,7 @@ def _give_up_unfinished(wanted: bool) -> bool:
 
 Output = Annotated[
     Path,
-    typer.Option(
-        "-o", "--output", help="Folder or file to write; of a table, - is standard output.", show_default=False
-    ),
+    typer.Option("-o", "--output", help="What to write; - is standard output.", show_default=False),
 ]
 Verbose = Annotated[
     bool,

@@ -1,0 +1,110 @@
+"""Kill a run at random moments (`kill -9`), start it again, and compare every byte with a run that nobody killed.
+
+Long, by hand:  python tests/kills.py --kills 50 --seed 1
+Short, in the suite:  tests/test_kills.py
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+#: A user's own files beside the outputs of a run, and what is in them.
+OWN = {"notes.txt": b"mine", "results/table.xlsx": b"days of work", ".hidden": b"mine", "predictions.bak.tsv": b"old"}
+    "notes.txt": b"mine",
+    "results/table.xlsx": b"days of work",
+    ".hidden": b"mine too",
+    "predictions.bak.tsv": b"old",
+}
+#: Results that hold the time of day, or how long something took.
+NOT_COMPARED = ("logs",)
+
+
+def start(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
+    """Start a run."""
+    code = "import sys; from capsight.cli import main; main()"
+    command = [sys.executable, "-c", code, "run", str(recipe), "-o", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a run to end well."""
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"exit code {process.returncode}: {said.decode(errors='replace')[-2000:]}")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files below a folder but logs; of the run's own record, without paths."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not any(part in NOT_COMPARED for part in path.parts):
+            found[name] = path.read_bytes().replace(str(folder).encode(), b"RUN")
+    return found
+
+
+def lay_own_files(out: Path) -> None:
+    """Put the user's files beside the outputs of a run that has begun."""
+    for name, data in OWN.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(data)
+
+
+def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, report: bool = True) -> int:
+    """Kill runs of a recipe `kills` times in all, each at a random moment; return the number of runs that it took.
+
+    Raises
+    ------
+    SystemExit
+        If a run fails, differs from the one that was not killed, or harms the user's files.
+    """
+    path = place / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    began = time.monotonic()
+    finish(start(path, place / "whole"))
+    seconds = time.monotonic() - began
+    expected = content(place / "whole")
+    rng, left, runs = random.Random(seed), kills, 0
+    while left:
+        out = place / f"killed-{runs}"
+        for _ in range(min(left, 5)):  # of one run: five kills, then it may end
+            process = start(path, out)
+            time.sleep(rng.uniform(0.1, seconds))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                left -= 1
+            process.wait()
+            process.communicate()
+            if (out / "config.yaml").is_file():
+                lay_own_files(out)
+        finish(start(path, out))
+        runs += 1
+        found = content(out)
+        harmed = [name for name, data in OWN.items() if found.pop(name, data) != data]
+        differ = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        if harmed or differ:
+            raise SystemExit(json.dumps({"harmed": harmed, "differ": differ, "seed": seed, "run": runs}))
+        if report:
+            print(f"{kills - left} kills, {runs} runs: all as it should be", flush=True)
+    return runs
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    from conftest import TINY
+
+    with tempfile.TemporaryDirectory() as folder:
+        main(given.kills, given.seed, TINY, Path(folder))
