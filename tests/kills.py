@@ -19,11 +19,6 @@ import yaml
 
 #: A user's own files beside the outputs of a run, and what is in them.
 OWN = {"notes.txt": b"mine", "results/table.xlsx": b"days of work", ".hidden": b"mine", "predictions.bak.tsv": b"old"}
-    "notes.txt": b"mine",
-    "results/table.xlsx": b"days of work",
-    ".hidden": b"mine too",
-    "predictions.bak.tsv": b"old",
-}
 #: Results that hold the time of day, or how long something took.
 NOT_COMPARED = ("logs",)
 

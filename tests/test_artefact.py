@@ -146,6 +146,20 @@ def test_foreign_folders_are_never_replaced(tmp_path: Path) -> None:
     assert (out / "thesis.tex").read_text() == "years of work"
 
 
+def test_a_base_store_in_a_folder_is_no_file_of_the_users(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(out, {}, "old")
+    store = out / "genome.fa.capsight"
+    store.mkdir()
+    (store / "index.json").write_text("{}")
+    make(out, {}, "new", SimulateConfig(seed=2))
+    assert (out / "data.txt").read_text() == "new"
+    store.mkdir()
+    (store / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"would be lost \(genome.fa.capsight/notes.txt\)"):
+        make(out, {})
+
+
 def test_folder_checksum_covers_its_files(tmp_path: Path) -> None:
     make(tmp_path / "a", {})
     make(tmp_path / "b", {})

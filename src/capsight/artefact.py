@@ -9,6 +9,7 @@ unchanged, and nothing else.
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ SECONDS_FILE: Final = "seconds.json"
 CHECKPOINT: Final = "checkpoint"
 #: Whether an unfinished training of other settings may be given up: `--restart`.
 RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
+#: Files of a genome's base store, which `capsight.data.store` makes again where they are gone.
+_STORE: Final = re.compile(r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$")
 #: So many files are named in a message.
 _NAMED: Final = 3
 
@@ -188,7 +191,8 @@ def check_replaceable(place: Path, stage: str) -> None:
     _recover(place)
     if not place.is_dir():
         return
-    there = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if not _is_real_folder(path)}
+    files = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if not _is_real_folder(path)}
+    there = {name: path for name, path in files.items() if not _STORE.search(name)}
     if not there:
         return
     record = read_record(place / RECORD)
