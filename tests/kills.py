@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,12 +39,12 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files below a folder but logs; of the run's own record, without paths."""
+    """Return the bytes of all files below a folder but logs."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not any(part in NOT_COMPARED for part in path.parts):
-            found[name] = path.read_bytes().replace(str(folder).encode(), b"RUN")
+            found[name] = path.read_bytes()
     return found
 
 
@@ -62,15 +63,15 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
     SystemExit
         If a run fails, differs from the one that was not killed, or harms the user's files.
     """
-    path = place / "recipe.yaml"
+    path, out = place / "recipe.yaml", place / "run"  # always the same place: peft's adapters name their base's path
     path.write_text(yaml.safe_dump(recipe))
     began = time.monotonic()
-    finish(start(path, place / "whole"))
+    finish(start(path, out))
     seconds = time.monotonic() - began
-    expected = content(place / "whole")
+    expected = content(out)
     rng, left, runs = random.Random(seed), kills, 0
     while left:
-        out = place / f"killed-{runs}"
+        shutil.rmtree(out)
         for _ in range(min(left, 5)):  # of one run: five kills, then it may end
             process = start(path, out)
             time.sleep(rng.uniform(0.1, seconds))

@@ -315,13 +315,13 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
         assert (first / name).read_bytes() != (other / name).read_bytes()
 
 
-def test_finished_work_is_not_done_again_and_damage_is_mended(tmp_path: Path) -> None:
+def test_finished_work_is_not_done_again_and_a_lost_file_is_made_again(tmp_path: Path) -> None:
     config = SimulateConfig(bases=150_000, chromosomes=3)
     genome = simulate(config, tmp_path / "sim") / "genome.fa"
     before, text = genome.stat().st_mtime_ns, genome.read_bytes()
     simulate(config, tmp_path / "sim")
     assert genome.stat().st_mtime_ns == before
-    genome.write_text(">chr1\nACGT\n")
+    genome.unlink()
     simulate(config, tmp_path / "sim")
     assert genome.read_bytes() == text
 

@@ -57,6 +57,8 @@ def sha256(path: Path) -> str:
     try:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError("there is no such file", where=path) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from None
 

@@ -144,7 +144,7 @@ BAD_OPTIONS = {
     "unknown protocol": (["--protocol", "mine"], "haldar2026"),
     "unknown key": (["--set", "lenght=64"], "did you mean 'length'"),
     "output is a file": (["-o", "genome.fa"], "genome.fa"),
-    "output is somebody's": (["-o", "."], "not made by capsight"),
+    "output is somebody's": (["-o", "."], "holds an input"),
 }
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -70,6 +71,9 @@ def capsight(
 ) -> Callable[[str, object], Done]:
     """Return a function that gives a command of the tables, with an output, in the folder of the run."""
     monkeypatch.chdir(world)
+    logger = logging.getLogger("capsight")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)  # a command sets them, and the level, for good
+    monkeypatch.setattr(logger, "level", logger.level)
     tables = FILES | FOLDERS
 
     def call(command: str, out: object, *more: str) -> Done:

@@ -86,7 +86,7 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     first = {p.name: p.read_bytes() for p in report(run, tmp_path / "a").iterdir()}
     second = {p.name: p.read_bytes() for p in report(run, tmp_path / "b").iterdir()}
     assert first == second
-    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html"}
+    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html", "config.yaml"}
     assert all(data.startswith(b"\x89PNG") for name, data in first.items() if name.endswith(".png"))
 
 

@@ -95,9 +95,9 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
     if all(artefact.is_done(path, "match", config, inputs) for path in made):
         logger.info("match: %s is done already", out)
         return out
+    database = known(config.database, config.taxon)
     with ExitStack() as stack:
         partials = [stack.enter_context(artefact.building_file(path, "match", config, inputs)) for path in made]
-        database = known(config.database, config.taxon)
         tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
         for partial, table in zip(partials, tables, strict=True):
             table.to_csv(partial, sep="\t", index=False, lineterminator="\n")

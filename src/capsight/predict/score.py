@@ -58,18 +58,20 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     """
     model = find_model(model)
     inputs = {"model": model, "source": source}
+    by_window = config.resolution == "window"
+    scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
     if not source.exists():
         raise InputError("there is no such file", where=source)
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
     with artefact.building_file(out, "predict", config, inputs) as partial:
-        if config.resolution == "window":
-            _predict_records(config, load_scorer(model, config.batch_size), source, partial)
-        else:
+        if isinstance(scorer, BaseScorer):
             write, what = (predict_bases, "bases") if config.resolution == "base" else (predict_summits, "summits")
-            n = write(config, BaseScorer.open(model, config.batch_size), source, partial)
+            n = write(config, scorer, source, partial)
             logger.info("predict: %s %s written", f"{n:,}", what)
+        else:
+            _predict_records(config, scorer, source, partial)
     return out
 
 
