@@ -4,9 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from capsight.config import FinetuneConfig, PretrainConfig, Recipe, ReloraConfig, WindowsConfig
+from capsight.config import (
+    BaselineConfig,
+    FinetuneConfig,
+    LoraConfig,
+    PretrainConfig,
+    Recipe,
+    ReloraConfig,
+    WindowsConfig,
+)
 from capsight.errors import ConfigError
-from capsight.recipes import dump, load_yaml, override, parse
+from capsight.recipes import differences, dump, load_yaml, override, parse, results_only
+
+BOOK = "checkpoint_every"
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
@@ -146,3 +156,35 @@ def test_every_recipe_is_valid(path: Path) -> None:
 
 def test_there_are_recipes() -> None:
     assert {p.stem for p in RECIPES} >= {"haldar2026", "yeast", "demo"}
+
+
+def test_results_depend_on_all_but_bookkeeping_at_every_depth() -> None:
+    plain, other = PretrainConfig(), PretrainConfig(checkpoint_every=7)
+    assert dump(plain) != dump(other)
+    assert results_only(plain) == results_only(other) == {k: v for k, v in dump(plain).items() if k != BOOK}
+    assert results_only(PretrainConfig(evaluate_every=7)) != results_only(plain)  # metrics.jsonl has other lines
+    cnn = {"model": "cnn", "training": {"checkpoint_every": 7}}
+    training = results_only(BaselineConfig.model_validate(cnn))["training"]
+    assert BOOK not in training
+    assert training["batch_size"] == 64
+
+
+def test_results_of_an_earlier_record_are_those_of_its_own_values() -> None:
+    earlier = dump(FinetuneConfig(checkpoint_every=7, lora=LoraConfig(rank=2)))
+    found = results_only(FinetuneConfig(), earlier)
+    assert BOOK not in found
+    assert found["lora"]["rank"] == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"main": {"steps": 900, "clip": 1.0}}, {"main": {"steps": 300, "clip": 1.0}}, ["main.steps was 900, is 300"]),
+        ({"lora": False}, {"lora": {"rank": 4, "parts": ["head"]}}, ["lora was false, is {rank: 4, parts: [head]}"]),
+        ({"a": None}, {"b": "x"}, ["a was null, is absent", "b was absent, is x"]),
+        ({"a": "ACGT" * 99}, {"a": "A"}, [f"a was {'ACGT' * 15}…, is A"]),
+    ],
+)
+def test_differences_are_told_by_dotted_key(old: dict[str, object], new: dict[str, object], found: list[str]) -> None:
+    assert differences(old, new) == found

@@ -1,16 +1,21 @@
 """Settings as YAML and as ``key=value``: read strictly, and written as they were used."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from capsight.config.base import is_bookkeeping
 from capsight.errors import ConfigError
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+#: Characters of a setting that a message quotes.
+LONGEST_SHOWN = 60
+_ABSENT = object()
 
 
 def parse(model: type[AnyConfig], values: Mapping[str, Any], *, where: object = None) -> AnyConfig:
@@ -76,6 +81,63 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
 def dump(config: BaseModel) -> dict[str, Any]:
     """Return a config as plain YAML-ready values."""
     return config.model_dump(mode="json")
+
+
+def results_only(config: BaseModel, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the settings that a result depends on: all but bookkeeping, such as how often a checkpoint is written.
+
+    Parameters
+    ----------
+    config
+        Says which settings are bookkeeping.
+    values
+        Settings of the same stage as an earlier record has them; default those of `config`.
+    """
+    return _without_bookkeeping([type(config)], dump(config) if values is None else values)
+
+
+def _without_bookkeeping(models: list[type[BaseModel]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the bookkeeping from the settings of any of several models, at every depth."""
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in fields and is_bookkeeping(fields[name]):
+            continue
+        nested = list(_nested_models(fields[name].annotation)) if name in fields else []
+        if isinstance(value, Mapping):
+            value = _without_bookkeeping(nested, value)
+        elif isinstance(value, list | tuple):
+            value = [_without_bookkeeping(nested, item) if isinstance(item, Mapping) else item for item in value]
+        kept[name] = value
+    return kept
+
+
+def _nested_models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the config models that a field's annotation names, inside of unions and tuples too."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _nested_models(part)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return what differs between two dumps of settings, such as ``main.steps was 900, is 300``."""
+    found = []
+    for name in dict.fromkeys([*old, *new]):
+        before, after = (values.get(name, _ABSENT) for values in (old, new))
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} was {_shown(before)}, is {_shown(after)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    """Return a setting as one would write it in a recipe, cut where it is long."""
+    if value is _ABSENT:
+        return "absent"
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).removesuffix("\n...\n").strip()
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:

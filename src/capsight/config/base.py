@@ -1,9 +1,10 @@
 """What all settings have in common."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic.fields import FieldInfo
 
 
 def split(value: object) -> object:
@@ -18,6 +19,15 @@ def switched_on(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(split)]
+
+#: Marks a field that changes no result: ``Field(500, json_schema_extra=BOOKKEEPING)``.
+BOOKKEEPING: dict[str, Any] = {"bookkeeping": True}
+
+
+def is_bookkeeping(field: FieldInfo) -> bool:
+    """Tell whether a setting changes no byte of the result, so that unfinished work goes on under another value."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("bookkeeping"))
 
 
 class Config(BaseModel):

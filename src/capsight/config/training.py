@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import Config, split, switched_on
+from capsight.config.base import BOOKKEEPING, Config, split, switched_on
 
 #: Each makes prediction of single bases slower by as much as the network itself.
 MOST_SPECIALISTS = 20
@@ -110,7 +110,7 @@ class PretrainConfig(Config):
     warmup: PhaseConfig = Field(PhaseConfig(steps=300), description="The full-rank phase.")
     main: PhaseConfig = Field(PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false).")
     relora: ReloraConfig | Literal[False] = Field(ReloraConfig(), description="ReLoRA, or false for full rank.")
-    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING)
     evaluate_every: int = Field(500, ge=1, description="Updates between looks at the validation fold.")
     validation_windows: int = Field(512, ge=1, description="Validation windows behind every validation loss.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
@@ -276,7 +276,7 @@ class FinetuneConfig(Config):
     select: Literal["auroc", "loss", "mcc", "last"] = Field(
         "auroc", description="Validation metric that picks the weights; last keeps the last and never stops early."
     )
-    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.")
+    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING)
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
