@@ -30,3 +30,7 @@ class ConfigError(InputError):
 
 class NothingPredicted(InputError):  # noqa: N818 (it says what happened, not that a file is wrong)
     """No window is predicted positive (or none negative), so that there is nothing to explain or compare."""
+
+
+class DamagedCheckpoint(InputError):  # noqa: N818 (it says what happened)
+    """A checkpoint of an unfinished training cannot be used: nothing is removed, for the rest of the work is intact."""
