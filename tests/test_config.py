@@ -6,6 +6,7 @@ import pytest
 
 from capsight.config import (
     BaselineConfig,
+    EvaluateConfig,
     FinetuneConfig,
     LoraConfig,
     PretrainConfig,
@@ -188,3 +189,144 @@ def test_results_of_an_earlier_record_are_those_of_its_own_values() -> None:
 )
 def test_differences_are_told_by_dotted_key(old: dict[str, object], new: dict[str, object], found: list[str]) -> None:
     assert differences(old, new) == found
+
+
+def test_a_key_given_twice_is_refused_by_line_and_merges_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("main:\n  steps: 3\n  clip: 1\n  steps: 4\n")
+    with pytest.raises(ConfigError, match=r"r\.yaml:4: key 'steps' is given twice, first in line 2"):
+        load_yaml(path)
+    with pytest.raises(ConfigError, match="key 'steps' is given twice"):
+        override({}, ["main={steps: 1, steps: 2}"])
+    path.write_text("warmup: &phase\n  steps: 3\n  clip: 1\nmain:\n  <<: *phase\n  steps: 4\nlast: *phase\n")
+    values = load_yaml(path)
+    assert values["main"] == {"steps": 4, "clip": 1}
+    assert override(values, ["last.steps=9"])["warmup"] == {"steps": 3, "clip": 1}  # each is its own
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no settings"),
+        (b"- a\n- b\n", "holds no settings"),
+        (b"# nothing but a comment\n", "holds no settings"),
+        (b"a: 1\n\tb: 2\n", r":2: is not valid YAML: .*'\\t'"),
+        (b"a: \xff\n", "is not a text file in UTF-8"),
+        (b"a: 1\x00\n", "is not valid YAML"),
+        (b"a: 1\nb: " + b"9" * 5_000 + b"\n", ":2: is not valid YAML: Exceeds the limit"),
+        (b"a: 1\nb: 2024-13-45\n", ":2: is not valid YAML: month must be in 1..12"),
+        (b"a: !!int x\n", ":1: is not valid YAML"),
+        (b"a: !!bool x\n", ":1: is not valid YAML"),
+        (b"a: !!python/object:os.system x\n", ":1: is not valid YAML: could not determine a constructor"),
+        (b"a: &a [*a]\n", "is nested too deep"),
+        (b"a: 1\n---\nb: 2\n", ":2: is not valid YAML: but found another document"),
+    ],
+)
+def test_files_that_are_no_settings_give_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe_and_a_folder_is_none(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes(b"\xef\xbb\xbfmain: {steps: 3}\n")
+    assert load_yaml(tmp_path / "r.yaml") == {"main": {"steps": 3}}
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_yaml(tmp_path)
+
+
+@pytest.mark.parametrize("key", [".a", "a.", "a..b", ".", " a", "a. b"])
+def test_set_wants_keys_joined_by_single_dots(key: str) -> None:
+    with pytest.raises(ConfigError, match="is not a key, or keys joined by single dots"):
+        override({}, [f"{key}=1"])
+
+
+@pytest.mark.parametrize("there", [3, "x", [1, 2]])
+def test_set_does_not_reach_into_a_value(there: object) -> None:
+    with pytest.raises(ConfigError, match=r"a\.b is .*, not a section with settings"):
+        override({"a": {"b": there}}, ["a.b.c=1"])
+
+
+@pytest.mark.parametrize("there", [False, True, None])
+def test_set_reaches_into_what_stands_for_a_section(there: object) -> None:
+    assert override({"a": there}, ["a.b=1"]) == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "hint"),
+    [
+        (PretrainConfig, {"main": {"stpes": 1}}, r"'main\.stpes'; did you mean 'main\.steps'\?"),
+        (
+            PretrainConfig,
+            {"main": {"restart_warmup_step": 1}},
+            r"'main\.restart_warmup_step'; did you mean 'main\.warmup",
+        ),
+        (PretrainConfig, {"relora": {"rnak": 1}}, r"did you mean 'relora\.rank'\?"),
+        (PretrainConfig, {"wdith": 1}, r"unknown key 'wdith'$"),  # `model.width` is another section's
+        (FinetuneConfig, {"base": {"specialists": [{"epoch": 1}]}}, r"did you mean 'base\.specialists\.0\.epochs'\?"),
+        (FinetuneConfig, {"rank": 1}, r"did you mean 'lora\.rank'\?"),  # its very name, elsewhere
+        (
+            Recipe,
+            {"finetune": {"epoch": 1}, "windows": {"genome": "g", "peaks": "p"}, "pretrain": {}},
+            "'finetune.epochs'",
+        ),
+    ],
+)
+def test_a_misspelt_key_is_looked_up_in_its_own_section(kind: type, values: dict[str, object], hint: str) -> None:
+    with pytest.raises(ConfigError, match=hint):
+        parse(kind, values)
+
+
+def test_an_empty_section_is_its_defaults() -> None:
+    assert parse(PretrainConfig, {"model": None, "warmup": None}) == PretrainConfig()
+    partly = parse(PretrainConfig, {"warmup": {"clip": 2}, "main": {"clip": 2}})
+    assert (partly.warmup.steps, partly.main.steps) == (300, 900)  # as where nothing is given
+    recipe = {"windows": {"genome": "g", "peaks": "p"}, "pretrain": None, "finetune": None, "baseline": None}
+    found = parse(Recipe, recipe)
+    assert found.finetune == FinetuneConfig()
+    assert found.baseline is None  # a stage that may be absent
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(FinetuneConfig, "lora"), (FinetuneConfig, "base"), (PretrainConfig, "relora")]
+)
+def test_true_is_defaults_and_nothing_is_neither(kind: type, name: str) -> None:
+    assert getattr(parse(kind, {name: True}), name) == getattr(parse(kind, {name: {}}), name) != False  # noqa: E712
+    with pytest.raises(ConfigError, match=f"{name}: is empty: write true for its defaults, or false"):
+        parse(kind, {name: None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        (FinetuneConfig, "learning_rate", 1e30),
+        (FinetuneConfig, "weight_decay", 1e30),
+        (FinetuneConfig, "seed", 2**32),
+        (FinetuneConfig, "betas", [0.9, 1.0]),
+        (FinetuneConfig, "betas", [-0.1, 0.9]),
+        (FinetuneConfig, "betas", [0.9]),
+        (FinetuneConfig, "clip", 1e-300),
+        (FinetuneConfig, "clip", float("inf")),
+        (FinetuneConfig, "lora", {"alpha": 1e300}),
+        (FinetuneConfig, "lora", {"rank": 10**9}),
+        (FinetuneConfig, "epochs", 1e300),
+        (FinetuneConfig, "threads", 0),
+        (FinetuneConfig, "dropout", float("nan")),
+        (PretrainConfig, "relora", {"alpha": 1e300}),
+        (PretrainConfig, "seed", 2**64),
+        (PretrainConfig, "seed", -1),
+        (PretrainConfig, "model", {"init": 1e30}),
+        (PretrainConfig, "model", {"stem_layers": 64, "stem_dilation": 4}),
+        (PretrainConfig, "main", {"betas": [0.9, 2]}),
+        (PretrainConfig, "main", {"weight_decay": 1e30}),
+        (PretrainConfig, "main", {"batch_size": 10**12}),
+        (BaselineConfig, "seed", 2**32),
+        (EvaluateConfig, "seed", 2**32),
+    ],
+)
+def test_numbers_beyond_all_sense_are_refused_by_name(kind: type, key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^'?{key}|^model: stem_layers") as caught:
+        parse(kind, {key: value})
+    assert "\n" not in str(caught.value)

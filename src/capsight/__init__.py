@@ -4,10 +4,15 @@ One public function per stage, each named like its command; they load on first u
 `capsight` stays cheap.
 """
 
+from __future__ import annotations
+
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # that of `typing`, whose import is most of the time that this module takes
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

@@ -32,5 +32,9 @@ class NothingPredicted(InputError):  # noqa: N818 (it says what happened, not th
     """No window is predicted positive (or none negative), so that there is nothing to explain or compare."""
 
 
-class DamagedCheckpoint(InputError):  # noqa: N818 (it says what happened)
+class KeepsPartial(InputError):  # noqa: N818 (it says what happens)
+    """Work cannot go on, and what is done of it is kept: the ``.partial`` folder stays for the same command."""
+
+
+class DamagedCheckpoint(KeepsPartial):
     """A checkpoint of an unfinished training cannot be used: nothing is removed, for the rest of the work is intact."""

@@ -15,6 +15,8 @@ AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 #: Characters of a setting that a message quotes.
 LONGEST_SHOWN = 60
+#: Tag of a key that merges another mapping into its own (``<<: *anchor``).
+MERGE = "tag:yaml.org,2002:merge"
 _ABSENT = object()
 
 
@@ -32,50 +34,108 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any], *, where: object = 
         raise ConfigError(_explain(model, error), where=where) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which in addition refuses a key that is given twice and names the line of any bad value."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping, each of whose keys is there once; those of a merge (``<<``) may be given anew."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            if first := lines.get((key.tag, key.value)):
+                raise _GivenTwice(
+                    None, None, f"key {key.value!r} is given twice, first in line {first}", key.start_mark
+                )
+            lines[key.tag, key.value] = key.start_mark.line + 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Make a value; what Python cannot make of it (a number of 5,000 digits, the 13th month) has a line too."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            raise yaml.constructor.ConstructorError(None, None, f"{error}", node.start_mark) from None
+
+
+class _GivenTwice(yaml.constructor.ConstructorError):
+    """A key stands twice in one mapping."""
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping with the safe loader.
 
     Raises
     ------
     ConfigError
-        If the file is missing, is not YAML, or does not hold a mapping.
+        If the file is missing, is not YAML, gives a key twice, or does not hold a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 (derived from the safe one)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:
-        raise ConfigError("is not a text file", where=path) from None
+        raise ConfigError("is not a text file in UTF-8", where=path) from None
     except RecursionError:
         raise ConfigError("is nested too deep for a file of settings", where=path) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path
-        raise ConfigError(f"is not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
+        raise ConfigError(_yaml_problem(error), where=where) from None
     if not isinstance(values, dict):
         raise ConfigError("holds no settings: a mapping of stages to settings is expected", where=path)
-    return values
+    try:
+        return {key: _apart(value) for key, value in values.items()}
+    except RecursionError:  # an anchor inside of itself
+        raise ConfigError("is nested too deep for a file of settings", where=path) from None
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """Say in one line why a text is not YAML."""
+    reason = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return reason if isinstance(error, _GivenTwice) else f"is not valid YAML: {reason}"
 
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Return `values` with ``key.subkey=value`` assignments applied; values are read as YAML."""
-    result = yaml.safe_load(yaml.safe_dump(values))
+    """Return `values` with ``key.subkey=value`` assignments applied; values are read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        If an assignment is none, or sets something inside of a value that is no section.
+    """
+    result: dict[str, Any] = _apart(values)
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {assignment!r} is not of the form key=value")
         *parents, last = key.split(".")
+        if not all(part.strip() == part != "" for part in (*parents, last)):
+            raise ConfigError(f"--set {assignment!r}: {key!r} is not a key, or keys joined by single dots")
         target = result
-        for parent in parents:
+        for number, parent in enumerate(parents, start=1):
             child = target.get(parent)
-            if not isinstance(child, dict):
+            if child is None or isinstance(child, bool):  # false, true and nothing may stand for a section
                 child = target[parent] = {}
+            elif not isinstance(child, dict):
+                section = ".".join(parents[:number])
+                raise ConfigError(f"--set {assignment!r}: {section} is {_shown(child)}, not a section with settings")
             target = child
         try:
-            target[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML") from None
+            target[last] = yaml.load(text, _Loader)  # noqa: S506 (derived from the safe one)
+        except RecursionError:
+            raise ConfigError(f"--set {key}: the value is nested too deep") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {assignment!r}: the value {_yaml_problem(error)}") from None
     return result
+
+
+def _apart(value: Any) -> Any:
+    """Copy settings such that sections which share an anchor are each changed alone."""
+    if isinstance(value, dict):
+        return {key: _apart(item) for key, item in value.items()}
+    return [_apart(item) for item in value] if isinstance(value, list) else value
 
 
 def dump(config: BaseModel) -> dict[str, Any]:
@@ -144,13 +204,11 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem of a validation error in one line."""
     problems = [e for e in error.errors() if "literal[" not in str(e["loc"])] or error.errors()
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"] if not _is_union_tag(part))
+    path = [part for part in first["loc"] if not _is_union_tag(part)]
+    key = ".".join(str(part) for part in path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(model)
-        near = get_close_matches(str(first["loc"][-1]), known, n=1)
-        hint = f"; did you mean {known[near[0]]!r}?" if near else ""
-        return f"unknown key {key!r}{hint}{more}"
+        return f"unknown key {key!r}{_hint(model, path)}{more}"
     if first["type"] == "missing":
         return f"{key!r} is missing{more}"
     message = first["msg"].removeprefix("Value error, ")
@@ -163,13 +221,24 @@ def _is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and ("[" in part or part.endswith("Config"))
 
 
-def _known_keys(model: type[BaseModel]) -> dict[str, str]:
-    """Map every key of a model, and of the models nested in it, to its dotted path (the shortest one)."""
-    keys: dict[str, str] = {}
-    pending: list[tuple[str, type[BaseModel]]] = [("", model)]
-    for prefix, nested in pending:
-        for name, field in nested.model_fields.items():
-            keys.setdefault(name, f"{prefix}{name}")
-            options = getattr(field.annotation, "__args__", (field.annotation,))
-            pending += [(f"{prefix}{name}.", o) for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-    return keys
+def _hint(model: type[BaseModel], path: list[str | int]) -> str:
+    """Return the setting that an unknown key may have meant: one of its own section, or its namesake in another."""
+    *section, name = path
+    models = [model]
+    for part in section:  # numbers are places in a list, whose items the annotation of the list names
+        if isinstance(part, str):
+            found = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+            models = [nested for annotation in found for nested in _nested_models(annotation)]
+    own = {key: ".".join(map(str, (*section, key))) for m in models for key in m.model_fields}
+    near = get_close_matches(str(name), own, n=1)
+    elsewhere = [place for place in _places(model) if place.rpartition(".")[2] == name]
+    meant = own[near[0]] if near else min(elsewhere, key=lambda place: place.count("."), default=None)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
+def _places(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted paths of all settings of a model, and of the models nested in it."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        for nested in _nested_models(field.annotation):
+            yield from _places(nested, f"{prefix}{name}.")

@@ -1,14 +1,22 @@
 """The loop: resume is bit for bit, early stopping keeps the best, the average is one."""
 
-from collections.abc import Mapping
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from capsight.artefact import sha256
 from capsight.config import PhaseConfig
-from capsight.train.loop import Plan, fit
+from capsight.errors import DamagedCheckpoint, InputError, KeepsPartial
+from capsight.train.checkpoint import STATE, SUMS, TENSORS, before
+from capsight.train.loop import Plan, fit, on_threads
 
 
 class Line:
@@ -99,11 +107,156 @@ def test_frozen_parameters_stay(tmp_path: Path) -> None:
     assert moved == [False, False, True, True]
 
 
-def test_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
-    from capsight.errors import InputError
-
+def interrupted(folder: Path, **changes: object) -> Path:
+    """Train until a checkpoint at step 12 has followed one at step 8; return the checkpoint."""
     with pytest.raises(KeyboardInterrupt):
-        fit(network(), Line(30), plan(), tmp_path)
-    (tmp_path / "checkpoint" / "line" / "tensors.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="checkpoint is damaged"):
+        fit(network(), Line(26), plan(evaluate_every=100, **changes), folder)
+    return folder / "checkpoint" / "line"
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "cut": lambda folder: os.truncate(folder / TENSORS, 500),
+    "a flipped bit of a weight": lambda folder: flip_a_bit(folder / TENSORS),
+    "another step": lambda folder: (folder / STATE).write_text((folder / STATE).read_text().replace("12", "13")),
+    "no tensors": lambda folder: (folder / TENSORS).unlink(),
+    "no state": lambda folder: (folder / STATE).unlink(),
+    "no checksums": lambda folder: (folder / SUMS).unlink(),
+    "empty checksums": lambda folder: (folder / SUMS).write_text(""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_takes_its_place(
+    damage: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = network()
+    log = fit(whole, Line(), plan(evaluate_every=100), tmp_path / "whole")
+    last = interrupted(tmp_path / "broken")
+    damage(last)
+    told = rf"^{last}: the checkpoint is damaged: .*\(delete this folder: .*continues after step 8, from the checkpoint"
+    with pytest.raises(DamagedCheckpoint, match=told) as caught:
+        fit(network(), Line(), plan(evaluate_every=100), tmp_path / "broken")
+    assert "\n" not in str(caught.value)
+    assert before(last).is_dir()
+    shutil.rmtree(last)  # as the message says
+    again = network()
+    with caplog.at_level("INFO", logger="capsight"):
+        assert fit(again, Line(), plan(evaluate_every=100), tmp_path / "broken") == log
+    assert "continuing after step 8 of 23" in caplog.text
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_where_both_checkpoints_are_damaged_both_are_named(tmp_path: Path) -> None:
+    last = interrupted(tmp_path)
+    flip_a_bit(last / TENSORS)
+    flip_a_bit(before(last) / TENSORS)
+    with pytest.raises(DamagedCheckpoint, match=r"line: .*delete this folder and line\.previous beside it: .*anew"):
         fit(network(), Line(), plan(), tmp_path)
+
+
+def test_a_kill_between_the_renames_loses_no_more_than_one_checkpoint(tmp_path: Path) -> None:
+    last = interrupted(tmp_path)
+    last.rename(last.with_name("line.new"))  # what is left when the new one was not yet renamed
+    fit(network(), Line(), plan(evaluate_every=100), tmp_path)
+    assert json.loads((last / STATE).read_text())["step"] == 23
+    assert json.loads((before(last) / STATE).read_text())["step"] == 20
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    last = interrupted(tmp_path)
+    assert (last / SUMS).read_text() == "".join(f"{sha256(last / name)}  {name}\n" for name in (TENSORS, STATE))
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    interrupted(tmp_path)
+    with pytest.raises(DamagedCheckpoint, match="is not of this network"):
+        fit(nn.Linear(4, 1), Line(), plan(), tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = interrupted(tmp_path)
+
+    def full(*_: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("capsight.train.checkpoint.save_file", full)
+    with pytest.raises(KeepsPartial, match=r"line: the checkpoint cannot be written: .*No space left on device"):
+        fit(network(), Line(), plan(evaluate_every=100), tmp_path)
+    assert json.loads((last / STATE).read_text())["step"] == 12
+    assert not last.with_name("line.new").exists()
+
+
+class Diverging(Line):
+    """Lose all sense at one update, counted from 1: in the loss, in its gradient, or in validation alone."""
+
+    def __init__(self, at: int, where: str) -> None:
+        super().__init__()
+        self.at, self.where = at, where
+
+    def batch(self, index: int) -> Mapping[str, Tensor]:
+        return {**super().batch(index), "index": torch.tensor(index)}
+
+    def loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+        loss = super().loss(model, batch)
+        if int(batch["index"]) // 2 + 1 != self.at:  # there are two batches an update
+            return loss
+        if self.where == "gradient":
+            return loss + (model(batch["x"]) * 0).abs().sqrt().sum()  # 0, and its slope is infinite
+        return loss * float("inf") if self.where == "loss" else loss
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        return {"error": float("nan")} if self.where == "validation" else super().validate(model, device)
+
+
+@pytest.mark.parametrize("at", [1, 5, 7, 22, 23])
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_loss_that_is_not_finite_stops_with_its_step_and_is_never_saved(where: str, at: int, tmp_path: Path) -> None:
+    told = (
+        rf"^line: the loss or its gradient is not a finite number at step {at} of 23: .*\(lower learning_rate \(0\.01\)"
+    )
+    with pytest.raises(InputError, match=told) as caught:
+        fit(network(), Diverging(at, where), plan(), tmp_path)
+    assert not isinstance(caught.value, KeepsPartial)
+    for path in tmp_path.rglob(TENSORS):
+        assert all(tensor.isfinite().all() for tensor in load_file(path).values() if tensor.is_floating_point())
+
+
+def test_a_validation_metric_that_is_not_finite_stops(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="error of the validation fold is not a finite number at step 7 of 23"):
+        fit(network(), Diverging(0, "validation"), plan(), tmp_path)
+
+
+def test_weights_that_are_not_finite_after_the_last_update_stop(tmp_path: Path) -> None:
+    phase = PhaseConfig(steps=1, learning_rate=1e6, warmup_steps=0, weight_decay=1e6)
+    model = network()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1e30)  # times the decay this is beyond single precision
+    with pytest.raises(InputError, match=r"at step 1 of 1: .* \(lower learning_rate \(1e\+06\), or weight_decay"):
+        fit(model, Line(), plan(phase=phase, schedule=lambda t: 1.0), tmp_path)
+    assert not list(tmp_path.rglob(TENSORS))
+
+
+def test_too_little_memory_is_one_line_and_keeps_what_is_done(tmp_path: Path) -> None:
+    class Large(Line):
+        def loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+            torch.empty(2**60)
+            return super().loss(model, batch)
+
+    with pytest.raises(KeepsPartial, match=r"^line: there is not enough memory for step 1 \(lower batch_size"):
+        fit(network(), Large(), plan(), tmp_path)
+
+
+def test_threads_are_as_set_inside_and_as_before_outside() -> None:
+    outside = torch.get_num_threads()
+    with on_threads(outside + 2):
+        assert torch.get_num_threads() == outside + 2
+    assert torch.get_num_threads() == outside

@@ -1,95 +1,75 @@
-"""The command line: one thin file per command, help in pipeline order.
+"""The command line. Its commands are in `capsight.cli.commands`, which is imported when they run."""
 
-Nothing heavy is imported before a command runs, so that help answers at once.
-"""
+from capsight.cli import stopping
 
-import logging
-import sys
+stopping.catch_if_program()  # before anything else is imported: that takes a while
 
-import typer
-
-from capsight.cli import (
-    audit,
-    baseline,
-    cluster,
-    crossval,
-    evaluate,
-    explain,
-    fetch,
-    finetune,
-    match,
-    motifs,
-    predict,
-    pretrain,
-    report,
-    run,
-    simulate,
-    windows,
-)  # fmt: skip
-from capsight.cli.options import print_version
-from capsight.errors import CapsightError
-
-#: Exit code after Ctrl-C, by the shell's convention (128 + SIGINT).
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="capsight",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # rich takes longer to load than all the rest of the help
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-for module in (
-    run,
-    fetch,
-    simulate,
-    cluster,
-    windows,
-    audit,
-    pretrain,
-    finetune,
-    baseline,
-    evaluate,
-    crossval,
-    predict,
-    explain,
-    motifs,
-    match,
-    report,
-):
-    name = module.__name__.rpartition(".")[2]
-    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
+import sys  # noqa: E402
+from typing import Any  # noqa: E402
 
 
-@app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
-def capsight(
-    version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
-) -> None:
-    """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so."""
+def __getattr__(name: str) -> Any:
+    """Load the commands when they are first asked for (PEP 562)."""
+    if name == "app":
+        from capsight.cli.commands import app
+
+        return app
+    raise AttributeError(f"module 'capsight.cli' has no attribute {name!r}")
 
 
 def main() -> None:
-    """Run the command line: the user's mistakes give one line and exit code 2."""
+    """Run the command line: the user's mistakes give one line and exit code 2, Ctrl-C one line and 130."""
+    try:
+        code = _run()
+    except KeyboardInterrupt:  # once more, while the first was being answered
+        code = stopping.INTERRUPTED
+    finally:
+        stopping.end()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """Run the command that was asked for; return the exit code."""
+    import logging
+
+    from capsight.cli.commands import app
+    from capsight.errors import CapsightError
+
     try:
         app()
     except CapsightError as error:
         _say(f"error: {error}")
-        sys.exit(2)
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # typer turns Ctrl-C into this
-            _say("interrupted: the same command continues where this stopped")
-        raise
+        return 2
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stopping.INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
+        _say_stopped(code)
+        return code
     except BrokenPipeError:
-        sys.exit(141)
+        return 141
+    except MemoryError:
+        _say("error: there is not enough memory")
+        return 2
     except Exception as error:
+        if code := stopping.received():  # a library has turned the interruption into an error of its own
+            _say_stopped(code)
+            return code
         if logging.getLogger("capsight").isEnabledFor(logging.DEBUG):
             raise
         _say(f"internal error: {type(error).__name__}: {error} (this is a bug in capsight: -v shows where)")
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _say_stopped(code: object) -> None:
+    """Say what stopped the command, if a signal did."""
+    for number, line in stopping.LINES.items():
+        if code == 128 + number:
+            _say(line)
 
 
 def _say(line: str) -> None:
     """Write one line; what a file made us quote cannot steer the terminal."""
+    import typer
+
     line = " ".join(line.split("\n"))
     typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)

@@ -69,8 +69,9 @@ def settings(
     A recipe will do as the file: its section for the stage is taken.
     """
     values = load_yaml(file) if file else {}
-    section = values.get(kind.__name__.removesuffix("Config").lower())
-    values = section if isinstance(section, dict) else values
+    name = kind.__name__.removesuffix("Config").lower()
+    section = values.get(name) if name in values else values
+    values = section if isinstance(section, dict) else {} if section is None else values
     values = override(values, assignments or [])
     values |= {key: value for key, value in given.items() if value is not None}
     return parse(kind, values, where=file)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -13,10 +13,37 @@ def split(value: object) -> object:
 
 
 def switched_on(value: object) -> object:
-    """Accept ``true`` where settings with defaults are expected."""
+    """Accept ``true`` where settings with defaults are expected.
+
+    Raises
+    ------
+    ValueError
+        If nothing is given: that may mean either.
+    """
+    if value is None:
+        raise ValueError("is empty: write true for its defaults, or false")
     return {} if value is True else value
 
 
+def at_most(limit: float) -> AfterValidator:
+    """Return a limit above which training is known to diverge, and the error that says so."""
+
+    def check(value: float) -> float:
+        if value > limit:
+            raise ValueError(f"must be at most {limit:,.0f}: training diverges above")
+        return value
+
+    return AfterValidator(check)
+
+
+#: NumPy and PyTorch take no seeds beyond.
+LARGEST_SEED = 2**32 - 1
+#: More of anything fits into no memory.
+MOST = 1_000_000_000_000
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+#: Learning rates, weight decays, scales and weights of a loss: numbers beyond are no longer finite in single precision.
+Moderate = Annotated[float, at_most(1_000_000)]
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(split)]
 
@@ -34,3 +61,9 @@ class Config(BaseModel):
     """Base of all settings: frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_empty(cls, values: Any) -> Any:
+        """Take a section without a line in it, which YAML reads as null, for its defaults."""
+        return {} if values is None else values

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from capsight.config.base import Config, Names, split
+from capsight.config.base import Config, Names, Seed, split
 from capsight.config.training import FinetuneConfig
 
 #: Models of `baseline`, and what `crossval` compares.
@@ -58,7 +58,7 @@ class BaselineConfig(Config):
     )
     cnn: CnnConfig | None = Field(None, description="cnn: the shape of the network.")
     training: FinetuneConfig | None = Field(None, description="cnn: how it is trained; settings of finetune.")
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of every random draw.")
 
     @model_validator(mode="before")
     @classmethod

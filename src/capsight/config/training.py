@@ -5,11 +5,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import BOOKKEEPING, Config, split, switched_on
+from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split, switched_on
 
 #: Each makes prediction of single bases slower by as much as the network itself.
 MOST_SPECIALISTS = 20
 
+#: Windows in a batch, batches in an update, passes over a fold.
+MOST_WINDOWS = 1_000_000
+#: A convolution that is dilated further reads nothing of any window.
+LONGEST_DILATION = 65_536
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Betas = tuple[Share, Share]
 Part = Literal["embeddings", "norms", "head", "stem"]
 #: Parts of the network that are trained in full beside adapters.
 Parts = Annotated[tuple[Part, ...], BeforeValidator(split)]
@@ -35,26 +42,31 @@ class TokenizerConfig(Config):
 class ModelConfig(Config):
     """The network's shape. The defaults are ours; the paper's are in recipes/haldar2026.yaml."""
 
-    width: int = Field(96, ge=8, description="Hidden size.")
-    mlp: int = Field(256, ge=8, description="Size of the gated feed-forward layer.")
-    layers: int = Field(3, ge=1, description="LLaMA blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads.")
+    width: int = Field(96, ge=8, le=16_384, description="Hidden size.")
+    mlp: int = Field(256, ge=8, le=65_536, description="Size of the gated feed-forward layer.")
+    layers: int = Field(3, ge=1, le=256, description="LLaMA blocks.")
+    heads: int = Field(4, ge=1, le=256, description="Attention heads.")
     causal: bool = Field(False, description="Attend to the left only, as the paper does.")
     pooling: Literal["last", "mean", "attention", "position"] = Field(
         "position", description="How one vector per window is made from the token states."
     )
-    stem: int = Field(96, ge=0, description="Width of the convolutional stem; 0 is none, as in the paper.")
-    stem_layers: int = Field(5, ge=1, description="Residual convolutions in the stem.")
+    stem: int = Field(96, ge=0, le=16_384, description="Width of the convolutional stem; 0 is none, as in the paper.")
+    stem_layers: int = Field(5, ge=1, le=64, description="Residual convolutions in the stem.")
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
-    pool: int = Field(8, ge=1, description="Tokens that the stem joins into one position.")
+    pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
     stem_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each residual convolution of the stem.")
-    init: float = Field(0.02, gt=0, description="Standard deviation of initial weights.")
+    init: float = Field(0.02, gt=0, le=10, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
+        if self.stem and (furthest := self.stem_dilation ** (self.stem_layers - 1)) > LONGEST_DILATION:
+            raise ValueError(
+                f"stem_layers {self.stem_layers} with stem_dilation {self.stem_dilation} reach {furthest:,} tokens "
+                f"apart: at most {LONGEST_DILATION:,}"
+            )
         if self.stem and self.causal:
             raise ValueError("a convolutional stem sees both sides of a base: set causal to false")
         if self.stem and self.pooling == "last":
@@ -65,25 +77,25 @@ class ModelConfig(Config):
 class PhaseConfig(Config):
     """One span of training with its own optimiser."""
 
-    steps: int = Field(1_000, ge=0, description="Optimiser updates.")
-    batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
-    warmup_steps: int = Field(100, ge=0, description="Updates over which the rate rises from zero.")
+    steps: int = Field(1_000, ge=0, le=MOST, description="Optimiser updates.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
+    warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     min_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW's moment decay rates.")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    betas: Betas = Field((0.9, 0.999), description="AdamW's moment decay rates.")
+    weight_decay: Moderate = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
+    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
 
 
 class ReloraConfig(Config):
     """ReLoRA (Lialin et al. 2023): low-rank updates, merged and restarted every cycle."""
 
-    rank: int = Field(32, ge=1, description="Rank of each update.")
-    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    rank: int = Field(32, ge=1, le=16_384, description="Rank of each update.")
+    alpha: Moderate = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapters.")
-    cycle: int = Field(300, ge=1, description="Updates between merges.")
-    restart_warmup_steps: int = Field(30, ge=0, description="Updates of re-warm-up after a merge.")
+    cycle: int = Field(300, ge=1, le=MOST, description="Updates between merges.")
+    restart_warmup_steps: int = Field(30, ge=0, le=MOST, description="Updates of re-warm-up after a merge.")
     reset: float = Field(0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge.")
     trainable: Parts = Field(
         ("embeddings", "norms", "head", "stem"), description="Parts trained in full beside the adapters."
@@ -96,6 +108,15 @@ class ReloraConfig(Config):
         return self
 
 
+def _of_steps(steps: int) -> BeforeValidator:
+    """Return what gives a phase its own default number of steps where some of its other settings are given."""
+
+    def fill(given: Any) -> Any:
+        return {"steps": steps} | (given or {}) if given is None or isinstance(given, dict) else given
+
+    return BeforeValidator(fill)
+
+
 class PretrainConfig(Config):
     """Language modelling on DNA: a full-rank warm-up, then ReLoRA."""
 
@@ -103,20 +124,29 @@ class PretrainConfig(Config):
     model: ModelConfig = ModelConfig()
     objective: Literal["causal", "masked"] = Field("masked", description="What the model learns to predict.")
     mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden (masked).")
-    mask_span: int = Field(4, ge=1, description="Bases hidden together (masked).")
+    mask_span: int = Field(4, ge=1, le=65_536, description="Bases hidden together (masked).")
     corpus: Literal["windows", "genome"] = Field(
         "genome", description="Training windows, or the whole of the training chromosomes."
     )
-    warmup: PhaseConfig = Field(PhaseConfig(steps=300), description="The full-rank phase.")
-    main: PhaseConfig = Field(PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false).")
-    relora: ReloraConfig | Literal[False] = Field(ReloraConfig(), description="ReLoRA, or false for full rank.")
-    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING)
-    evaluate_every: int = Field(500, ge=1, description="Updates between looks at the validation fold.")
-    validation_windows: int = Field(512, ge=1, description="Validation windows behind every validation loss.")
+    warmup: Annotated[PhaseConfig, _of_steps(300)] = Field(PhaseConfig(steps=300), description="The full-rank phase.")
+    main: Annotated[PhaseConfig, _of_steps(900)] = Field(
+        PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false)."
+    )
+    relora: Annotated[ReloraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        ReloraConfig(), description="ReLoRA: true, or its settings; false is full rank."
+    )
+    checkpoint_every: int = Field(
+        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between looks at the validation fold.")
+    validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows behind every validation loss.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    threads: int = Field(
+        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
+    )
+    seed: Seed = Field(1, description="Seed of every random draw.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -130,8 +160,8 @@ class PretrainConfig(Config):
 class LoraConfig(Config):
     """Low-rank adapters for fine-tuning (Hu et al. 2021), through peft."""
 
-    rank: int = Field(16, ge=1, description="Rank of the adapters.")
-    alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
+    rank: int = Field(16, ge=1, le=16_384, description="Rank of the adapters.")
+    alpha: Moderate = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
     trainable: Parts = Field(
         ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
@@ -144,8 +174,8 @@ class SpecialistConfig(Config):
     Networks that differ in more than their seed are wrong in different places, and their mean is right more often.
     """
 
-    epochs: float | None = Field(None, gt=0, description="Passes over the training fold.")
-    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
+    epochs: float | None = Field(None, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
+    learning_rate: Moderate | None = Field(None, gt=0, description="Peak learning rate.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout.")
     stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem.")
     positives: float | None = Field(None, gt=0, lt=1, description="As positives of base.")
@@ -171,16 +201,20 @@ def _so_many(given: Any) -> Any:
 class BaseConfig(Config):
     """A second head, for single bases, trained beside the classifier on windows moved at random."""
 
-    batch_size: int = Field(32, ge=2, description="Moved windows per forward pass and process.")
+    batch_size: int = Field(32, ge=2, le=MOST_WINDOWS, description="Moved windows per forward pass and process.")
     positives: float = Field(0.75, gt=0, lt=1, description="Share of positives among them: these have the 5' ends.")
     elsewhere: int = Field(
         0,
         ge=0,
+        le=MOST_WINDOWS,
         description="Moved windows around any 5' ends, peak or not, beside these: they teach profile and total.",
     )
-    least: float = Field(5, gt=0, description="5' ends that there are at least where these are laid.")
+    least: float = Field(5, gt=0, le=MOST, description="5' ends that there are at least where these are laid.")
     doubt: float = Field(
-        0, ge=0, description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same."
+        0,
+        ge=0,
+        le=MOST,
+        description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same.",
     )
     power: float = Field(
         1.0, gt=0, le=1, description="Shares are of counts to this power: below 1, weak sites of a promoter teach more."
@@ -197,17 +231,21 @@ class BaseConfig(Config):
         False, description="Specialists learn from the validation fold, too: nothing of theirs is chosen by it."
     )
     processes: int = Field(
-        1, ge=1, description="Specialists trained at once, each by a process of one thread; 1: in turn, by all threads."
+        1,
+        ge=1,
+        le=1_024,
+        description="Specialists trained at once, each by a process of its own; 1: in turn.",
+        json_schema_extra=BOOKKEEPING,
     )
-    taught: float = Field(
+    taught: Moderate = Field(
         0.0,
         ge=0,
         description="Weight of what the network learns of the specialists' shares, who then are trained first.",
     )
     stay: bool = Field(True, description="Keep the specialists in the model: it says the mean of all.")
-    profile: float = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
-    total: float = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
-    presence: float = Field(
+    profile: Moderate = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
+    total: Moderate = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
+    presence: Moderate = Field(
         0.1, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."
     )
 
@@ -234,16 +272,20 @@ class KmersConfig(Config):
 class TeacherConfig(Config):
     """Boosted trees mark DNA without labels, and the network learns from it: for a few thousand windows."""
 
-    windows: int = Field(100_000, ge=100, description="Random windows of the training chromosomes that the trees mark.")
-    batch_size: int = Field(64, ge=1, description="Marked windows per forward pass and process.")
-    weight: float = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
+    windows: int = Field(
+        100_000, ge=100, le=100_000_000, description="Random windows of the training chromosomes that the trees mark."
+    )
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Marked windows per forward pass and process.")
+    weight: Moderate = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
     stays: bool = Field(True, description="Keep the trees in the model: it says the mean of their and its log-odds.")
 
 
 class FinetuneConfig(Config):
     """Classification of windows, starting from a pre-trained folder."""
 
-    lora: LoraConfig | Literal[False] = Field(False, description="LoRA, or false for all weights.")
+    lora: Annotated[LoraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="LoRA: true, or its settings; false trains all weights."
+    )
     base: Annotated[BaseConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         False, description="A head for single bases beside the classifier: true, or its settings; false is none."
     )
@@ -253,31 +295,40 @@ class FinetuneConfig(Config):
     teacher: Annotated[TeacherConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         False, description="A teacher that marks DNA without labels: true, or its settings; false is none."
     )
-    epochs: float = Field(8.0, gt=0, description="Passes over the training fold.")
-    batch_size: int = Field(64, ge=1, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, description="Forward passes per update.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate.")
+    epochs: float = Field(8.0, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
+    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
-    warmup_steps: int = Field(50, ge=0, description="Updates over which the rate rises from zero.")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    clip: float = Field(1.0, gt=0, description="Largest gradient norm.")
+    warmup_steps: int = Field(50, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
+    weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
+    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
+    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
     stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem; default likewise.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
-    shift: int = Field(0, ge=0, description="Windows are shifted by up to this many bases in training.")
+    shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
     mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
     average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
-    max_train: int | None = Field(None, ge=1, description="At most this many training windows, drawn at random.")
-    max_validation: int | None = Field(None, ge=1, description="At most this many validation windows.")
-    evaluate_every: int | None = Field(None, ge=1, description="Updates between evaluations; default once an epoch.")
-    patience: int = Field(4, ge=1, description="Stop after this many evaluations without a better one.")
+    max_train: int | None = Field(
+        None, ge=1, le=MOST, description="At most this many training windows, drawn at random."
+    )
+    max_validation: int | None = Field(None, ge=1, le=MOST, description="At most this many validation windows.")
+    evaluate_every: int | None = Field(
+        None, ge=1, le=MOST, description="Updates between evaluations; default once an epoch."
+    )
+    patience: int = Field(4, ge=1, le=MOST, description="Stop after this many evaluations without a better one.")
     select: Literal["auroc", "loss", "mcc", "last"] = Field(
         "auroc", description="Validation metric that picks the weights; last keeps the last and never stops early."
     )
-    checkpoint_every: int = Field(500, ge=1, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING)
+    checkpoint_every: int = Field(
+        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    threads: int = Field(
+        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
+    )
+    seed: Seed = Field(1, description="Seed of every random draw.")

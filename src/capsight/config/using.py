@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import Config, split
+from capsight.config.base import Config, Seed, split
 
 Method = Literal["attention", "ig", "ism"]
 Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
@@ -18,9 +18,9 @@ class EvaluateConfig(Config):
     resolution: Literal["window", "base"] = Field(
         "window", description="Measure the answers for windows, or those for single bases (finetune.base)."
     )
-    bootstrap: int = Field(1_000, ge=0, description="Resamples behind each 95 % interval; 0 gives none.")
-    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
-    seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
+    bootstrap: int = Field(1_000, ge=0, le=1_000_000, description="Resamples behind each 95 % interval; 0 gives none.")
+    batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
+    seed: Seed = Field(1, description="Seed of the bootstrap.")
 
 
 class ExplainConfig(Config):
@@ -34,8 +34,8 @@ class ExplainConfig(Config):
     baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
     steps: int = Field(24, ge=2, description="Steps of each integral.")
     tested: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
-    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
+    seed: Seed = Field(1, description="Seed of every random draw.")
 
 
 class PredictConfig(Config):
@@ -52,7 +52,7 @@ class PredictConfig(Config):
     least: float = Field(
         0.01, ge=0, le=1, description="base: bases below this probability are left out, but for the best of a record."
     )
-    batch_size: int = Field(256, ge=1, description="Windows per forward pass.")
+    batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
 
 
 class MatchConfig(Config):
@@ -67,7 +67,7 @@ class MatchConfig(Config):
     engine: Literal["memelite", "fimo", "pymemesuite"] = Field(
         "memelite", description="What scans: memelite, or MEME's own code where it is installed."
     )
-    seed: int = Field(1, ge=0, description="Seed of the draw of GC-matched negatives.")
+    seed: Seed = Field(1, description="Seed of the draw of GC-matched negatives.")
 
 
 class MotifsConfig(Config):
@@ -89,7 +89,7 @@ class MotifsConfig(Config):
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
     most: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
-    seed: int = Field(1, ge=0, description="Seed of the shuffled background.")
+    seed: Seed = Field(1, description="Seed of the shuffled background.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -7,6 +7,7 @@ shares. That of the total is the squared error of log(1 + tags), as in BPNet. Th
 """
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -192,6 +193,8 @@ class MovedPositives:
         parts = self.tokens.split(batch_size)
         profiles = [model(input_ids=part.to(device), base=True).profile.cpu().double() for part in parts]
         share = torch.softmax(torch.cat(profiles), dim=1)[:, self.middle].numpy()
+        if not np.isfinite(share).all():
+            return dict.fromkeys(("base_median_distance", "base_within_10"), math.nan)  # which the loop refuses
         distance = np.abs(named_summits(share) + self.middle.start - self.summit)
         return {
             "base_median_distance": float(np.median(distance)),

@@ -24,6 +24,7 @@ from capsight.data.kmer_counts import KmerFeatures
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.predict.classical import BASELINE_CARD, BOOSTER, FOREST, LINEAR, XGBOOST_BOOSTER, Forest
+from capsight.train.launch import check_launch
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
     if artefact.is_done(out, "baseline", config, inputs):
         logger.info("baseline: %s is done already", out)
         return out
+    if config.model == "cnn":
+        check_launch()
     data = Windows.open(windows)
     with artefact.building(out, "baseline", config, inputs) as folder:
         fit = _fit_network if config.model == "cnn" else _fit_counts

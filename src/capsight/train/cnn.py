@@ -13,6 +13,7 @@ from capsight.model.cnn import DilatedCnn, save_cnn
 from capsight.predict.scorer import CNN_TOKENS, CNN_WEIGHTS
 from capsight.recipes import dump
 from capsight.train.classifier import train_classifier, write_log
+from capsight.train.loop import on_threads
 from capsight.train.tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ def fit_cnn(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, An
     Raises
     ------
     InputError
-        If the validation fold has only one label.
+        If the training or the validation fold has only one label.
     """
     shape, training = config.cnn or CnnConfig(), config.training or FinetuneConfig()
     tokenizer = make_tokenizer(CNN_TOKENS)
@@ -33,7 +34,9 @@ def fit_cnn(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, An
     parameters = sum(p.numel() for p in model.parameters())
     task = ClassificationTask(training, data, tokenizer)
     logger.info("baseline: cnn of %d parameters on %d windows", parameters, task.n)
-    metrics = write_log(train_classifier(model, task, folder, config.model), training.select, folder)
+    with on_threads(training.threads):
+        log = train_classifier(model, task, folder, config.model)
+    metrics = write_log(log, training.select, folder)
     save_cnn(model, folder / CNN_WEIGHTS)
     told = {"n_parameters": parameters, "n_train": task.n, "metrics": metrics}
     return {"cnn": dump(shape), "trees": task.save_trees(folder), **told}

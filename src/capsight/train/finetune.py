@@ -10,6 +10,8 @@ from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, save_specialists, start_classifier
 from capsight.train.classifier import train_classifier, write_log
+from capsight.train.launch import check_launch
+from capsight.train.loop import on_threads
 from capsight.train.specialists import base_folds, train_specialists
 from capsight.train.tasks import JointTask, make_task
 
@@ -39,6 +41,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     if artefact.is_done(out, "finetune", config, inputs):
         logger.info("finetune: %s is done already", out)
         return out
+    check_launch()
     data, card = Windows.open(windows), read_card(pretrained)
     if card.length != data.length:
         raise InputError(
@@ -53,7 +56,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     base, kmers = bool(config.base), config.kmers or None
     model = start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers)
     task = make_task(config, data, tokenizer)
-    with artefact.building(out, "finetune", config, inputs) as folder:
+    with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
         specialists = train_specialists(config, windows, pretrained, folder)
         if isinstance(task, JointTask):
             task.bases.teachers = specialists

@@ -2,13 +2,13 @@
 
 A task says what a batch is and what it costs; the loop does everything else. Batches are pure functions of
 their number and all remaining state is in the checkpoint (weights, optimiser, moving average, random state),
-so an interrupted run continues to the same bits. Checkpoints are safetensors and JSON.
+so an interrupted run continues to the same bits. A training whose loss or weights are no longer finite numbers
+stops, and no checkpoint of it is written.
 """
 
-import json
 import logging
+import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,6 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
@@ -28,12 +27,17 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from capsight.artefact import LOGS, write_seconds
 from capsight.config import PhaseConfig
-from capsight.errors import InputError
+from capsight.errors import InputError, KeepsPartial
+from capsight.train.checkpoint import damaged, read_checkpoint, write_checkpoint
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two measurements of speed.
 SHOW_EVERY = 2.0
+#: Updates between two checks for finite numbers: on a GPU each waits for all that is still being calculated.
+CHECK_EVERY = 20
+#: NumPy's seeds are below this.
+SEEDS = 2**32
 
 Batch = Mapping[str, Tensor]
 
@@ -107,6 +111,17 @@ def choose_precision(precision: str) -> str:
     return {"fp32": "no"}.get(precision, precision)
 
 
+@contextmanager
+def on_threads(number: int) -> Iterator[None]:
+    """Let PyTorch calculate on so many threads, whatever the environment says: the last bits depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str, Any]]:
     """Train `model` in place and return the log, one record per look.
 
@@ -123,6 +138,15 @@ def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str
     -------
     log
         Records with ``step``, ``train_loss``, ``learning_rate``, and the validation metrics.
+
+    Raises
+    ------
+    InputError
+        If the loss, its gradient, a weight or a validation metric is not a finite number: nothing is saved then.
+    DamagedCheckpoint
+        If the checkpoint of an interrupted run cannot be used.
+    KeepsPartial
+        If there is not enough memory, or a checkpoint cannot be written.
     """
     return _Loop(model, task, plan, folder).run()
 
@@ -133,7 +157,7 @@ class _Loop:
     def __init__(self, model: nn.Module, task: Task, plan: Plan, folder: Path) -> None:
         self.task, self.plan = task, plan
         self.folder = folder / "checkpoint" / plan.name
-        set_seed(plan.seed)
+        set_seed(plan.seed % SEEDS)
         self.accelerator = Accelerator(mixed_precision=choose_precision(plan.precision))
         trained = [p for p in model.parameters() if p.requires_grad]
         phase = plan.phase
@@ -146,6 +170,7 @@ class _Loop:
         self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.average else {}
         self.best: dict[str, Tensor] = {}
         self.losses: list[Tensor] = []  # since the last look
+        self.bad_step = torch.zeros((), dtype=torch.int64, device=self.accelerator.device)  # the first; 0: none
         self.shown: tuple[float, int] | None = None  # when speed was last measured, and at which step
         self._restore()
         self.measured = (time.monotonic(), time.process_time())  # when `state.seconds` was last brought up to date
@@ -153,23 +178,55 @@ class _Loop:
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the end, or to where it no longer helps."""
-        phase, state = self.plan.phase, self.state
         with self._progress() as bar:
             while not self._is_over():
-                rate = phase.learning_rate * self.plan.schedule(state.step)
-                self.losses.append(self._step(rate))
-                state.step += 1
-                self._show(bar, rate)
-                if self.plan.after_step and state.step < phase.steps:
-                    self.plan.after_step(self.bare, self.optimizer, state.step)
-                if state.step % self.plan.evaluate_every == 0 or state.step == phase.steps:
-                    self._look(torch.stack(self.losses).mean().item(), rate)
-                    self.losses = []
-                    self._save()
-                elif state.step % self.plan.checkpoint_every == 0:
-                    self._save()
+                try:
+                    self._advance(bar)
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    raise KeepsPartial(
+                        f"there is not enough memory for step {self.state.step + 1}", where=self.plan.name,
+                        remedy="lower batch_size and raise accumulation",
+                    ) from None  # fmt: skip
         self._finish()
-        return state.log
+        return self.state.log
+
+    def _advance(self, bar: tqdm) -> None:
+        """Make one update, and whatever is due after it."""
+        phase, state, plan = self.plan.phase, self.state, self.plan
+        rate = phase.learning_rate * plan.schedule(state.step)
+        self.losses.append(self._step(rate))
+        state.step += 1
+        self._show(bar, rate)
+        if plan.after_step and state.step < phase.steps:
+            plan.after_step(self.bare, self.optimizer, state.step)
+        looks = state.step % plan.evaluate_every == 0 or state.step == phase.steps
+        saves = looks or state.step % plan.checkpoint_every == 0
+        if saves or state.step % CHECK_EVERY == 0:
+            self._check()
+        if looks:
+            self._look(torch.stack(self.losses).mean().item(), rate)
+            self.losses = []
+        if saves:
+            self._save()
+
+    def _check(self) -> None:
+        """Stop where the loss, its gradient or the weights are no longer finite numbers."""
+        if step := int(self.bad_step):
+            raise self._diverged("the loss or its gradient", step)
+        finite = [torch.isfinite(parameter).all() for parameter in self.bare.parameters()]
+        if finite and not torch.stack(finite).all():
+            raise self._diverged("a weight", self.state.step)
+
+    def _diverged(self, what: str, step: int) -> InputError:
+        """Return the error that says where a training went wrong and what to change."""
+        phase = self.plan.phase
+        decay = f", or weight_decay ({phase.weight_decay:g})" if phase.weight_decay else ""
+        return InputError(
+            f"{what} is not a finite number at step {step} of {phase.steps}: training diverged, nothing is saved",
+            where=self.plan.name, remedy=f"lower learning_rate ({phase.learning_rate:g}){decay}",
+        )  # fmt: skip
 
     def _is_over(self) -> bool:
         """Tell whether all updates are made, or more would not help."""
@@ -226,11 +283,14 @@ class _Loop:
                 loss = self.task.loss(self.model, batch) / phase.accumulation
             self.accelerator.backward(loss)
             total += loss.detach()
-        self.accelerator.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], phase.clip)
+        norm = self.accelerator.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], phase.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._update_average()
-        return self.accelerator.reduce(total, reduction="mean")
+        mean = self.accelerator.reduce(total, reduction="mean")
+        bad = ~(torch.isfinite(mean) & torch.isfinite(norm))
+        self.bad_step = torch.where(bad & (self.bad_step == 0), self.state.step + 1, self.bad_step)
+        return mean
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(k, p) for k, p in self.bare.named_parameters() if p.requires_grad]
@@ -259,6 +319,9 @@ class _Loop:
         with torch.no_grad(), self.accelerator.autocast():
             metrics = self.task.validate(self.bare, self.accelerator.device)
         state = self.state
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise self._diverged(f"{name} of the validation fold", state.step)
         state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
         logger.info("%s: %s", self.plan.name, _told(state.log[-1]))
         if self.writer:
@@ -300,13 +363,10 @@ class _Loop:
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
-        """Write a checkpoint beside the last one, then take its place."""
+        """Write a checkpoint."""
         if not self.accelerator.is_main_process:
             return
         self._measure()
-        fresh = self.folder.with_name(f"{self.folder.name}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
         tensors = {f"weights/{k}": v for k, v in self.bare.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
@@ -316,35 +376,31 @@ class _Loop:
             tensors["random/cuda"] = torch.cuda.get_rng_state()
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
-        save_file(
-            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
-            fresh / "tensors.safetensors",
-        )
-        (fresh / "state.json").write_text(json.dumps(vars(self.state)), encoding="utf-8")
-        old = self.folder.with_name(f"{self.folder.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.folder.exists():
-            self.folder.rename(old)
-        fresh.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+        write_checkpoint(self.folder, tensors, vars(self.state))
 
     def _restore(self) -> None:
         """Continue from the checkpoint of an interrupted run, where there is one."""
-        old = self.folder.with_name(f"{self.folder.name}.old")
-        if not self.folder.exists() and old.exists():  # killed between the two renames of `_save`
-            old.rename(self.folder)
-        if not self.folder.exists():
+        with self.accelerator.main_process_first():
+            found = read_checkpoint(self.folder)
+        if found is None:
             return
         try:
-            tensors = load_file(self.folder / "tensors.safetensors")
-            self.state = _State(**json.loads((self.folder / "state.json").read_text(encoding="utf-8")))
-        except Exception as error:
-            raise InputError(f"checkpoint is damaged: {error}", where=self.folder, remedy="delete it") from None
+            self._take(*found)
+        except (TypeError, KeyError, ValueError, RuntimeError) as error:
+            raise damaged(self.folder, f"it is not of this network: {str(error).splitlines()[0]}") from None
+        if not self._is_over():
+            logger.info("%s: continuing after step %d of %d", self.plan.name, self.state.step, self.plan.phase.steps)
+        elif self.state.log:
+            logger.info("%s: trained; %s", self.plan.name, _told(self.state.log[-1]))
+
+    def _take(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Put what a checkpoint holds into its places."""
         device = self.accelerator.device
 
         def group(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): v.to(device) for k, v in tensors.items() if k.startswith(prefix)}
 
+        self.state = _State(**state)
         self.bare.load_state_dict(group("weights/"))
         self.average, self.best = group("average/"), group("best/")
         _unflatten(self.optimizer, group("optimizer/"))
@@ -352,10 +408,11 @@ class _Loop:
         if "random/cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random/cuda"])
         self.losses = list(group("losses").get("", torch.zeros(0)))
-        if not self._is_over():
-            logger.info("%s: continuing after step %d of %d", self.plan.name, self.state.step, self.plan.phase.steps)
-        elif self.state.log:
-            logger.info("%s: trained; %s", self.plan.name, _told(self.state.log[-1]))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory was asked for that is not there: PyTorch has no error of its own for that of a CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _told(record: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -29,11 +30,14 @@ from capsight.model.relora import (
     plain_schedule,
     reset_moments,
 )
-from capsight.train.loop import Batch, Plan, fit
+from capsight.train.launch import check_launch
+from capsight.train.loop import Batch, Plan, fit, on_threads
 
 logger = logging.getLogger(__name__)
 
 IGNORED = -100
+#: Windows that are looked through together.
+CHUNK = 10_000
 
 
 def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
@@ -57,14 +61,16 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     if artefact.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
+    check_launch()
     data = Windows.open(windows)
     tokenizer = make_tokenizer(config.tokenizer)
     torch.manual_seed(config.seed)
     n_tokens = tokenizer.n_tokens(data.length)
     if n_tokens < 1:
         raise InputError(f"windows of {data.length} bases hold no token of {config.tokenizer.k} bases", where=windows)
+    check_asked(config, n_tokens, windows)
     model = CapsightForPretraining(architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad))
-    with artefact.building(out, "pretrain", config, inputs) as folder:
+    with artefact.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}
         card = ModelCard(
@@ -77,6 +83,38 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     return out
 
 
+def check_asked(config: PretrainConfig, n_tokens: int, windows: Path) -> None:
+    """Refuse an objective that asks for nothing in windows of so many tokens, or leaves nothing to see.
+
+    Raises
+    ------
+    InputError
+        Naming the setting.
+    """
+    if config.objective == "causal":
+        if n_tokens < 2:
+            raise InputError("windows of one token have no next token to predict", where=windows)
+        return
+    bases = f"windows of {n_tokens * config.tokenizer.stride} bases"
+    span, fraction = _mask_span(config), config.mask_fraction
+    if span >= n_tokens:
+        raise InputError(f"mask_span {config.mask_span} hides the whole of {bases}", remedy="lower mask_span")
+    if n_tokens * (1 - fraction) < 1:
+        raise InputError(f"mask_fraction {fraction:g} hides the whole of {bases}", remedy="lower mask_fraction")
+    for name, phase in (("warmup", config.warmup), ("main", config.main)):
+        per_update = phase.batch_size * phase.accumulation
+        if phase.steps and per_update * n_tokens * fraction < 1:
+            raise InputError(
+                f"mask_fraction {fraction:g} hides nothing in most updates of {name}, of {per_update} {bases}",
+                remedy=f"raise mask_fraction or {name}.batch_size",
+            )
+
+
+def _mask_span(config: PretrainConfig) -> int:
+    """Return how many tokens are hidden together."""
+    return max(1, config.mask_span // config.tokenizer.stride)
+
+
 def _train(
     model: CapsightForPretraining, config: PretrainConfig, data: Windows, tokenizer: Tokenizer, folder: Path
 ) -> list[dict[str, Any]]:
@@ -86,9 +124,9 @@ def _train(
         if not phase.steps:
             continue
         relora = config.relora if name == "main" else False
-        corpus = make_corpus(config, data, seed=config.seed + (name == "main"))
+        corpus = make_corpus(config, data, tokenizer, seed=config.seed + (name == "main"))
         task = LanguageTask(
-            config, tokenizer, corpus, _validation_codes(data, config.validation_windows), phase.batch_size
+            config, tokenizer, corpus, _validation_codes(data, tokenizer, config.validation_windows), phase.batch_size
         )
         adapted = add_adapters(model, relora) if relora else model
         plan = Plan(
@@ -128,23 +166,42 @@ def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None
     return after_step
 
 
-def make_corpus(config: PretrainConfig, data: Windows, seed: int) -> Corpus:
-    """Return what pre-training reads: training windows, or any place of the training chromosomes."""
+def make_corpus(config: PretrainConfig, data: Windows, tokenizer: Tokenizer, seed: int) -> Corpus:
+    """Return what pre-training reads: training windows, or any place of the training chromosomes.
+
+    Training windows of unknown bases alone have nothing to predict: these are left out.
+    """
     training = data.fold(schema.TRAIN)
     if config.corpus == "genome":
         corpus = GenomeCorpus(data.genome, data.training_contigs(), data.length, seed)
         if not corpus.places:
             raise InputError(f"no training chromosome is as long as a window ({data.length} bases)")
         return corpus.codes
-    order = Shuffled(len(training.table), seed)
-    return lambda index, size: training.codes(order.rows(index, size))
+    rows = np.flatnonzero(_has_known(training, tokenizer))
+    if not len(rows):
+        raise InputError("the train fold holds no window of known bases", where=data.folder)
+    if left_out := len(training.table) - len(rows):
+        logger.warning("pretrain: %d training windows have no known bases and are left out", left_out)
+    order = Shuffled(len(rows), seed)
+    return lambda index, size: training.codes(rows[order.rows(index, size)])
 
 
-def _validation_codes(data: Windows, most: int) -> Codes:
+def _has_known(data: Windows, tokenizer: Tokenizer) -> NDArray[np.bool_]:
+    """Tell which windows have a token of known bases, ``(n_windows,)``."""
+    if not isinstance(tokenizer, KmerTokenizer):
+        return np.ones(len(data.table), dtype=bool)
+    parts = np.array_split(np.arange(len(data.table)), -(-len(data.table) // CHUNK))
+    return np.concatenate([(tokenizer.encode(data.codes(part)) != tokenizer.unknown).any(axis=1) for part in parts])
+
+
+def _validation_codes(data: Windows, tokenizer: Tokenizer, most: int) -> Codes:
     """Return the base codes of a fixed sample of the validation fold, ``(n_windows, length)``."""
     fold = data.fold(schema.VALIDATION)
     rows = np.linspace(0, len(fold.table) - 1, min(most, len(fold.table))).astype(np.int64)
-    return fold.codes(rows)
+    codes = fold.codes(rows)
+    if isinstance(tokenizer, KmerTokenizer) and (tokenizer.encode(codes) == tokenizer.unknown).all():
+        raise InputError("the validation fold holds no known bases: nothing can be measured", where=data.folder)
+    return codes
 
 
 @dataclass
@@ -172,9 +229,13 @@ class LanguageTask:
             return {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(tokens)}
         tokenizer = self.tokenizer
         assert isinstance(tokenizer, KmerTokenizer)
-        span = max(1, self.config.mask_span // self.config.tokenizer.stride)
+        span, known = _mask_span(self.config), tokens != tokenizer.unknown
         masked, hidden = mask_blocks(tokens, tokenizer.mask, self.config.mask_fraction, span, rng)
-        targets = np.where(hidden & (tokens != tokenizer.unknown), tokens, IGNORED)
+        if known.any() and not (hidden & known).any():  # a small batch: it would ask for nothing
+            row, first = rng.choice(np.argwhere(known))
+            hidden[row, first : first + span] = True
+            masked = np.where(hidden, tokenizer.mask, tokens)
+        targets = np.where(hidden & known, tokens, IGNORED)
         return {"tokens": torch.from_numpy(masked), "targets": torch.from_numpy(targets)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -190,5 +251,6 @@ class LanguageTask:
         losses = []
         for start in range(0, len(self.validation), self.batch_size):
             batch = self._examples(self.validation[start : start + self.batch_size], rng)
-            losses.append(self.loss(model, {k: v.to(device) for k, v in batch.items()}).item())
+            if (batch["targets"] != IGNORED).any():  # not in a batch of unknown bases alone
+                losses.append(self.loss(model, {k: v.to(device) for k, v in batch.items()}).item())
         return {"validation_loss": float(np.mean(losses))}

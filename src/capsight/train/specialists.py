@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import torch
 
 from capsight.config import FinetuneConfig, ModelConfig, SpecialistConfig
 from capsight.data import schema
@@ -19,6 +18,8 @@ from capsight.data.windows import Windows
 from capsight.model.checkpoint import draw_classifier, read_card, start_classifier
 from capsight.model.llama import CapsightForClassification
 from capsight.train.classifier import train_classifier
+from capsight.train.launch import check_launch
+from capsight.train.loop import on_threads
 from capsight.train.tasks import BaseTask
 
 
@@ -30,7 +31,7 @@ def train_specialists(
     if not base:
         return []
     numbers = range(1, len(base.specialists) + 1)
-    under_torchrun = int(os.environ.get("WORLD_SIZE", "1")) > 1  # whose processes train each specialist together
+    under_torchrun = check_launch() > 1  # whose processes train each specialist together
     if base.processes > 1 and len(numbers) > 1 and not under_torchrun:
         several = joblib.Parallel(n_jobs=min(base.processes, len(numbers)), batch_size=1)
         given = config, windows, pretrained, folder, os.getpid()
@@ -41,10 +42,10 @@ def train_specialists(
 def _train_alone(
     number: int, config: FinetuneConfig, windows: Path, pretrained: Path, folder: Path, parent: int
 ) -> None:
-    """Train specialist `number` in a process of its own, with one thread; it is left in its checkpoint."""
-    torch.set_num_threads(1)
+    """Train specialist `number` in a process of its own; it is left in its checkpoint."""
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
-    train_specialist(config, number, windows, pretrained, folder, line=number - 1)
+    with on_threads(config.threads):
+        train_specialist(config, number, windows, pretrained, folder, line=number - 1)
 
 
 def end_with(parent: int, every: float = 1.0) -> None:

@@ -1,5 +1,6 @@
 """What a network is fine-tuned to do: tell windows apart, say single bases, or both in the same update."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ class ClassificationTask:
         self.order = Shuffled(self.n, config.seed)
         self.held = _sample(len(self.validation.table), config.max_validation, config.seed)
         self.validation_labels = self.validation.labels[self.held]
-        if len(np.unique(self.validation_labels)) < 2:
-            raise InputError("the validation fold needs both positives and negatives", where=self.data.folder)
+        self._check_labels(schema.TRAIN, self.training.labels[self.rows], config.max_train)
+        self._check_labels(schema.VALIDATION, self.validation_labels, config.max_validation)
         self.validation_codes = self.validation.codes(self.held)
         self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation_codes))
         self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
@@ -55,6 +56,14 @@ class ClassificationTask:
             self.tokens_per_batch += teacher.batch_size * self.tokenizer.n_tokens(self.data.length)
             if teacher.stays:
                 self.trees = self.marked.trees
+
+    def _check_labels(self, fold: str, labels: NDArray[np.int64], most: int | None) -> None:
+        """Refuse a fold of which only one label is used."""
+        if len(np.unique(labels)) < 2:
+            among = f" among the {len(labels)} windows drawn" if most else ""
+            raise InputError(
+                f"the {fold} fold holds only one label{among}: nothing can be learnt", where=self.data.folder
+            )
 
     @property
     def n(self) -> int:
@@ -93,6 +102,8 @@ class ClassificationTask:
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold, of all that answers in the model."""
         odds, truth = log_odds(model, self.validation_tokens, device), self.validation_labels
+        if not np.isfinite(odds).all():
+            return dict.fromkeys(("auroc", "mcc", "loss"), math.nan)  # which the loop refuses, with the step
         score = expit(with_trees(odds, self.trees, self.validation_codes))
         return {
             "auroc": float(roc_auc_score(truth, score)),

@@ -1,0 +1,59 @@
+"""All commands, in pipeline order: one thin file for each. Nothing heavy is imported before one of them runs."""
+
+import typer
+
+from capsight.cli import (
+    audit,
+    baseline,
+    cluster,
+    crossval,
+    evaluate,
+    explain,
+    fetch,
+    finetune,
+    match,
+    motifs,
+    predict,
+    pretrain,
+    report,
+    run,
+    simulate,
+    windows,
+)  # fmt: skip
+from capsight.cli.options import print_version
+
+app = typer.Typer(
+    name="capsight",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich takes longer to load than all the rest of the help
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for module in (
+    run,
+    fetch,
+    simulate,
+    cluster,
+    windows,
+    audit,
+    pretrain,
+    finetune,
+    baseline,
+    evaluate,
+    crossval,
+    predict,
+    explain,
+    motifs,
+    match,
+    report,
+):
+    name = module.__name__.rpartition(".")[2]
+    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
+
+
+@app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
+def capsight(
+    version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so."""

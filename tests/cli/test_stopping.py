@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM: one line, the shell's exit code and never a traceback, whenever they come."""
+
+import hashlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SIGNALS = pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (signal.SIGINT, "interrupted: the same command continues where this stopped"),
+        (signal.SIGTERM, "terminated: the same command continues where this stopped"),
+    ],
+    ids=["SIGINT", "SIGTERM"],
+)
+SMALL = ["model.width=16", "model.mlp=16", "model.layers=1", "model.heads=2", "model.stem=0", "checkpoint_every=2"]
+
+
+def run(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run `code`, then the command line as its own script does."""
+    start = "import sys; sys.argv[0] = 'capsight'\nimport capsight.cli\n"
+    command = [sys.executable, "-c", f"{start}{code}\ncapsight.cli.main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def when_imported(module: str, sent: int) -> str:
+    """Return code that sends a signal when a module is about to be imported."""
+    return (
+        "import os\nclass Finder:\n    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {sent})\n"
+        "sys.meta_path.insert(0, Finder())"
+    )
+
+
+@SIGNALS
+@pytest.mark.parametrize("module", ["typer", "pydantic", "capsight.cli.report", "torch", "capsight.train.loop"])
+def test_while_modules_are_imported(module: str, sent: int, line: str, tmp_path: Path) -> None:
+    done = run(when_imported(module, int(sent)), "pretrain", "--windows", tmp_path / "none", "-o", tmp_path / "out")
+    assert done.stderr == f"{line}\n"
+    assert done.returncode == 128 + sent
+    assert not list(tmp_path.iterdir())
+
+
+def in_step(number: int, sent: int) -> str:
+    return (
+        "import os\nfrom capsight.train import loop\nold = loop._Loop._step\n"
+        "def step(self, rate):\n"
+        f"    if self.state.step == {number}: os.kill(os.getpid(), {sent})\n"
+        "    return old(self, rate)\n"
+        "loop._Loop._step = step"
+    )
+
+
+@SIGNALS
+def test_while_a_network_is_trained(sent: int, line: str, motif_windows: Path, tmp_path: Path) -> None:
+    settings = [*SMALL, "warmup.steps=6", "warmup.batch_size=4", "main.steps=0"]
+    options = ["--windows", motif_windows, *(part for s in settings for part in ("--set", s))]
+    done = run(in_step(5, int(sent)), "pretrain", *options, "-o", tmp_path / "out")
+    assert done.returncode == 128 + sent
+    assert done.stderr.splitlines()[-1] == line
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]
+    again = run("", "pretrain", *options, "-o", tmp_path / "out")
+    assert "warmup: continuing after step 4 of 6" in again.stderr
+    assert run("", "pretrain", *options, "-o", tmp_path / "whole").returncode == 0
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole"))
+    assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()
+
+
+@SIGNALS
+def test_where_a_library_makes_another_error_of_it(sent: int, line: str, tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom capsight import simulate as _\nimport capsight.simulate\n"
+        "def swallow(*_):\n    try:\n"
+        f"        os.kill(os.getpid(), {int(sent)})\n        [0 for _ in range(10**6)]\n"
+        "    except BaseException as error:\n        raise RuntimeError('failed') from error\n"
+        "sys.modules['capsight.simulate'].simulate = swallow"
+    )
+    done = run(code, "simulate", "-o", tmp_path / "out")
+    assert (done.returncode, done.stderr) == (128 + sent, f"{line}\n")
+
+
+def test_another_program_that_imports_the_command_line_keeps_its_own_signals() -> None:
+    code = "import signal, capsight.cli; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n"
+
+
+def test_python_m_capsight_is_the_command_line() -> None:
+    done = subprocess.run([sys.executable, "-m", "capsight", "--version"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("capsight ")
+    assert done.returncode == 0
