@@ -21,7 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from capsight import __version__, output
-from capsight.errors import DamagedCheckpoint, InputError
+from capsight.errors import InputError, KeepsPartial
 from capsight.output import writing as writing
 from capsight.recipes import differences, dump, results_only
 
@@ -158,7 +158,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
             _finish(partial, made_from)
         except BaseException as error:
             worth = (partial / CHECKPOINT).is_dir() and (resumed or not isinstance(error, InputError))
-            if not (worth or isinstance(error, DamagedCheckpoint)):
+            if not (worth or isinstance(error, KeepsPartial)):
                 shutil.rmtree(partial, ignore_errors=True)
             if output.disk_full(error):
                 raise output.full(out) from None

@@ -55,9 +55,27 @@ def _run() -> int | str | None:
             return code
         if logging.getLogger("capsight").isEnabledFor(logging.DEBUG):
             raise
+        if line := _of_the_machine(error):
+            _say(f"error: {line}")
+            return 2
         _say(f"internal error: {type(error).__name__}: {error} (this is a bug in capsight: -v shows where)")
         return 1
     return 0
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """Return what to report of an error of the machine: a full disk, a file that may not be read."""
+    import errno
+
+    from capsight.output import disk_full
+
+    named = getattr(error, "filename", None) or "an output"
+    if disk_full(error):
+        return f"{named}: no space is left on the disk (make room, then give the same command again)"
+    kinds = "EACCES EPERM EROFS EIO ENAMETOOLONG ELOOP EMFILE ENFILE ENOTDIR EISDIR ESTALE"
+    if isinstance(error, OSError) and error.errno in {getattr(errno, kind) for kind in kinds.split()}:
+        return f"{named}: {error.strerror}"
+    return None
 
 
 def _say_stopped(code: object) -> None:

@@ -4,7 +4,6 @@ A checkpoint is a folder: tensors (safetensors), all else (JSON), and the SHA-25
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from capsight.artefact import sha256
 from capsight.errors import DamagedCheckpoint, InputError, KeepsPartial
+from capsight.output import flush
 
 TENSORS = "tensors.safetensors"
 STATE = "state.json"
@@ -44,12 +44,12 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Tensor], state: Mapping
         sums = "".join(f"{sha256(fresh / name)}  {name}\n" for name in (TENSORS, STATE))
         (fresh / SUMS).write_text(sums, encoding="utf-8")
         for path in (fresh / TENSORS, fresh / STATE, fresh / SUMS, fresh):
-            _flush(path)
+            flush(path)
         shutil.rmtree(before(folder), ignore_errors=True)
         if folder.exists():
             folder.rename(before(folder))
         fresh.rename(folder)
-        _flush(folder.parent)
+        flush(folder.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         reason = getattr(error, "strerror", None) or str(error)
@@ -57,15 +57,6 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Tensor], state: Mapping
             f"the checkpoint cannot be written: {reason}", where=folder,
             remedy="mend that: the same command then continues from the last checkpoint",
         ) from None  # fmt: skip
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or the list of files of a folder is on the disk: a rename may get there before the content."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
