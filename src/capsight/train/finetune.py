@@ -55,8 +55,8 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     base, kmers = bool(config.base), config.kmers or None
     model = start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers)
-    task = make_task(config, data, tokenizer)
     with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
+        task = make_task(config, data, tokenizer)
         specialists = train_specialists(config, windows, pretrained, folder)
         if isinstance(task, JointTask):
             task.bases.teachers = specialists
