@@ -20,8 +20,6 @@ import yaml
 
 #: A user's own files beside the outputs of a run, and what is in them.
 OWN = {"notes.txt": b"mine", "results/table.xlsx": b"days of work", ".hidden": b"mine", "predictions.bak.tsv": b"old"}
-#: Results that hold the time of day, or how long something took.
-NOT_COMPARED = ("logs",)
 
 
 def start(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -39,11 +37,11 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files below a folder but logs."""
+    """Return the bytes of all files below a folder but logs and base stores, which hold the time of day."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part in NOT_COMPARED for part in path.parts):
+        if path.is_file() and not any(part == "logs" or part.endswith(".capsight") for part in path.parts):
             found[name] = path.read_bytes()
     return found
 

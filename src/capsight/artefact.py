@@ -35,8 +35,11 @@ SECONDS_FILE: Final = "seconds.json"
 CHECKPOINT: Final = "checkpoint"
 #: Whether an unfinished training of other settings may be given up: `--restart`.
 RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
-#: Files of a genome's base store, which `capsight.data.store` makes again where they are gone.
-_STORE: Final = re.compile(r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$")
+#: Files that capsight writes into an artefact and that no record lists, as they differ from time to time: a genome's base
+#: store (`capsight.data.store`), TensorBoard's events, and how long a training took.
+_UNRECORDED: Final = re.compile(
+    r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$|^logs/(.*/)?(events\.out\.tfevents\.[^/]*|seconds\.json)$"
+)
 #: So many files are named in a message.
 _NAMED: Final = 3
 
@@ -136,7 +139,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     A ``.partial`` folder with a checkpoint, left by an interrupted attempt with the same origin, is handed back with
     that checkpoint (and its ``logs``), so that training continues. A failed attempt leaves nothing behind, unless it
     has a checkpoint to continue from. A subfolder named ``checkpoint`` is removed at the end; one named ``logs`` is
-    kept, its files listed without checksums.
+    kept but not recorded.
 
     Raises
     ------
@@ -194,11 +197,11 @@ def check_replaceable(place: Path, stage: str) -> None:
     if not place.is_dir():
         return
     files = {path.relative_to(place).as_posix(): path for path in place.rglob("*") if not _is_real_folder(path)}
-    there = {name: path for name, path in files.items() if not _STORE.search(name)}
+    there = {name: path for name, path in files.items() if not _UNRECORDED.search(name)}
     if not there:
         return
     record = read_record(place / RECORD)
-    outputs, logs = record.get("outputs"), record.get(LOGS) or []
+    outputs = record.get("outputs")
     if "capsight" not in record or not isinstance(outputs, dict):
         raise InputError(
             f"holds files and was not made by capsight: it will not be overwritten ({_some(there)})", where=place,
@@ -208,7 +211,7 @@ def check_replaceable(place: Path, stage: str) -> None:
         raise InputError(
             f"was made by {record.get('stage')}, not by {stage}", where=place, remedy="name another folder"
         )
-    if others := [name for name in there if name not in outputs and name not in logs and name != RECORD]:
+    if others := [name for name in there if name not in outputs and name != RECORD]:
         raise InputError(
             f"holds files that capsight did not write, which would be lost ({_some(others)})", where=place,
             remedy="move them, or name another folder",
@@ -287,12 +290,11 @@ def _finish(partial: Path, made_from: Mapping[str, Any]) -> None:
     """Complete the record of a folder that holds its results; afterwards all of it is on the disk."""
     shutil.rmtree(partial / CHECKPOINT, ignore_errors=True)
     files = sorted(path for path in partial.rglob("*") if path.is_file() and path != partial / RECORD)
-    names = {path: path.relative_to(partial).as_posix() for path in files}
-    logs = [name for name in names.values() if name.startswith(f"{LOGS}/")]
     for path in files:
         output.flush(path)
-    outputs = {name: sha256(path) for path, name in names.items() if name not in logs}
-    write_yaml(partial / RECORD, {**made_from, "outputs": outputs} | ({LOGS: logs} if logs else {}))
+    names = {path: path.relative_to(partial).as_posix() for path in files}
+    outputs = {name: sha256(path) for path, name in names.items() if not name.startswith(f"{LOGS}/")}
+    write_yaml(partial / RECORD, {**made_from, "outputs": outputs})
 
 
 def _swap(partial: Path, place: Path) -> None:

@@ -45,6 +45,10 @@ def train_classifier(
     adapter = folder / ("adapter" if isinstance(task, ClassificationTask) else f"adapter-{name}")
     adapted.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
+    settings = adapter / "adapter_config.json"
+    values = json.loads(settings.read_text(encoding="utf-8"))
+    values["target_modules"] = sorted(values["target_modules"])  # of a set, whose order is another in every process
+    settings.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     adapted.merge_and_unload()
     return log
 
