@@ -277,7 +277,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "de_novo": found,
         "attributions": {key: value for key, value in data.meta.items() if not isinstance(value, list)},
     }
-    (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -4,23 +4,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
 from capsight.errors import InputError
+from capsight.report.drawing import save_picture
 from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MODEL_COLOURS = (BLUE, ORANGE)
 SIZE = 3.6  # inches, one panel
-DPI = 150
 #: Metrics of a cross-validation that are drawn, as the axis names them.
 BOXES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1", "mcc": "MCC"}
 #: A point of the reliability curve stands for at least this many windows.
@@ -75,13 +72,8 @@ def draw_run(run: Path, out: Path) -> None:
 
 
 def _draw(path: Path, panels: list[Callable[[Axes], None]], width: float = 1.0) -> None:
-    """Draw panels side by side into a PNG file, free of dates, so that the same run gives the same bytes."""
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(SIZE * width * len(panels), SIZE), layout="constrained")
-        FigureCanvasAgg(figure)
-        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-            panel(axes)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    """Draw panels side by side into a PNG file, each `width` times as wide as high."""
+    save_picture(path, panels, (SIZE * width * len(panels), SIZE))
 
 
 def _roc(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
