@@ -1,5 +1,6 @@
 """`audit`: do folds leak into each other, and does anything but the sequence tell the labels?"""
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -61,7 +62,9 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         checks.append(shortcuts.look_at_negatives(data, config.tolerated))
         checks += shortcuts.compare_distributions(data, config) + shortcuts.try_blind(data, config)
         pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
-        pairs.to_csv(folder / PAIRS_FILE, sep="\t", index=False, float_format="%.4f", lineterminator="\n")
+        pairs.to_csv(
+            folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
+        )
         similarity = _describe_nearest(data, nearest)
         similarity.to_parquet(folder / SIMILARITY_FILE, index=False)
         verdict = worst(check.verdict for check in checks)

@@ -3,6 +3,7 @@
 Also which factors hit positives more often than negatives of the same GC content.
 """
 
+import csv
 import logging
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -96,7 +97,7 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
     tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
     for path, table in zip(made, tables, strict=True):
         with artefact.writing(path) as partial:
-            table.to_csv(partial, sep="\t", index=False, lineterminator="\n")
+            table.to_csv(partial, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
         artefact.record_file(path, "match", config, inputs)
     return out
 

@@ -1,5 +1,6 @@
 """`motifs`: what the bases behind the predictions have in common, tested."""
 
+import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
 from capsight.motifs.meme import MotifSet, write_meme
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
+from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ def motifs(
         inputs["elements"] = config.elements
     known = read_elements(config.elements)
     explained = Attributions.read(attributions)
+    model = None if model is None else find_model(model)
     _check_origin(explained, attributions, {MODEL_SHA256: model, WINDOWS_SHA256: windows})
     if artefact.is_done(out, "motifs", config, inputs):
         logger.info("motifs: %s is done already", out)
@@ -206,7 +209,7 @@ def _carrying(sites: places.Sites, seqlets: Seqlets) -> Mask:
 def _write_fasta(path: Path, data: Attributions, seqlets: Seqlets, chosen: Mask) -> None:
     """Write seqlets, each named by its window and the offset of its peak from the cap site."""
     names = data.names()
-    with path.open("w", encoding="ascii", newline="\n") as handle:
+    with path.open("w", encoding="utf-8", newline="\n") as handle:
         for window, rank in np.argwhere(chosen):
             first, last = seqlets.bounds(window, rank)
             offset = seqlets.peaks[window, rank] - data.cap
@@ -286,7 +289,7 @@ def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     """Write a table, separated by tabs; six digits are more than the data can say."""
-    table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    table.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6g", lineterminator="\n")
 
 
 def _report(config: MotifsConfig, table: pd.DataFrame, found: Sequence[discover.Motif]) -> None:

@@ -1,5 +1,6 @@
 """`predict`: the probability of a cap site for every sequence or window of a file, or for their bases."""
 
+import csv
 import logging
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +83,14 @@ def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: P
     loaded = _load_windows(source, config.fold, scorer.length) if is_windows else _load_sequences(source, scorer.length)
     table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
     with artefact.writing(out) as partial:
-        table.to_csv(partial, sep="\t", index=False, float_format="%.6f", columns=list(schema.PREDICTION_COLUMNS))
+        table.to_csv(
+            partial,
+            sep="\t",
+            index=False,
+            quoting=csv.QUOTE_NONE,
+            float_format="%.6f",
+            columns=list(schema.PREDICTION_COLUMNS),
+        )
     logger.info("predict: %d scores, %d of them at least 0.5", len(table), (table[schema.SCORE] >= 0.5).sum())
 
 
