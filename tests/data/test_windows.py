@@ -221,7 +221,7 @@ def test_no_place_for_negatives_is_refused(world, caplog):
     with pytest.raises(InputError, match="train fold: 1 positives, but 0 negatives found"):
         world(EACH, exclusion=3_000)
     assert "negatives: validation: matched: 1 wanted, 0 found" in caplog.text
-    with pytest.raises(InputError, match="0 negatives found .*take protocol capsight"):
+    with pytest.raises(InputError, match=r"0 negatives found .*take protocol capsight"):
         world(EACH, protocol="haldar2026")
 
 

@@ -163,9 +163,8 @@ def _check_negatives(laid: pd.DataFrame, config: WindowsConfig) -> None:
             remedy = f"lower exclusion, which is {config.exclusion}, take shorter windows than {config.length}, or"
             remedy += " other negatives: --negatives shuffled needs no free place"
             if config.protocol == HALDAR2026:
-                remedy = (
-                    f"this protocol draws them {NEAREST:,} to {FARTHEST:,} bases before peaks: take protocol capsight"
-                )
+                far = f"{NEAREST:,} to {FARTHEST:,} bases before peaks"
+                remedy = f"this protocol draws them {far}: take protocol capsight"
             raise InputError(f"{fold} fold: {len(labels):,} positives, but 0 negatives found", remedy=remedy)
 
 

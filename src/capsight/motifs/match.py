@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import xlogy
 from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
@@ -23,7 +24,7 @@ from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
-from capsight.motifs.meme import Floats, MotifSet, read_meme
+from capsight.motifs.meme import Floats, MotifSet, Pwm, read_meme
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ FACTORS: Final = "factors.tsv"
 GC_TOLERANCE: Final = 0.02
 #: Fewer targets than this give Tomtom no null distribution; these PWMs then join it (and only it).
 _FEWEST_TARGETS: Final = 50
+#: Aligned columns with less information than this in either PWM are no match: such a site is one in four.
+LEAST_BITS: Final = 2.0
+#: Motifs that a message names.
+_NAMED: Final = 10
 _NULL_PWMS: Final = ("JASPAR2022", "vertebrates")
 
 
@@ -107,6 +112,8 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
 
     q-values are over all queries × targets; the E-value is the p-value times the number of targets. Where
     there are fewer than 50 targets, the columns of JASPAR2022's vertebrate PWMs join the null distribution.
+    Where the aligned columns of either PWM hold less than `LEAST_BITS`, p is 1: even columns resemble even columns, and
+    that names no factor.
 
     Returns
     -------
@@ -119,8 +126,8 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
     columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
     found = tomtom([pwm.probabilities.T for pwm in queries.pwms], columns)[:, :, : len(targets.pwms)]
     p, _, offset, overlap, minus = found.reshape(len(found), -1)
-    p = np.clip(p, 0.0, 1.0)
     query, target = (i.ravel() for i in np.indices(found.shape[1:]))
+    p = np.where(_told(queries, targets, query, target, offset, minus), np.clip(p, 0.0, 1.0), 1.0)
     spelt = [(pwm.consensus, pwm.reverse_complement().consensus) for pwm in targets.pwms]
     table = pd.DataFrame(
         {
@@ -137,6 +144,44 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
         }
     )
     return table.iloc[np.lexsort((target, p, query))].reset_index(drop=True)
+
+
+def _told(
+    queries: MotifSet, targets: MotifSet, query: Ints, target: Ints, offset: Floats, minus: Floats
+) -> NDArray[np.bool_]:
+    """Tell which alignments rest on columns that say something in both PWMs, ``(n_pairs,)``; count and name the rest.
+
+    Parameters
+    ----------
+    query, target
+        Numbers of the PWMs of each pair.
+    offset, minus
+        By how much the query is shifted right against the target, and whether the target is reverse-complemented.
+    """
+    of_query = [_information(pwm) for pwm in queries.pwms]
+    flat = [pwm.id for pwm, bits in zip(queries.pwms, of_query, strict=True) if bits[-1] < LEAST_BITS]
+    if flat:
+        logger.warning(
+            "compare: %d of %d motifs hold less than %g bits and match nothing: %s%s", len(flat), len(queries.pwms),
+            LEAST_BITS, ", ".join(flat[:_NAMED]), f" and {len(flat) - _NAMED} more" if len(flat) > _NAMED else "",
+        )  # fmt: skip
+    forward = [_information(pwm) for pwm in targets.pwms]
+    backward = [_information(pwm.reverse_complement()) for pwm in targets.pwms]
+    told = np.zeros(len(query), dtype=bool)
+    for pair, (i, j) in enumerate(zip(query, target, strict=True)):
+        first, second = of_query[i], (backward if minus[pair] else forward)[j]
+        shift = int(offset[pair])
+        begin, end = max(0, shift), min(len(second) - 1, shift + len(first) - 1)  # in columns of the target
+        bits = first[end - shift] - first[begin - shift], second[end] - second[begin]
+        told[pair] = min(bits) >= LEAST_BITS
+    return told
+
+
+def _information(pwm: Pwm) -> Floats:
+    """Return the information in the columns before each, and in all, against even bases, in bits: ``(width + 1,)``."""
+    shares = pwm.probabilities / pwm.probabilities.sum(axis=1, keepdims=True)
+    bits = 2 + xlogy(shares, shares).sum(axis=1) / np.log(2)
+    return np.concatenate([[0.0], np.cumsum(bits)])
 
 
 def hit_table(motifs: MotifSet, names: Sequence[str], scanned: Scan) -> pd.DataFrame:
