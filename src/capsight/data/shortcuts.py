@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from capsight.config import AuditConfig
 from capsight.data import schema
-from capsight.data.checks import FAIL, PASS, SKIPPED, WARN, Check, by_limits, by_share, placeless, worst
+from capsight.data.checks import FAIL, PASS, SKIPPED, WARN, Check, Verdict, by_limits, by_share, placeless, worst
 from capsight.data.windows import Windows
 
 #: Names of the checks.
@@ -184,12 +184,12 @@ def count_labels(data: Windows, wanted: Mapping[str, int]) -> Check:
         labels = data.labels[(data.table[schema.FOLD] == fold).to_numpy()]
         if not len(labels):
             continue
-        counts = {"positive": int(labels.sum()), "negative": int((1 - labels).sum()), "wanted": wanted.get(fold)}
-        numbers[fold] = counts
+        counts = {"positive": int(labels.sum()), "negative": int((1 - labels).sum())}
+        numbers[fold] = counts | {"wanted": wanted.get(fold)}
         lacking += [f"{fold} has no {label}s" for label in ("positive", "negative") if not counts[label]]
         if counts["negative"] < SHORT * wanted.get(fold, 0):
             short.append(f"{fold} has {counts['negative']:,} of {wanted[fold]:,} negatives wanted")
-    verdict = FAIL if lacking else WARN if short else PASS
+    verdict: Verdict = FAIL if lacking else WARN if short else PASS
     return Check(LABELS, verdict, ", ".join([*lacking, *short]) or "every fold has both labels", numbers)
 
 

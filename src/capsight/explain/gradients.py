@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
-from tangermeme.ersatz import dinucleotide_shuffle
 from torch import Tensor
 from torch.nn import functional
 
+from capsight.compiled import load_compiled
 from capsight.explain.reader import Codes, PerBase, Reader, difference, spread
 
 
@@ -54,6 +54,7 @@ def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
     Single bases are shuffled where dinucleotides cannot be: in windows with N, since a dinucleotide with N has no
     place, and in repeats such as (CA)n, of which there is one order only. A window of one base is its own shuffle.
     """
+    ersatz = load_compiled("tangermeme.ersatz")
     result = np.repeat(codes[:, None], n, axis=1)
     whole = (codes < 4).all(axis=1)
     repeats = np.zeros(len(codes), dtype=bool)
@@ -61,7 +62,7 @@ def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
     for i, row in enumerate(np.flatnonzero(whole)):
         one_hot = functional.one_hot(torch.from_numpy(codes[row : row + 1].astype(np.int64)), 4).transpose(1, 2).float()
         try:
-            drawn = dinucleotide_shuffle(one_hot, n=n, random_state=seed + i)
+            drawn = ersatz.dinucleotide_shuffle(one_hot, n=n, random_state=seed + i)
             result[row] = drawn.argmax(dim=2).to(torch.uint8).numpy()[0]
         except ValueError:  # all shuffles are the same
             repeats[row] = True

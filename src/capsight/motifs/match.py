@@ -17,15 +17,16 @@ from scipy.special import xlogy
 from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
+from capsight.compiled import load_compiled
 from capsight.config import MatchConfig
-from capsight.data.bases import Codes, encode
+from capsight.data.bases import N_CODE, Codes, encode
 from capsight.data.independent import SHARED, independent
 from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
 from capsight.motifs.meme import Floats, MotifSet, Pwm, read_meme
-from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
+from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
     table
         With `TOMTOM_COLUMNS`; by query, best target first.
     """
-    tomtom = load_memelite().tomtom
+    tomtom = load_compiled("memelite").tomtom
 
     null = known(*_NULL_PWMS).pwms if len(targets.pwms) < _FEWEST_TARGETS else ()
     columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
@@ -264,9 +265,14 @@ def _apart(positives: Scan, negatives: Scan, seed: int) -> tuple[Ints, Ints]:
     n = len(positives.sequences)
     sequences = [*positives.sequences, *negatives.sequences]
     kept = independent(sequences, np.random.default_rng([seed, 1]).permutation(len(sequences)))
+    known = np.array([bool((codes != N_CODE).any()) for codes in sequences], dtype=bool)
+    if unknown := int((~known).sum()):
+        logger.warning("factors: %d of %d sequences hold nothing but N and are left out", unknown, len(known))
+    kept |= ~known  # counted once
     if alike := int((~kept).sum()):
         logger.info("factors: %d of %d sequences share %d bases or more with another and are left out",
                     alike, len(kept), SHARED)  # fmt: skip
+    kept &= known
     return np.flatnonzero(kept[:n]), np.flatnonzero(kept[n:])
 
 
@@ -305,7 +311,10 @@ def _is_fasta(path: Path) -> bool:
 def _scan(config: MatchConfig, database: MotifSet, motifs: Path, negatives: Path | None) -> list[pd.DataFrame]:
     """Return the table of hits, and that of factors where there are negatives."""
     names, sequences = read_sequences(motifs)
-    found = scan(database, [encode(s) for s in sequences], config.threshold, config.engine)
+    codes = [encode(s) for s in sequences]
+    if unknown := sum(bool((each == N_CODE).all()) for each in codes):
+        logger.warning("scan: %d of %d sequences hold nothing but N: there is nothing to scan", unknown, len(codes))
+    found = scan(database, codes, config.threshold, config.engine)
     hits = hit_table(database, names, found)
     logger.info(
         "scan: %s hits of %d PWMs in %d of %d sequences; %s tests", f"{len(hits):,}", found.hits[PWM].nunique(),

@@ -89,9 +89,14 @@ def motifs(
         return out
     method = _choose_method(explained, config.method, attributions)
     data = _independent(explained)
-    _check_both(data, attributions)
+    _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
     seqlets = find_seqlets(data.methods[method], config.per_window, flank, config.distance, config.smooth)
+    if 2 * flank + 1 < config.k:
+        logger.warning(
+            "motifs: no %d-mer fits into a seqlet of %d bases: give a larger flank or a smaller k", config.k,
+            2 * flank + 1,
+        )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
     with artefact.building(out, "motifs", config, inputs) as folder:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
@@ -147,13 +152,14 @@ def _independent(data: Attributions) -> Attributions:
     return data.of(kept)
 
 
-def _check_both(data: Attributions, where: Path) -> None:
-    """Refuse attributions that leave nothing to compare."""
+def _check_both(data: Attributions, where: Path, alike: int) -> None:
+    """Refuse attributions that leave nothing to compare; `alike` windows were left out before."""
+    which = "that share no DNA with another " if alike else ""
     for predicted, name in ((data.positive, "positive"), (~data.positive, "negative")):
         if not predicted.any():
             raise NothingPredicted(
-                f"none of its {len(data.score)} windows is predicted {name}: there is nothing to compare", where=where,
-                remedy="explain more windows, or train a better model",
+                f"none of its {len(data.score)} windows {which}is predicted {name}: there is nothing to compare",
+                where=where, remedy="explain more windows, or train a better model",
             )  # fmt: skip
     logger.info("motifs: %d predicted positives, %d negatives", data.positive.sum(), (~data.positive).sum())
 

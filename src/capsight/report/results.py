@@ -164,5 +164,7 @@ def factors(run: Path) -> pd.DataFrame:
 
 def _read_tsv(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
     """Read a table of capsight; what stands in the columns `names` is text as it is, ``NA`` and ``007`` too."""
-    converters = dict.fromkeys(names, str)
-    return pd.read_csv(path, sep="\t", quoting=csv.QUOTE_NONE, converters=converters)
+    table = pd.read_csv(
+        path, sep="\t", quoting=csv.QUOTE_NONE, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=[""]
+    )
+    return table.fillna(dict.fromkeys(names, ""))
