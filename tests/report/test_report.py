@@ -149,6 +149,30 @@ def test_page_of_a_cross_validation(crossval: Path) -> None:
     assert 0 < page.index("<code>folds/chr1/windows</code>") < page.index("<code>folds/chr1/cnn</code>")
 
 
+def test_what_is_not_defined_is_shown_so_in_a_cross_validation(crossval: Path) -> None:
+    table = pd.read_csv(crossval / "crossval.tsv", sep="\t")
+    table.loc[table["model"] == "cnn", "auroc"] = float("nan")
+    table.to_csv(crossval / "crossval.tsv", sep="\t")
+    summary = pd.read_csv(crossval / "crossval-summary.tsv", sep="\t").astype({"mean": float, "sd": float})
+    summary.loc[0, ["mean", "sd"]] = float("nan")
+    summary.to_csv(crossval / "crossval-summary.tsv", sep="\t", index=False)
+    test = {"model": "capsight", "other": "cnn", "metric": "auroc", "median_difference": 0.1, "p": float("nan"),
+            "least_p": 0.5, "mean_difference": 0.1, "low": float("nan"),
+            "high": float("nan"), "p_windows": 0.02}  # fmt: skip
+    pd.DataFrame([test]).to_csv(crossval / "crossval-tests.tsv", sep="\t", index=False)
+    page = (report(crossval, crossval / "r") / "report.html").read_text()
+    assert page.count(">undefined<") == 2
+    assert ">nan" not in page
+
+
+def test_long_names_are_not_cut(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, name = run / "evaluation" / "metrics.json", "x" * 300
+    metrics = json.loads(path.read_text()) | {"per_chromosome": {c: {"n": 2, "auroc": 0.5} for c in (name, "chrII")}}
+    path.write_text(json.dumps(metrics))
+    show_metrics({"model": run / "evaluation"})
+    assert capsys.readouterr().out.count("x") >= 300
+
+
 def test_command_shows_the_tables_of_a_cross_validation(crossval: Path) -> None:
     done = CliRunner().invoke(app, ["report", str(crossval), "-o", str(crossval / "report")])
     assert done.exit_code == 0, done.output

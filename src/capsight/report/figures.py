@@ -41,7 +41,7 @@ def draw_crossval(run: Path, out: Path) -> None:
 def _boxes(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     """Draw a box and a point per chromosome for each model: quartiles, and whiskers to 1.5 times their distance."""
     models = list(dict.fromkeys(table["model"]))
-    values = [table.loc[table["model"] == model, metric].to_numpy() for model in models]
+    values = [table.loc[table["model"] == model, metric].dropna().to_numpy() for model in models]
     axes.boxplot(values, widths=0.6, showfliers=False, medianprops={"color": "black"})
     for place, (model, points) in enumerate(zip(models, values, strict=True), start=1):
         colour = BLUE if model == "capsight" else ORANGE
