@@ -1,13 +1,19 @@
 """Models are found by folder first, then by the name under which they are shipped."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from capsight import artefact, shipped
+from capsight.cli import app
 from capsight.config import PredictConfig
 from capsight.errors import InputError
+from capsight.model.checkpoint import load_classifier, read_card
 from capsight.predict.score import predict
 
 #: sacCer3 chrIV:1538-2050 (0-based), plus strand: a promoter with a TATA box. chrIV was not trained on.
@@ -36,17 +42,94 @@ def test_a_name_finds_the_shipped_model(models: Path) -> None:
     assert shipped.find_model(Path("toy")) == models / "toy"
 
 
-def test_a_folder_of_that_name_comes_first(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "work" / "toy").mkdir(parents=True)
+def make_model(folder: Path, **card: object) -> Path:
+    """Make a folder that is a model by its files."""
+    folder.mkdir(parents=True)
+    (folder / "capsight.json").write_text(json.dumps({"capsight": "0.1.0", **card}))
+    return folder
+
+
+def test_a_model_of_that_name_comes_first_and_the_log_reports_it(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_model(tmp_path / "work" / "toy")
     monkeypatch.chdir(tmp_path / "work")
     assert shipped.find_model(Path("toy")) == Path("toy")
+    assert "the folder toy hides the shipped model of that name" in caplog.text
 
 
-@pytest.mark.parametrize("given", ["nothing", "sub/toy", "notes.md", "to"])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_no_model_hides_no_shipped_one(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").touch() if kind == "file" else (tmp_path / "toy" / "notes").mkdir(parents=True)
+    assert shipped.find_model(Path("toy")) == models / "toy"
+    assert f"{tmp_path / 'toy'} is no model folder: the shipped model of that name is used" in caplog.text
+
+
+@pytest.mark.parametrize("given", ["nothing", "sub/toy", "notes.md", "xyz"])
 def test_what_is_neither_is_refused_with_the_names(models: Path, given: str) -> None:
     with pytest.raises(InputError, match="there is no such model folder") as caught:
         shipped.find_model(Path(given))
-    assert "other, toy" in str(caught.value)
+    assert "shipped are: other, toy" in str(caught.value)
+
+
+def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_model(tmp_path / "run" / "model")
+    for given, meant in (("otter", "other"), ("run", "run/model"), ("run/modle", "run/model")):
+        with pytest.raises(InputError, match=rf"did you mean {meant}\?"):
+            shipped.find_model(Path(given))
+    with pytest.raises(InputError, match=r"is a file, not a model folder \(did you mean run/model\?"):
+        shipped.find_model(Path("run/model/capsight.json"))
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"capsight": "99.0", "task": ["new"]}, "was made by capsight 99.0, which is newer"),
+        ({"capsight": "99.0", "heads": 3}, "was made by capsight 99.0, which is newer"),
+        ({"task": ["new"]}, "is not a model card that this version"),
+        ("model.safetensors", "is not a model folder: model.safetensors is missing"),
+        ("config.json", "is not a model folder: config.json is missing"),
+    ],
+    ids=["newer", "newer-with-more", "damaged", "no-weights", "no-shape"],
+)
+def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, change: object, said: str) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped.find_model(Path("yeast")), model)
+    if isinstance(change, str):
+        (model / change).unlink()
+    else:
+        card = json.loads((model / "capsight.json").read_text())
+        (model / "capsight.json").write_text(json.dumps(card | change))
+    (tmp_path / "s.fa").write_text(">s\nACGT\n")
+    given = [str(tmp_path / "s.fa")] if command == "predict" else ["--windows", str(tmp_path)]
+    done = CliRunner().invoke(app, [command, "--model", str(model), *given, "-o", str(tmp_path / "out")])
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_newer_model_that_can_be_read_is_used_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(shipped.find_model(Path("yeast")), tmp_path / "m")
+    card = json.loads((tmp_path / "m" / "capsight.json").read_text())
+    (tmp_path / "m" / "capsight.json").write_text(json.dumps(card | {"capsight": "0.1.1"}))
+    assert read_card(tmp_path / "m").length == 512
+    assert "was made by capsight 0.1.1, which is newer than this one" in caplog.text
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(shipped.find_model(Path("yeast")), tmp_path / "m")
+    weights = load_file(tmp_path / "m" / "model.safetensors")
+    weights["score.weight"][0, 0] = float("nan")
+    save_file(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="holds weights that are not finite"):
+        load_classifier(tmp_path / "m")
 
 
 def test_the_yeast_model_is_whole_and_answers(tmp_path: Path) -> None:

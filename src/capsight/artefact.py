@@ -35,7 +35,7 @@ SECONDS_FILE: Final = "seconds.json"
 CHECKPOINT: Final = "checkpoint"
 #: Whether an unfinished training of other settings may be given up: `--restart`.
 RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
-#: Files that capsight writes into an artefact and that no record lists, as they differ from time to time: a genome's base
+#: Files that capsight writes into an artefact and no record lists, as they differ from time to time: a genome's base
 #: store (`capsight.data.store`), TensorBoard's events, and how long a training took.
 _UNRECORDED: Final = re.compile(
     r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$|^logs/(.*/)?(events\.out\.tfevents\.[^/]*|seconds\.json)$"

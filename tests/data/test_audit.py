@@ -292,6 +292,53 @@ def test_no_fold_to_compare_is_said(lay, tmp_path):
     assert result["verdict"] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("labels", "fold", "says"),
+    [
+        ([1], "train", "train has no negatives"),
+        ([0], "train", "train has no positives"),
+        ([1], "test", "test has no negatives"),
+        ([0], "test", "test has no positives"),
+    ],
+)
+def test_a_fold_of_one_label_fails(lay, tmp_path, labels, fold, says):
+    other = "test" if fold == "train" else "train"
+    contigs = {"chr1": random_codes(16, 4_000), "chr2": random_codes(17, 4_000)}
+    folder = lay(contigs, rows("chr1", clean_places(12), fold, labels), rows("chr2", clean_places(12), other, [0, 1]))
+    checks, _, result = read(audit(AuditConfig(), folder, tmp_path / "audit"))
+    assert checks["labels"]["verdict"] == "fail"
+    assert checks["labels"]["says"] == says
+    assert result["verdict"] == "fail"
+
+
+def test_without_any_negative_no_check_of_them_passes(lay, tmp_path):
+    contigs = {"chr1": random_codes(16, 4_000), "chr2": random_codes(17, 4_000)}
+    folder = lay(contigs, rows("chr1", clean_places(12), "train"), rows("chr2", clean_places(12), "test"))
+    checks, _, result = read(audit(AuditConfig(), folder, tmp_path / "audit"))
+    passed = {name for name, check in checks.items() if check["verdict"] == "pass"}
+    assert passed == {"coordinates", "duplicates", "similar", "repeated"}  # what asks nothing of labels
+    assert checks["labels"]["says"] == "train has no negatives, test has no negatives"
+    assert result["verdict"] == "fail"
+
+
+def test_without_a_training_fold_nothing_is_compared(lay, tmp_path):
+    folder = lay({"chr1": random_codes(16, 4_000)}, rows("chr1", clean_places(10), "validation", [0, 1]))
+    checks, _, _ = read(audit(AuditConfig(), folder, tmp_path / "audit"))
+    assert {checks[name]["verdict"] for name in ("coordinates", "duplicates", "similar")} == {"skipped"}
+    assert checks["similar"]["says"] == "there are no two folds to compare"
+
+
+def test_far_fewer_negatives_than_were_asked_for_are_a_warning(lay, tmp_path):
+    contigs = {"chr1": random_codes(16, 4_000), "chr2": random_codes(17, 4_000)}
+    folder = lay(
+        contigs, rows("chr1", clean_places(12), "train", [0, 1]), rows("chr2", clean_places(12), "test", [1, 1, 0])
+    )
+    (folder / "summary.json").write_text(json.dumps({"negatives_wanted": {"train": 6, "test": 8}}))
+    check = read(audit(AuditConfig(), folder, tmp_path / "audit"))[0]["labels"]
+    assert (check["verdict"], check["says"]) == ("warn", "test has 4 of 8 negatives wanted")
+    assert check["numbers"]["test"] == {"positive": 8, "negative": 4, "wanted": 8}
+
+
 def test_not_windows(tmp_path):
     with pytest.raises(InputError, match="make one with: capsight windows"):
         audit(AuditConfig(), tmp_path, tmp_path / "audit")

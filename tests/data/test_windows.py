@@ -10,7 +10,7 @@ import yaml
 
 from capsight import artefact
 from capsight.config import WindowsConfig
-from capsight.data import schema
+from capsight.data import laying, schema
 from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
@@ -201,12 +201,28 @@ def test_a_shortfall_is_stated(world, caplog):
     assert summary(data)["folds"]["train"] == {"positive": 1, "negative": 1}
     data = world(EACH, exclusion=1_900, out="other")
     assert summary(data)["folds"]["validation"] == {"positive": 1, "negative": 1}
-    with caplog.at_level(logging.INFO):
-        data = world(EACH, exclusion=3_000, out="none")
-    assert summary(data)["folds"]["validation"] == {"positive": 1, "negative": 0}
-    assert summary(data)["negatives_wanted"]["validation"] == 1
-    assert "1 wanted, 0 found" in caplog.text
-    assert "validation: 1 negatives fewer than the 1 wanted" in caplog.text
+
+
+@pytest.mark.parametrize("empty", ["train", "validation", "test"])
+def test_a_fold_without_negatives_is_refused_with_the_way_out(world, tmp_path, empty, monkeypatch):
+    original = laying.lay_capsight
+
+    def lay(config, genome, peaks):
+        table, dropped, remarks = original(config, genome, peaks)
+        return laying.Made(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
+
+    monkeypatch.setattr(laying, "lay_capsight", lay)
+    with pytest.raises(InputError, match=rf"{empty} fold: \d+ positives, but 0 negatives found \(lower exclusion"):
+        world(EACH)
+    assert not (tmp_path / "windows").exists()
+
+
+def test_no_place_for_negatives_is_refused(world, caplog):
+    with pytest.raises(InputError, match="train fold: 1 positives, but 0 negatives found"):
+        world(EACH, exclusion=3_000)
+    assert "negatives: validation: matched: 1 wanted, 0 found" in caplog.text
+    with pytest.raises(InputError, match=r"0 negatives found .*take protocol capsight"):
+        world(EACH, protocol="haldar2026")
 
 
 def test_duplicate_negatives_are_dropped_and_said(world, caplog):

@@ -1,5 +1,7 @@
 """Explanations: attention is corrected for position, gradients add up, mutants are exact, random is worth nothing."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import torch
 
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
-from capsight.errors import InputError
+from capsight.data.windows import Windows
+from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
 from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
@@ -125,7 +128,7 @@ def test_gradients_add_up(model: Path) -> None:
     reader = Reader.open(model, 8)
     codes = random_codes(6)
     result = integrated_gradients(reader, codes, baselines=1, steps=200, seed=1)
-    gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1)[:, 0])
+    gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
     assert result.scores.sum(axis=1) == pytest.approx(gain, abs=0.1)
     assert np.median(result.delta) < 0.05
 
@@ -133,7 +136,7 @@ def test_gradients_add_up(model: Path) -> None:
 def test_shuffles_keep_dinucleotides_and_unknown_bases() -> None:
     codes = random_codes(3)
     codes[2, [5, 40]] = 4
-    drawn = shuffled(codes, 2, seed=1)
+    drawn = shuffled(codes, 2, seed=1).codes
     assert (drawn[:2] != codes[:2, None]).any(axis=2).all()
 
     def pairs(row: np.ndarray) -> list[tuple[int, int]]:
@@ -143,7 +146,86 @@ def test_shuffles_keep_dinucleotides_and_unknown_bases() -> None:
         assert pairs(drawn[0, i]) == pairs(codes[0])
         assert ((drawn[2, i] == 4) == (codes[2] == 4)).all()
         assert sorted(drawn[2, i]) == sorted(codes[2])
-    assert (shuffled(codes, 2, seed=1) == drawn).all()
+    assert (shuffled(codes, 2, seed=1).codes == drawn).all()
+
+
+REPEATS = {"A": [0], "CA": [1, 0], "CAG": [1, 0, 2], "ACGT": [0, 1, 2, 3]}
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_repeats_are_shuffled_by_single_bases_and_no_others(n: int) -> None:
+    codes = np.concatenate([random_codes(2), *(np.resize(unit, (1, 64)) for unit in REPEATS.values())]).astype(np.uint8)
+    codes[1, 3:7] = 4
+    drawn = shuffled(codes, n, seed=1)
+    assert drawn.repeats.tolist() == [False, False, True, True, True, True]
+    assert (drawn.codes[:2] == shuffled(codes[:2], n, seed=1).codes).all()  # the others are as they would be without
+    assert (np.sort(drawn.codes, axis=2) == np.sort(codes, axis=1)[:, None]).all()
+    assert (drawn.codes[3:] != codes[3:, None]).any(axis=2).all()
+    assert (drawn.codes[2] == 0).all()
+
+
+def test_nothing_but_n_is_its_own_shuffle() -> None:
+    codes = np.full((2, 64), 4, dtype=np.uint8)
+    drawn = shuffled(codes, 3, seed=1)
+    assert (drawn.codes == 4).all()
+    assert not drawn.repeats.any()
+
+
+@pytest.mark.parametrize("method", ["attention", "ig", "ism", "attention,ig,ism"])
+def test_repeats_and_n_do_not_end_an_explanation(
+    model: Path,
+    motif_windows: Path,
+    tmp_path: Path,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = Windows.codes
+
+    def with_repeats(self: Windows, rows: np.ndarray, shift: np.ndarray | None = None) -> np.ndarray:
+        codes = whole(self, rows, shift)
+        for row, unit in enumerate([*REPEATS.values(), [4]]):
+            codes[row] = np.resize(unit, 64)
+        return codes
+
+    monkeypatch.setattr(Windows, "codes", with_repeats)
+    monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.where(codes[:, 0] == 3, -1, 1).astype(np.float32))
+    config = ExplainConfig(method=method, baselines=2, steps=2, most=None)
+    found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
+    n = len(Windows.open(motif_windows).fold("test").table)
+    assert len(found.codes) == n
+    assert f"explain: 4 of {n} windows are repeats with one order of their dinucleotides" in caplog.text
+    assert found.names()[0].replace("-", "..").split("(")[0] in caplog.text
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("sign", [1, 0, -1])
+def test_few_windows_and_one_label_give_numbers(
+    model: Path, motif_windows: Path, tmp_path: Path, most: int, sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sign:
+        monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.full(len(codes), sign, np.float32))
+    config = ExplainConfig(method="ig", baselines=2, steps=2, most=most)
+    if sign < 0:
+        with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
+            explain(config, model, motif_windows, tmp_path / "a.npz")
+        return
+    found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
+    assert len(found.codes) == most
+    assert found.positive.any()
+    assert np.isfinite(list(found.meta["faithfulness"]["ig"].values())).all()
+
+
+def test_statistics_that_are_no_numbers_are_neither_written_nor_read(explained: Attributions, tmp_path: Path) -> None:
+    broken = replace(explained, meta=dict(explained.meta) | {"faithfulness": {"ig": {"score": float("nan")}}})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        broken.write(tmp_path / "a.npz")
+    explained.write(tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as arrays:
+        changed = dict(arrays) | {"meta": np.array(json.dumps(broken.meta))}
+    np.savez(tmp_path / "c.npz", **changed)
+    with pytest.raises(InputError, match="meta is not JSON"):
+        Attributions.read(tmp_path / "c.npz")
 
 
 def test_mutants_are_exact(model: Path) -> None:

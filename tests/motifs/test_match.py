@@ -130,6 +130,77 @@ def test_three_targets_are_enough(database: Path) -> None:
     np.testing.assert_allclose(table["E-value"], 3 * table["p-value"])
 
 
+def flat(name: str, spread: float, width: int = 10) -> Pwm:
+    """Return a PWM whose bases are nearly as frequent as each other."""
+    rng = np.random.default_rng(3)
+    return Pwm(name, "", rng.dirichlet([1 / spread] * 4, width) if spread else np.full((width, 4), 0.25), 20.0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.001, 0.02, 0.1])
+@pytest.mark.parametrize("width", [1, 3, 10, 18])
+@pytest.mark.parametrize("side", ["query", "target"])
+def test_a_flat_motif_matches_nothing_whichever_side_it_is_on(
+    fungi: MotifSet, spread: float, width: int, side: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = MotifSet((flat("level", spread, width),))
+    queries, targets = (own, fungi) if side == "query" else (MotifSet(fungi.pwms[:20]), own)
+    assert (compare(queries, targets)["p-value"] == 1).all()
+    told = "compare: 1 of 1 motifs hold less than 2 bits and match nothing: level" in caplog.text
+    assert told == (side == "query")
+
+
+def test_flat_columns_beside_a_site_do_not_match_for_it(fungi: MotifSet) -> None:
+    site = sharp("TATAAA", "TATA").probabilities
+    level = np.full((14, 4), 0.25)
+    queries = MotifSet((Pwm("sharp", "", site, 20.0), Pwm("wide", "", np.concatenate([level, site, level]), 20.0)))
+    table = compare(queries, MotifSet((*fungi.pwms, Pwm("long", "", np.concatenate([site, level]), 20.0))))
+    best = table.groupby("Query_ID").first()
+    assert best.loc["sharp", "Target_ID"] == "long"
+    assert best.loc["wide", "Target_ID"] == "long"
+    assert best.loc["wide", "Optimal_offset"] == -14  # on the site, and not on the level columns
+
+
+def test_alignments_are_located_by_offset_and_overlap(fungi: MotifSet) -> None:
+    width = {pwm.id: pwm.width for pwm in fungi.pwms}
+    table = compare(MotifSet(fungi.pwms[:25]), fungi)
+    first = np.maximum(table["Optimal_offset"], 0)
+    last = np.minimum(table["Target_ID"].map(width), table["Optimal_offset"] + table["Query_ID"].map(width))
+    assert (last - first == table["Overlap"]).all()
+
+
+@pytest.mark.parametrize("words", [["A"], ["TA"], ["TAT"], ["A", "TA", "TAT", "TATAAAAG"]])
+def test_short_motifs_and_zero_probabilities_are_compared(fungi: MotifSet, words: list[str]) -> None:
+    pwms = tuple(Pwm(word, "", np.eye(4)[["ACGT".index(base) for base in word]], 20.0) for word in words)
+    table = compare(MotifSet(pwms), fungi)
+    assert len(table) == len(words) * len(fungi.pwms)
+    assert np.isfinite(table.select_dtypes("number")).all(axis=None)
+    short = table["Query_ID"].str.len() < 4
+    assert (table.loc[short, "q-value"] > 0.05).all()
+
+
+@pytest.mark.parametrize("side", ["positives", "negatives", "both"])
+def test_sequences_of_nothing_but_n_take_no_part(
+    database: Path, fasta: Path, write_fasta: Write, tmp_path: Path, side: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = write_fasta({"n1": "N" * 60, "n2": "N" * 60}, "n.fa")
+    positives, negatives = (unknown if side in (name, "both") else fasta for name in ("positives", "negatives"))
+    with pytest.raises(InputError, match="no negative has the GC content of a positive"):
+        match(MatchConfig(database=str(database)), positives, tmp_path / "hits.tsv", negatives)
+    assert "sequences hold nothing but N and are left out" in caplog.text
+    assert not (tmp_path / "hits.tsv").exists()
+    hits = match(MatchConfig(database=str(database)), unknown, tmp_path / "alone.tsv")
+    assert len(pd.read_csv(hits, sep="\t")) == 0
+    assert "scan: 2 of 2 sequences hold nothing but N" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["[red]", '"q', 'a"b', "$x$", "=1", "#x", "NA", "n\u00e4"])
+def test_names_stand_as_they_are_in_the_hits(database: Path, fasta: Path, tmp_path: Path, name: str) -> None:
+    text = fasta.read_text().splitlines()
+    (tmp_path / "odd.fa").write_text("\n".join([f">{name}", *text[1:]]) + "\n", encoding="utf-8")
+    hits = match(MatchConfig(database=str(database)), tmp_path / "odd.fa", tmp_path / "hits.tsv")
+    assert name in {line.split("\t")[2] for line in hits.read_text(encoding="utf-8").splitlines()}
+
+
 def planted(codes: Codes, pwm: Pwm, share: float, seed: int) -> list[Codes]:
     """Put a site into the first `share` of the sequences."""
     rng = np.random.default_rng(seed)

@@ -113,6 +113,45 @@ def test_nothing_to_compare(few: Attributions, tmp_path: Path, score: float, mis
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("positives", "negatives"), [(1, 1), (2, 1), (1, 3), (20, 1)])
+@pytest.mark.parametrize("kind", ["random", "equal scores", "no bases"])
+def test_few_windows_give_tables_without_nan(
+    few: Attributions, tmp_path: Path, positives: int, negatives: int, kind: str
+) -> None:
+    rows = np.r_[0:positives, 20 : 20 + negatives]
+    data = few.of(np.isin(np.arange(len(few.score)), rows))
+    if kind == "equal scores":
+        data = replace(data, methods={name: np.ones_like(values) for name, values in data.methods.items()})
+    if kind == "no bases":
+        data = replace(data, codes=np.full_like(data.codes, 4))
+    folder = motifs(MotifsConfig(), data.write(tmp_path / "a.npz"), tmp_path / "out")
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    summary = json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
+    assert (summary["n_positive"], summary["n_negative"]) == (positives, negatives)
+    for path in folder.glob("*.tsv"):
+        cells = {cell for line in path.read_text().splitlines() for cell in line.split("\t")}
+        assert not cells & {"nan", "NaN", "inf", "-inf"}, path.name
+
+
+def test_a_kmer_that_fits_into_no_seqlet_is_said(
+    attributions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = motifs(MotifsConfig(k=10, flank=2, de_novo=False), attributions, tmp_path / "out")
+    assert "no 10-mer fits into a seqlet of 5 bases" in caplog.text
+    assert len(pd.read_csv(folder / "motifs.tsv", sep="\t")) == 0
+
+
+@pytest.mark.parametrize("name", ["[red]", "$x$", "n\u00e4", "a/b", "=1", '"q'])
+def test_contigs_of_any_name_stand_in_the_names_of_seqlets(few: Attributions, tmp_path: Path, name: str) -> None:
+    data = replace(few, chrom=np.full(len(few.score), name))
+    folder = motifs(MotifsConfig(de_novo=False), data.write(tmp_path / "a.npz"), tmp_path / "out")
+    names = read_sequences(folder / "seqlets" / "positives.fa").names
+    assert names[0].startswith(f"{name}:0-256(+)@")
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ConfigError, match="smooth must be odd"):
         parse(MotifsConfig, {"smooth": 4})

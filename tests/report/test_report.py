@@ -1,17 +1,25 @@
 """Tables and pictures say what the files hold."""
 
+import html
 import io
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.text import Text
 from rich.console import Console
 from typer.testing import CliRunner
 
 from capsight.cli import app
+from capsight.cli.show import show_metrics, show_run
 from capsight.errors import InputError
+from capsight.report import motif_figures
+from capsight.report.drawing import save_picture
 from capsight.report.results import evaluations, guessing_loss, planted
 from capsight.report.stage import report
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
@@ -141,11 +149,102 @@ def test_page_of_a_cross_validation(crossval: Path) -> None:
     assert 0 < page.index("<code>folds/chr1/windows</code>") < page.index("<code>folds/chr1/cnn</code>")
 
 
+def test_what_is_not_defined_is_shown_so_in_a_cross_validation(crossval: Path) -> None:
+    table = pd.read_csv(crossval / "crossval.tsv", sep="\t")
+    table.loc[table["model"] == "cnn", "auroc"] = float("nan")
+    table.to_csv(crossval / "crossval.tsv", sep="\t")
+    summary = pd.read_csv(crossval / "crossval-summary.tsv", sep="\t").astype({"mean": float, "sd": float})
+    summary.loc[0, ["mean", "sd"]] = float("nan")
+    summary.to_csv(crossval / "crossval-summary.tsv", sep="\t", index=False)
+    test = {"model": "capsight", "other": "cnn", "metric": "auroc", "median_difference": 0.1, "p": float("nan"),
+            "least_p": 0.5, "mean_difference": 0.1, "low": float("nan"),
+            "high": float("nan"), "p_windows": 0.02}  # fmt: skip
+    pd.DataFrame([test]).to_csv(crossval / "crossval-tests.tsv", sep="\t", index=False)
+    page = (report(crossval, crossval / "r") / "report.html").read_text()
+    assert page.count(">undefined<") == 2
+    assert ">nan" not in page
+
+
+def test_long_names_are_not_cut(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, name = run / "evaluation" / "metrics.json", "x" * 300
+    metrics = json.loads(path.read_text()) | {"per_chromosome": {c: {"n": 2, "auroc": 0.5} for c in (name, "chrII")}}
+    path.write_text(json.dumps(metrics))
+    show_metrics({"model": run / "evaluation"})
+    assert capsys.readouterr().out.count("x") >= 300
+
+
 def test_command_shows_the_tables_of_a_cross_validation(crossval: Path) -> None:
     done = CliRunner().invoke(app, ["report", str(crossval), "-o", str(crossval / "report")])
     assert done.exit_code == 0, done.output
     assert "0.500±0.125" in done.stdout
     assert (crossval / "report" / "report.html").is_file()
+
+
+#: Markup of rich, HTML, matplotlib, templates and formats, and what spreadsheets and parsers take for something else.
+NAMES = [
+    "chr[red]", "[/x]", "[bold]x[/bold]", "$x$", "a_b^c", r"$\frac$", "<script>", "{{x}}", "{x}", "%s", "=1+1", ":cat:",
+    '"q', "NA", "007", "nan", "\u4e2d", "a/b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
+    interpreted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = interpreted
+    path = run / "evaluation" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    chromosomes = {each: {"n": 2, "auroc": 0.5} for each in (name, "chrII")}
+    metrics |= {"fold": name, "per_chromosome": chromosomes, "per_similarity": {name: dict(metrics)}}
+    path.write_text(json.dumps(metrics))
+    (run / "factors.tsv").write_text((run / "factors.tsv").read_text().replace("TBP", name).replace("own", f"{name}2"))
+    (run / "motifs" / "de_novo.tsv").write_text((run / "motifs" / "de_novo.tsv").read_text().replace("TATAWAAR", name))
+    summary = json.loads((run / "motifs" / "summary.json").read_text())
+    summary["attributions"]["faithfulness"][name] = summary["attributions"]["faithfulness"].pop("ism")
+    (run / "motifs" / "summary.json").write_text(json.dumps(summary))
+    (run / "config.yaml").write_text(yaml.safe_dump({"stage": "run", "config": {"description": name}}))
+    show_run(run)
+    shown = capsys.readouterr().out
+    assert shown.count(name) >= 6
+    page = (report(run, tmp_path / "r") / "report.html").read_text()
+    assert page.count(html.escape(name).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")) >= 7
+    assert "<script>" not in page
+
+
+def test_names_cannot_steer_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run / "evaluation" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fold": "\x1b[31mred\x07"}))
+    show_metrics({"model": run / "evaluation"})
+    shown = capsys.readouterr().out
+    assert r"\x1b[31mred\x07 fold" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_folder_named_like_markup_is_named_where_a_run_ends(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = run / "[red]$x$:cat:"
+    odd.mkdir()
+    shutil.copytree(run / "evaluation", odd / "evaluation")
+    show_run(odd)
+    assert f"Results in {odd}/" in capsys.readouterr().out.replace("\n", "", 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_draw_names_as_they_are(tmp_path: Path, name: str) -> None:
+    elements = pd.DataFrame({"element": [name], "offset": "-31", "scope": "expected", "positive_rate": 0.5,
+                             "negative_rate": 0.1, "background_rate": 0.0})  # fmt: skip
+    motif_figures.draw_elements(elements, tmp_path / "elements.png")
+    motif_figures.draw_logo(np.full((4, 4), 0.25), np.full(4, 0.25), name, tmp_path / "logo.png")
+    drawn: list[Text] = []
+
+    def panel(axes: Axes) -> None:
+        axes.set_title(name)
+        axes.set_yticks([0], [name])
+        axes.plot([0], [0], label=name)
+        drawn.extend([axes.title, *axes.get_yticklabels(), *axes.legend().get_texts()])
+
+    save_picture(tmp_path / "own.png", [panel], (2, 2))
+    assert [text.get_text() for text in drawn] == [name] * 3
+    assert not any(text.get_parse_math() for text in drawn)
 
 
 def test_folder_without_a_run(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
+from capsight.report.console import PlainConsole
 
 
 def show_metrics(folders: Mapping[str, Path]) -> None:
     """Print the metrics of one or more evaluations."""
     from capsight.report.tables import metrics_tables
 
-    console = Console()
+    console = PlainConsole()
     for table in metrics_tables(folders):
         console.print(table)
 
@@ -19,7 +19,7 @@ def show_base_metrics(folder: Path) -> None:
     """Print the metrics of answers base by base."""
     from capsight.report.base_tables import base_tables
 
-    console = Console()
+    console = PlainConsole()
     for table in base_tables(folder):
         console.print(table)
 
@@ -30,11 +30,11 @@ def show_audit(folder: Path) -> bool:
     from capsight.report.tables import audit_table
 
     result = read_audit(folder)
-    console = Console()
+    console = PlainConsole()
     console.print(audit_table(result))
     failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
     told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); pictures in {folder}/audit.html"
-    console.print(told, highlight=False, soft_wrap=True)
+    console.print(told, soft_wrap=True)
     return bool(failed)
 
 
@@ -42,12 +42,11 @@ def show_crossval(folder: Path, drawn: Path) -> None:
     """Print the tables of a cross-validation, whose report is in the folder `drawn`."""
     from capsight.report.tables import crossval_tables
 
-    console = Console()
+    console = PlainConsole()
     for table in crossval_tables(folder):
         console.print(table)
     console.print(
         f"\nBy chromosome: {folder}/crossval.tsv; tables and pictures: {drawn}/report.html",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -56,7 +55,7 @@ def show_run(run: Path) -> None:
     """Print the tables of a run, where its files are, and what to do with them."""
     from capsight.report.tables import run_tables
 
-    tables, console = Console(), Console(soft_wrap=True)
+    tables, console = PlainConsole(), PlainConsole(soft_wrap=True)
     for table in run_tables(run):
         tables.print(table)
     console.print(f"\nResults in {run}/")
@@ -71,6 +70,6 @@ def show_run(run: Path) -> None:
         ("report/report.html", "tables, pictures, and how each number was made, on one page"),
     ):
         if (run / name).exists():
-            console.print(f"  {name:35}{what}", highlight=False)
-    console.print("\nNext, score your own sequences:", highlight=False)
-    console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv", highlight=False)
+            console.print(f"  {name:35}{what}")
+    console.print("\nNext, score your own sequences:")
+    console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv")

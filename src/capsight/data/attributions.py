@@ -158,7 +158,7 @@ class Attributions:
         arrays: dict[str, Any] = {CODES: self.codes} | {name: getattr(self, name) for name in _PER_WINDOW}
         arrays |= {f"{METHOD_PREFIX}{name}": values for name, values in self.methods.items()}
         arrays[SPANS_WIDTH] = np.array(self.spans_width)
-        arrays[META] = np.array(json.dumps(self.meta, sort_keys=True))
+        arrays[META] = np.array(json.dumps(self.meta, sort_keys=True, allow_nan=False))
         if self.ism_full is not None:
             arrays[ISM_FULL] = self.ism_full
         with writing(path) as partial, partial.open("wb") as handle:
@@ -227,10 +227,15 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which are no JSON, and no statistic of explain's."""
+    raise ValueError(name)
+
+
 def _read_meta(path: Path, stored: NDArray[Any]) -> dict[str, Any]:
     """Parse the JSON that says where the attributions come from."""
     try:
-        meta = json.loads(str(stored))
+        meta = json.loads(str(stored), parse_constant=_refuse_constant)
     except ValueError:
         meta = None
     if not isinstance(meta, dict):

@@ -1,5 +1,6 @@
 """`audit`: do folds leak into each other, and does anything but the sequence tell the labels?"""
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -15,7 +16,7 @@ from capsight.data.audit_page import write_page
 from capsight.data.checks import Check, Verdict, worst
 from capsight.data.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
 from capsight.data.strata import SIMILARITY_FILE
-from capsight.data.windows import Windows
+from capsight.data.windows import SUMMARY_FILE, Windows
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +58,13 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         logger.info("audit: looking for windows that resemble one of an earlier fold")
         similar, nearest = leaks.compare_similar(data, config.identity, config.coverage, config.tolerated)
         found.insert(2, similar)
-        checks = [item.check for item in found]
+        checks = [shortcuts.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
         checks.append(shortcuts.look_at_negatives(data, config.tolerated))
         checks += shortcuts.compare_distributions(data, config) + shortcuts.try_blind(data, config)
         pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
-        pairs.to_csv(folder / PAIRS_FILE, sep="\t", index=False, float_format="%.4f", lineterminator="\n")
+        pairs.to_csv(
+            folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
+        )
         similarity = _describe_nearest(data, nearest)
         similarity.to_parquet(folder / SIMILARITY_FILE, index=False)
         verdict = worst(check.verdict for check in checks)
@@ -70,6 +73,16 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         (folder / AUDIT_FILE).write_text(text + "\n", encoding="utf-8")
         write_page(folder / PAGE_FILE, config, result, data.table, similarity, pairs)
     return out
+
+
+def _negatives_wanted(windows: Path) -> dict[str, int]:
+    """Return how many negatives were asked for in each fold; nothing where that was not noted."""
+    folder = windows.parent if windows.is_file() else windows
+    try:
+        wanted = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8")).get("negatives_wanted", {})
+        return {str(fold): int(n) for fold, n in wanted.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _summarise(data: Windows, verdict: Verdict, checks: list[Check]) -> dict[str, Any]:

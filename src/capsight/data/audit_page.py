@@ -159,7 +159,7 @@ def _svg(panels: list[Panel], width: float | None = None, height: float = 2.6) -
     with mpl.rc_context(
         {
             "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
-            "svg.hashsalt": "capsight", "font.family": "sans-serif",
+            "svg.hashsalt": "capsight", "font.family": "sans-serif", "text.parse_math": False,
         }
     ):  # fmt: skip
         figure = Figure(figsize=(width or _PANEL * len(panels), height), layout="constrained")

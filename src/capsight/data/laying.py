@@ -15,11 +15,12 @@ from capsight.data.bases import Ints
 from capsight.data.duplicates import distinct
 from capsight.data.folds import assign_folds, check_positives
 from capsight.data.genome import Genome
-from capsight.data.haldar2026 import DUPLICATE, OFF_CONTIG, WITH_N, Dropped, haldar2026
+from capsight.data.haldar2026 import DUPLICATE, FARTHEST, NEAREST, OFF_CONTIG, WITH_N, Dropped, haldar2026
 from capsight.data.negatives import STRATEGIES, Drawn, Wanted, share_out
 from capsight.data.peaks import PeakIndex
 from capsight.data.places import SHUFFLED, Places, shuffle_source
 from capsight.data.regions import read_regions
+from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,11 @@ def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
     Raises
     ------
     InputError
-        If a fold has no positives, or the user's own negatives cannot be used.
+        If a fold has no positives or no negatives, or the user's own negatives cannot be used.
     """
     by_protocol = lay_haldar2026 if config.protocol == HALDAR2026 else lay_capsight
     laid, dropped, remarks = by_protocol(config, genome, peaks)
+    _check_negatives(laid, config)
     contig, start = laid["contig"].to_numpy(), laid[schema.START].to_numpy()
     gc, repeat, _ = genome.composition(contig, start, config.length)
     distance = PeakIndex.of(peaks, genome).distance(contig, start, config.length)
@@ -151,6 +153,19 @@ def _source(name: str, drawn: Drawn) -> str | list[str]:
     """Return the source of what a strategy drew: its name, with the number of a shuffle."""
     copy: Ints | None = drawn.places.copy
     return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
+
+
+def _check_negatives(laid: pd.DataFrame, config: WindowsConfig) -> None:
+    """Refuse a fold that got positives and not one negative: nothing can be learned from it, or measured on it."""
+    for fold in schema.FOLDS:
+        labels = laid.loc[laid[schema.FOLD] == fold, schema.LABEL]
+        if len(labels) and labels.all():
+            remedy = f"lower exclusion, which is {config.exclusion}, take shorter windows than {config.length}, or"
+            remedy += " other negatives: --negatives shuffled needs no free place"
+            if config.protocol == HALDAR2026:
+                far = f"{NEAREST:,} to {FARTHEST:,} bases before peaks"
+                remedy = f"this protocol draws them {far}: take protocol capsight"
+            raise InputError(f"{fold} fold: {len(labels):,} positives, but 0 negatives found", remedy=remedy)
 
 
 def _tell(name: str, fold: str, n: int, drawn: Drawn) -> None:

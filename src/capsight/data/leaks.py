@@ -71,7 +71,7 @@ def compare_places(data: Windows) -> Found:
             parts.append(_pairs(query[hit], other[hit], flipped, np.nan, shared[hit] / data.length))
     pairs = pd.concat(parts).sort_values([QUERY, COVERAGE, TARGET], ascending=[True, False, True])
     pairs = pairs.drop_duplicates(QUERY).reset_index(drop=True)
-    counts = _count(data, pairs, tuple(BEFORE))
+    counts = _count(data, pairs, _with_earlier(data))
     says = _sentence(counts, "share bases of the genome with an earlier fold", "no place is in two folds")
     return Found(_check(COORDINATES, by_any(len(pairs)), says, counts), pairs)
 
@@ -86,9 +86,12 @@ def compare_copies(data: Windows, tolerated: float) -> list[Found]:
     across = [_match(copies[fold == later], copies[fold.isin(earlier)]) for later, earlier in BEFORE.items()]
     within = [_match(copies[fold == name], copies[fold == name]) for name in schema.FOLDS]
     mixed = [_match(copies[label == 0], copies[label == 1])]
-    shared = _same(DUPLICATES, data, across, tuple(BEFORE), 0)
+    if len(np.unique(data.labels)) < 2:
+        both = Found(Check(CONTRADICTIONS, SKIPPED, "all windows have the same label", {}), _no_pairs())
+    else:
+        both = _same(CONTRADICTIONS, data, mixed, schema.FOLDS, 0)
+    shared = _same(DUPLICATES, data, across, _with_earlier(data), 0)
     again = _same(REPEATED, data, within, schema.FOLDS, tolerated)
-    both = _same(CONTRADICTIONS, data, mixed, schema.FOLDS, 0)
     return [shared, again, both]
 
 
@@ -125,7 +128,7 @@ def compare_similar(data: Windows, identity: float, coverage: float, tolerated: 
     parts = [to_train, find_similar(data.codes, rows_of(data, schema.TEST), rows_of(data, schema.VALIDATION), coverage)]
     pairs = pd.concat([part for part in parts if len(part)] or parts[:1])
     pairs = pairs[pairs[IDENTITY] >= identity].sort_values([QUERY, IDENTITY, TARGET], ascending=[True, False, True])
-    counts = _count(data, pairs, tuple(BEFORE))
+    counts = _count(data, pairs, _with_earlier(data))
     what = f"resemble one of an earlier fold (identity {identity:g} or more over {coverage:.0%} of the window)"
     says = _sentence(counts, what, "no window resembles one of an earlier fold")
     check = _check(SIMILAR, by_share(_largest(counts), tolerated), says, counts)
@@ -183,6 +186,11 @@ def _count(data: Windows, pairs: pd.DataFrame, folds: tuple[str, ...]) -> dict[s
     return counts
 
 
+def _with_earlier(data: Windows) -> tuple[str, ...]:
+    """Return the folds that can be compared: those before them have windows."""
+    return tuple(fold for fold, earlier in BEFORE.items() if len(rows_of(data, *earlier)))
+
+
 def _largest(counts: dict[str, Any]) -> float:
     return max((float(of["share"]) for of in counts.values()), default=0.0)
 
@@ -190,7 +198,7 @@ def _largest(counts: dict[str, Any]) -> float:
 def _check(name: str, verdict: Verdict, says: str, counts: dict[str, Any]) -> Check:
     """Make the check, or say that there is nothing to compare."""
     if not counts:
-        return Check(name, SKIPPED, "there is neither a validation nor a test fold", counts)
+        return Check(name, SKIPPED, "there are no two folds to compare", counts)
     return Check(name, verdict, says, counts)
 
 

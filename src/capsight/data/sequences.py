@@ -80,8 +80,10 @@ def read_sequences(path: Path) -> Sequences:
             sequences.append(sequence)
         _report(tally, path)
     else:
-        for _, record in _read_csv(path, (SEQUENCE,)):
-            names.append(record.get(NAME, str(len(names))))
+        for where, record in _read_csv(path, (SEQUENCE,)):
+            names.append(name := record.get(NAME, str(len(names))))
+            if any(letter in name for letter in "\t\r\n"):  # tables of predictions have it as a field
+                raise InputError(f"the name {name!r} has a tab or a line end", where=where)
             sequences.append(record[SEQUENCE].strip())
     _check_some(sequences, path)
     return Sequences(names, sequences)

@@ -3,6 +3,7 @@
 A model that learns them looks good on these windows and fails on a genome.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from capsight.config import AuditConfig
 from capsight.data import schema
-from capsight.data.checks import SKIPPED, Check, by_limits, by_share, placeless, worst
+from capsight.data.checks import FAIL, PASS, SKIPPED, WARN, Check, Verdict, by_limits, by_share, placeless, worst
 from capsight.data.windows import Windows
 
 #: Names of the checks.
@@ -21,10 +22,13 @@ BLIND_REPEAT: Final = "blind: repeat"
 BLIND_PLACE: Final = "blind: place"
 BLIND_GRID: Final = "blind: grid"
 NEAR_PEAKS: Final = "negatives on peaks"
+LABELS: Final = "labels"
 
 #: Windows on a grid show in their starts modulo these, or modulo their length, which is added.
 MODULI: Final = (2, 3, 4, 5, 7, 10, 16, 64, 100)
 
+#: Fewer negatives than this share of those that were asked for are a warning.
+SHORT: Final = 0.8
 #: Fewer windows of a label than this say nothing.
 _FEWEST: Final = 10
 _Z: Final = 1.96
@@ -167,6 +171,26 @@ def _classify(features: Floats, labels: Labels, held: Floats, seed: int) -> Floa
     )  # fmt: skip
     model.fit(features, labels)
     return np.asarray(model.predict_proba(held), dtype=np.float64)[:, 1]
+
+
+def count_labels(data: Windows, wanted: Mapping[str, int]) -> Check:
+    """Count the windows of either label in every fold that has windows: one label alone teaches and measures nothing.
+
+    `wanted` is how many negatives were asked for, by fold, where that is known.
+    """
+    numbers: dict[str, Any] = {}
+    lacking, short = [], []
+    for fold in schema.FOLDS:
+        labels = data.labels[(data.table[schema.FOLD] == fold).to_numpy()]
+        if not len(labels):
+            continue
+        counts = {"positive": int(labels.sum()), "negative": int((1 - labels).sum())}
+        numbers[fold] = counts | {"wanted": wanted.get(fold)}
+        lacking += [f"{fold} has no {label}s" for label in ("positive", "negative") if not counts[label]]
+        if counts["negative"] < SHORT * wanted.get(fold, 0):
+            short.append(f"{fold} has {counts['negative']:,} of {wanted[fold]:,} negatives wanted")
+    verdict: Verdict = FAIL if lacking else WARN if short else PASS
+    return Check(LABELS, verdict, ", ".join([*lacking, *short]) or "every fold has both labels", numbers)
 
 
 def look_at_negatives(data: Windows, tolerated: float) -> Check:

@@ -40,7 +40,7 @@ class Faithfulness(NamedTuple):
 
 def faithfulness(reader: Reader, codes: Codes, scores: PerBase, *, seed: int) -> Faithfulness:
     """Measure one explanation of some windows, ``(n_windows, length)`` scores."""
-    baseline = shuffled(codes, 1, seed)[:, 0]
+    baseline = shuffled(codes, 1, seed).codes[:, 0]
     chance = np.random.default_rng([seed, 7]).random(codes.shape)
     deletion, insertion = _areas(reader, codes, baseline, scores)
     random_deletion, random_insertion = _areas(reader, codes, baseline, chance)

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
-from tangermeme.ersatz import dinucleotide_shuffle
 from torch import Tensor
 from torch.nn import functional
 
+from capsight.compiled import load_compiled
 from capsight.explain.reader import Codes, PerBase, Reader, difference, spread
 
 
@@ -33,30 +33,53 @@ class Gradients(NamedTuple):
     delta: NDArray[np.float32]
 
 
-def shuffled(codes: Codes, n: int, seed: int) -> Codes:
-    """Return `n` dinucleotide shuffles of every window, ``(n_windows, n, length)``; N stay where they are.
+class Shuffles(NamedTuple):
+    """Shuffles of windows.
 
-    Windows with N are shuffled as mononucleotides between them, since a dinucleotide with N has no place.
+    Attributes
+    ----------
+    codes
+        ``(n_windows, n, length)``.
+    repeats
+        ``(n_windows,)``: no shuffle of their dinucleotides differs from them, so that their single bases were shuffled.
     """
+
+    codes: Codes
+    repeats: NDArray[np.bool_]
+
+
+def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
+    """Return `n` dinucleotide shuffles of every window; N stay where they are.
+
+    Single bases are shuffled where dinucleotides cannot be: in windows with N, since a dinucleotide with N has no
+    place, and in repeats such as (CA)n, of which there is one order only. A window of one base is its own shuffle.
+    """
+    ersatz = load_compiled("tangermeme.ersatz")
     result = np.repeat(codes[:, None], n, axis=1)
     whole = (codes < 4).all(axis=1)
-    if whole.any():
-        one_hot = functional.one_hot(torch.from_numpy(codes[whole].astype(np.int64)), 4).transpose(1, 2).float()
-        drawn = dinucleotide_shuffle(one_hot, n=n, random_state=seed)
-        result[whole] = drawn.argmax(dim=2).to(torch.uint8).numpy()
+    repeats = np.zeros(len(codes), dtype=bool)
+    # One by one, each with a seed of its own: tangermeme refuses all of a batch for one repeat in it.
+    for i, row in enumerate(np.flatnonzero(whole)):
+        one_hot = functional.one_hot(torch.from_numpy(codes[row : row + 1].astype(np.int64)), 4).transpose(1, 2).float()
+        try:
+            drawn = ersatz.dinucleotide_shuffle(one_hot, n=n, random_state=seed + i)
+            result[row] = drawn.argmax(dim=2).to(torch.uint8).numpy()[0]
+        except ValueError:  # all shuffles are the same
+            repeats[row] = True
+        repeats[row] |= bool((result[row] == codes[row]).all())
     rng = np.random.default_rng([seed, 6])
-    for row in np.flatnonzero(~whole):
+    for row in np.flatnonzero(~whole | repeats):
         known = np.flatnonzero(codes[row] < 4)
         for i in range(n):
             result[row, i, known] = codes[row, rng.permutation(known)]
-    return result
+    return Shuffles(result, repeats)
 
 
 def integrated_gradients(reader: Reader, codes: Codes, *, baselines: int, steps: int, seed: int) -> Gradients:
     """Attribute the log-odds of every window to its bases."""
     model = reader.model
     method = IntegratedGradients(lambda embedded: difference(model(embedded=embedded).logits))
-    drawn = shuffled(codes, baselines, seed)
+    drawn = shuffled(codes, baselines, seed).codes
     scores = np.zeros(codes.shape, np.float32)
     delta = np.zeros(len(codes), np.float32)
     spans = reader.tokenizer.spans(codes)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from capsight import artefact
@@ -26,9 +27,10 @@ from capsight.data.windows import Windows
 from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
-from capsight.explain.gradients import integrated_gradients
+from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.predict.tiles import window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 LARGE_DELTA = 0.05
 #: Windows of either label that are looked at for each that may be explained, to find some without DNA in common.
 POOL = 2
+#: Repeats that a message names.
+NAMED = 5
 #: Key of `Attributions.meta` for the convergence delta of every window.
 IG_DELTA = "ig_delta"
 
@@ -86,10 +90,11 @@ def _explain(config: ExplainConfig, reader: Reader, model: Path, windows: Path) 
     rng = np.random.default_rng([config.seed, 8])
     rows = choose(everything, odds, config.most, rng)
     codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
+    table = fold.table.iloc[rows]
+    _tell_of_repeats(codes, table, config.seed)
     scores, full, delta = _scores(reader, codes, config)
     tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
     trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
-    table = fold.table.iloc[rows]
     return Attributions(
         codes=codes,
         score=score.astype(np.float32),
@@ -126,8 +131,20 @@ def choose(codes: Codes, odds: NDArray[np.float32], most: int | None, rng: np.ra
     alone = independent(list(codes[order]), np.arange(len(order)))
     order = np.concatenate([order[alone], order[~alone]])
     positive, negative = order[odds[order] >= 0], order[odds[order] < 0]
-    n_positive = min(len(positive), max(most // 2, most - len(negative)))
+    n_positive = min(len(positive), max(most // 2, most - len(negative), 1))
     return np.sort(np.concatenate([positive[:n_positive], negative[: most - n_positive]]))
+
+
+def _tell_of_repeats(codes: Codes, table: pd.DataFrame, seed: int) -> None:
+    """Count and name the windows whose dinucleotides cannot be shuffled."""
+    repeats = shuffled(codes, 1, seed).repeats
+    if repeats.any():
+        names = window_names(table[repeats].iloc[:NAMED])
+        more = f" and {repeats.sum() - NAMED} more" if repeats.sum() > NAMED else ""
+        logger.warning(
+            "explain: %d of %d windows are repeats with one order of their dinucleotides: their single bases are "
+            "shuffled instead (%s%s)", repeats.sum(), len(codes), ", ".join(names), more,
+        )  # fmt: skip
 
 
 class _Scores(NamedTuple):

@@ -21,6 +21,7 @@ from capsight import __version__, artefact
 from capsight.config import KmersConfig, ModelConfig, TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining, architecture
+from capsight.shipped import check_version, newer_version
 
 logger = logging.getLogger(__name__)
 
@@ -140,11 +141,19 @@ def read_card(folder: Path) -> ModelCard:
         raise InputError("there is no such model folder", where=folder)
     for name in (CARD, ARCHITECTURE, WEIGHTS):
         if not (folder / name).is_file():
-            raise InputError(f"is not a model folder: {name} is missing", where=folder)
+            raise InputError(
+                f"is not a model folder: {name} is missing", where=folder, remedy="copy it whole, or train it anew"
+            )
     try:
-        return ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+        card = ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError):
+        check_version(folder)
         raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
+    if card.model_extra:  # what a newer version means by it would be left out
+        check_version(folder)
+    elif made_by := newer_version(folder):
+        logger.warning("model: %s was made by capsight %s, which is newer than this one", folder, made_by)
+    return card
 
 
 def read_architecture(folder: Path) -> CapsightConfig:
@@ -159,6 +168,7 @@ def read_architecture(folder: Path) -> CapsightConfig:
 
 
 def _unknown_network(folder: Path) -> InputError:
+    check_version(folder)
     return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
 
 
@@ -291,9 +301,15 @@ def _restore(model: nn.Module, path: Path, *, spared: tuple[str, ...] = ()) -> N
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"weights cannot be read: {reason}", where=path) from None
+    if any(weight.is_floating_point() and not weight.isfinite().all() for weight in weights.values()):
+        raise InputError(
+            "holds weights that are not finite: its training went wrong", where=path,
+            remedy="train it anew, with a lower learning rate",
+        )  # fmt: skip
     missing = [k for k in report.missing_keys if not k.startswith(spared)]
     spare = [k for k in report.unexpected_keys if not k.startswith(spared)]
     if missing or spare:
+        check_version(path.parent)
         raise InputError(
             f"weights and config.json disagree about {(missing + spare)[0]}",
             where=path.parent,

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from capsight.compiled import load_compiled
 from capsight.data.attributions import Attributions, Codes, Ints, Scores
 from capsight.motifs.meme import BASES, Pwm
 from capsight.motifs.places import PLACE_TOLERANCE, Sites
@@ -129,14 +130,9 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
         return []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numba and h5py speak to their developers here
-        import numba
-
-        # As in `scan.load_memelite`: numba's OpenMP layer would change PyTorch's number of threads.
-        numba.config.THREADING_LAYER = "workqueue"
-        from modiscolite.tfmodisco import TFMoDISco
-
+        modisco = load_compiled("modiscolite.tfmodisco")
         try:
-            patterns, _ = TFMoDISco(
+            patterns, _ = modisco.TFMoDISco(
                 one_hot,
                 hypothetical.astype(np.float32),
                 sliding_window_size=CORE,

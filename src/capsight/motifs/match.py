@@ -3,6 +3,7 @@
 Also which factors hit positives more often than negatives of the same GC content.
 """
 
+import csv
 import logging
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -13,18 +14,20 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import xlogy
 from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
+from capsight.compiled import load_compiled
 from capsight.config import MatchConfig
-from capsight.data.bases import Codes, encode
+from capsight.data.bases import N_CODE, Codes, encode
 from capsight.data.independent import SHARED, independent
 from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
-from capsight.motifs.meme import Floats, MotifSet, read_meme
-from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, load_memelite, scan, sites
+from capsight.motifs.meme import Floats, MotifSet, Pwm, read_meme
+from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites
 from capsight.output import is_stream
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,10 @@ FACTORS: Final = "factors.tsv"
 GC_TOLERANCE: Final = 0.02
 #: Fewer targets than this give Tomtom no null distribution; these PWMs then join it (and only it).
 _FEWEST_TARGETS: Final = 50
+#: Aligned columns with less information than this in either PWM are no match: such a site is one in four.
+LEAST_BITS: Final = 2.0
+#: Motifs that a message names.
+_NAMED: Final = 10
 _NULL_PWMS: Final = ("JASPAR2022", "vertebrates")
 
 
@@ -100,7 +107,7 @@ def match(config: MatchConfig, motifs: Path, out: Path, negatives: Path | None =
         partials = [stack.enter_context(artefact.building_file(path, "match", config, inputs)) for path in made]
         tables = _scan(config, database, motifs, negatives) if scanned else _compare(config, database, motifs)
         for partial, table in zip(partials, tables, strict=True):
-            table.to_csv(partial, sep="\t", index=False, lineterminator="\n")
+            table.to_csv(partial, sep="\t", index=False, quoting=csv.QUOTE_NONE, lineterminator="\n")
     return out
 
 
@@ -109,20 +116,22 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
 
     q-values are over all queries × targets; the E-value is the p-value times the number of targets. Where
     there are fewer than 50 targets, the columns of JASPAR2022's vertebrate PWMs join the null distribution.
+    Where the aligned columns of either PWM hold less than `LEAST_BITS`, p is 1: even columns resemble even columns, and
+    that names no factor.
 
     Returns
     -------
     table
         With `TOMTOM_COLUMNS`; by query, best target first.
     """
-    tomtom = load_memelite().tomtom
+    tomtom = load_compiled("memelite").tomtom
 
     null = known(*_NULL_PWMS).pwms if len(targets.pwms) < _FEWEST_TARGETS else ()
     columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
     found = tomtom([pwm.probabilities.T for pwm in queries.pwms], columns)[:, :, : len(targets.pwms)]
     p, _, offset, overlap, minus = found.reshape(len(found), -1)
-    p = np.clip(p, 0.0, 1.0)
     query, target = (i.ravel() for i in np.indices(found.shape[1:]))
+    p = np.where(_told(queries, targets, query, target, offset, minus), np.clip(p, 0.0, 1.0), 1.0)
     spelt = [(pwm.consensus, pwm.reverse_complement().consensus) for pwm in targets.pwms]
     table = pd.DataFrame(
         {
@@ -139,6 +148,44 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
         }
     )
     return table.iloc[np.lexsort((target, p, query))].reset_index(drop=True)
+
+
+def _told(
+    queries: MotifSet, targets: MotifSet, query: Ints, target: Ints, offset: Floats, minus: Floats
+) -> NDArray[np.bool_]:
+    """Tell which alignments rest on columns that say something in both PWMs, ``(n_pairs,)``; count and name the rest.
+
+    Parameters
+    ----------
+    query, target
+        Numbers of the PWMs of each pair.
+    offset, minus
+        By how much the query is shifted right against the target, and whether the target is reverse-complemented.
+    """
+    of_query = [_information(pwm) for pwm in queries.pwms]
+    flat = [pwm.id for pwm, bits in zip(queries.pwms, of_query, strict=True) if bits[-1] < LEAST_BITS]
+    if flat:
+        logger.warning(
+            "compare: %d of %d motifs hold less than %g bits and match nothing: %s%s", len(flat), len(queries.pwms),
+            LEAST_BITS, ", ".join(flat[:_NAMED]), f" and {len(flat) - _NAMED} more" if len(flat) > _NAMED else "",
+        )  # fmt: skip
+    forward = [_information(pwm) for pwm in targets.pwms]
+    backward = [_information(pwm.reverse_complement()) for pwm in targets.pwms]
+    told = np.zeros(len(query), dtype=bool)
+    for pair, (i, j) in enumerate(zip(query, target, strict=True)):
+        first, second = of_query[i], (backward if minus[pair] else forward)[j]
+        shift = int(offset[pair])
+        begin, end = max(0, shift), min(len(second) - 1, shift + len(first) - 1)  # in columns of the target
+        bits = first[end - shift] - first[begin - shift], second[end] - second[begin]
+        told[pair] = min(bits) >= LEAST_BITS
+    return told
+
+
+def _information(pwm: Pwm) -> Floats:
+    """Return the information in the columns before each, and in all, against even bases, in bits: ``(width + 1,)``."""
+    shares = pwm.probabilities / pwm.probabilities.sum(axis=1, keepdims=True)
+    bits = 2 + xlogy(shares, shares).sum(axis=1) / np.log(2)
+    return np.concatenate([[0.0], np.cumsum(bits)])
 
 
 def hit_table(motifs: MotifSet, names: Sequence[str], scanned: Scan) -> pd.DataFrame:
@@ -221,9 +268,14 @@ def _apart(positives: Scan, negatives: Scan, seed: int) -> tuple[Ints, Ints]:
     n = len(positives.sequences)
     sequences = [*positives.sequences, *negatives.sequences]
     kept = independent(sequences, np.random.default_rng([seed, 1]).permutation(len(sequences)))
+    known = np.array([bool((codes != N_CODE).any()) for codes in sequences], dtype=bool)
+    if unknown := int((~known).sum()):
+        logger.warning("factors: %d of %d sequences hold nothing but N and are left out", unknown, len(known))
+    kept |= ~known  # counted once
     if alike := int((~kept).sum()):
         logger.info("factors: %d of %d sequences share %d bases or more with another and are left out",
                     alike, len(kept), SHARED)  # fmt: skip
+    kept &= known
     return np.flatnonzero(kept[:n]), np.flatnonzero(kept[n:])
 
 
@@ -262,7 +314,10 @@ def _is_fasta(path: Path) -> bool:
 def _scan(config: MatchConfig, database: MotifSet, motifs: Path, negatives: Path | None) -> list[pd.DataFrame]:
     """Return the table of hits, and that of factors where there are negatives."""
     names, sequences = read_sequences(motifs)
-    found = scan(database, [encode(s) for s in sequences], config.threshold, config.engine)
+    codes = [encode(s) for s in sequences]
+    if unknown := sum(bool((each == N_CODE).all()) for each in codes):
+        logger.warning("scan: %d of %d sequences hold nothing but N: there is nothing to scan", unknown, len(codes))
+    found = scan(database, codes, config.threshold, config.engine)
     hits = hit_table(database, names, found)
     logger.info(
         "scan: %s hits of %d PWMs in %d of %d sequences; %s tests", f"{len(hits):,}", found.hits[PWM].nunique(),

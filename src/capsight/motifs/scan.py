@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from capsight.compiled import load_compiled
 from capsight.data.bases import N_CODE, Codes, decode, reverse_complement
 from capsight.errors import InputError
 from capsight.motifs.meme import UNIFORM, Floats, MotifSet, Pwm, write_meme
@@ -230,23 +230,9 @@ def _table(pwm: Pwm, background: Floats, threshold: float) -> _Table:
     return _Table(grid, least, p[first:].copy(), 1.01 * float(loose))
 
 
-def load_memelite() -> ModuleType:
-    """Import memelite without letting numba change how many threads the rest of the process computes with.
-
-    numba's OpenMP layer resets OpenMP's number of threads for everybody, PyTorch included, and with it the last bits of
-    whatever is trained afterwards; its own work queue leaves them alone.
-    """
-    import numba
-
-    numba.config.THREADING_LAYER = "workqueue"
-    import memelite
-
-    return memelite
-
-
 def _memelite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
     """Find hits with memelite, and give each its exact p-value."""
-    fimo = load_memelite().fimo
+    fimo = load_compiled("memelite").fimo
 
     tables = [_table(pwm, motifs.background, threshold) for pwm in motifs.pwms]
     # memelite takes the logarithm of these over 1/4: our scores, exactly.

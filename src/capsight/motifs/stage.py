@@ -1,5 +1,6 @@
 """`motifs`: what the bases behind the predictions have in common, tested."""
 
+import csv
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
 from capsight.motifs.meme import MotifSet, write_meme
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
+from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -80,15 +82,21 @@ def motifs(
         inputs["elements"] = config.elements
     known = read_elements(config.elements)
     explained = Attributions.read(attributions)
+    model = None if model is None else find_model(model)
     _check_origin(explained, attributions, {MODEL_SHA256: model, WINDOWS_SHA256: windows})
     if artefact.is_done(out, "motifs", config, inputs):
         logger.info("motifs: %s is done already", out)
         return out
     method = _choose_method(explained, config.method, attributions)
     data = _independent(explained)
-    _check_both(data, attributions)
+    _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
     seqlets = find_seqlets(data.methods[method], config.per_window, flank, config.distance, config.smooth)
+    if 2 * flank + 1 < config.k:
+        logger.warning(
+            "motifs: no %d-mer fits into a seqlet of %d bases: give a larger flank or a smaller k", config.k,
+            2 * flank + 1,
+        )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
     with artefact.building(out, "motifs", config, inputs) as folder:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
@@ -144,13 +152,14 @@ def _independent(data: Attributions) -> Attributions:
     return data.of(kept)
 
 
-def _check_both(data: Attributions, where: Path) -> None:
-    """Refuse attributions that leave nothing to compare."""
+def _check_both(data: Attributions, where: Path, alike: int) -> None:
+    """Refuse attributions that leave nothing to compare; `alike` windows were left out before."""
+    which = "that share no DNA with another " if alike else ""
     for predicted, name in ((data.positive, "positive"), (~data.positive, "negative")):
         if not predicted.any():
             raise NothingPredicted(
-                f"none of its {len(data.score)} windows is predicted {name}: there is nothing to compare", where=where,
-                remedy="explain more windows, or train a better model",
+                f"none of its {len(data.score)} windows {which}is predicted {name}: there is nothing to compare",
+                where=where, remedy="explain more windows, or train a better model",
             )  # fmt: skip
     logger.info("motifs: %d predicted positives, %d negatives", data.positive.sum(), (~data.positive).sum())
 
@@ -206,7 +215,7 @@ def _carrying(sites: places.Sites, seqlets: Seqlets) -> Mask:
 def _write_fasta(path: Path, data: Attributions, seqlets: Seqlets, chosen: Mask) -> None:
     """Write seqlets, each named by its window and the offset of its peak from the cap site."""
     names = data.names()
-    with path.open("w", encoding="ascii", newline="\n") as handle:
+    with path.open("w", encoding="utf-8", newline="\n") as handle:
         for window, rank in np.argwhere(chosen):
             first, last = seqlets.bounds(window, rank)
             offset = seqlets.peaks[window, rank] - data.cap
@@ -277,7 +286,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "de_novo": found,
         "attributions": {key: value for key, value in data.meta.items() if not isinstance(value, list)},
     }
-    (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -286,7 +295,7 @@ def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     """Write a table, separated by tabs; six digits are more than the data can say."""
-    table.to_csv(path, sep="\t", index=False, float_format="%.6g", lineterminator="\n")
+    table.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6g", lineterminator="\n")
 
 
 def _report(config: MotifsConfig, table: pd.DataFrame, found: Sequence[discover.Motif]) -> None:

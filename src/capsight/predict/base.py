@@ -1,5 +1,6 @@
 """Answers base by base: the probability that a base is the cap site, and how many 5' ends to expect there."""
 
+import csv
 from pathlib import Path
 from typing import TextIO
 
@@ -50,7 +51,9 @@ class _Writer:
         self.n = 0
         self.written = False  # a base of the record whose tiles are coming
         self.best: tuple[float, float, int] | None = None  # of that record: probability, strength, index
-        pd.DataFrame(columns=list(schema.BASE_PREDICTION_COLUMNS)).to_csv(handle, sep="\t", index=False)
+        pd.DataFrame(columns=list(schema.BASE_PREDICTION_COLUMNS)).to_csv(
+            handle, sep="\t", index=False, quoting=csv.QUOTE_NONE
+        )
 
     def write(self, tiles: list[Tile], probability: Floats, strength: Floats) -> None:
         """Write the bases of some tiles."""
@@ -69,7 +72,7 @@ class _Writer:
                     rows.append(_row(tile.record, index, best_p, best_s))
                 self.written, self.best = False, None
         table = pd.DataFrame(rows, columns=list(schema.BASE_PREDICTION_COLUMNS))
-        table.to_csv(self.handle, sep="\t", index=False, header=False, float_format="%.6f")
+        table.to_csv(self.handle, sep="\t", index=False, quoting=csv.QUOTE_NONE, header=False, float_format="%.6f")
         self.n += len(rows)
 
 

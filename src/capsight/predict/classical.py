@@ -15,6 +15,7 @@ from scipy.special import expit
 from capsight import artefact
 from capsight.data.kmer_counts import KmerFeatures
 from capsight.errors import InputError
+from capsight.shipped import check_version
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -127,6 +128,7 @@ def read_baseline_card(folder: Path) -> dict[str, Any]:
 
 def unreadable(folder: Path) -> InputError:
     """Return the error of a baseline folder that is damaged."""
+    check_version(folder)
     return InputError("is not a baseline that this version of capsight can read", where=folder)
 
 

@@ -1,5 +1,6 @@
 """`predict`: the probability of a cap site for every sequence or window of a file, or for their bases."""
 
+import csv
 import logging
 from pathlib import Path
 from typing import NamedTuple
@@ -80,8 +81,9 @@ def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: P
     is_windows = source.is_dir() or source.suffix == ".parquet"
     loaded = _load_windows(source, config.fold, scorer.length) if is_windows else _load_sequences(source, scorer.length)
     table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
+    columns = list(schema.PREDICTION_COLUMNS)
     with out.open("w", encoding="utf-8", newline="") as handle:
-        table.to_csv(handle, sep="\t", index=False, float_format="%.6f", columns=list(schema.PREDICTION_COLUMNS))
+        table.to_csv(handle, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6f", columns=columns)
     logger.info("predict: %d scores, %d of them at least 0.5", len(table), (table[schema.SCORE] >= 0.5).sum())
 
 

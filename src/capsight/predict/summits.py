@@ -6,6 +6,7 @@ expect the most credit: a summit within `NEAR` bases earns 1, one within `CLOSE`
 little more again (the choice of an action by expected utility; Berger 1985, Statistical Decision Theory, chapter 1).
 """
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -105,7 +106,7 @@ def predict_summits(config: PredictConfig, scorer: BaseScorer, source: Path, out
                 rows.append((*tile.record.place(best.at), best.near, best.strength, strongest, best.probability))
                 best = None
     table = pd.DataFrame(rows, columns=list(schema.SUMMIT_PREDICTION_COLUMNS))
-    table.to_csv(out, sep="\t", index=False, float_format="%.6f")
+    table.to_csv(out, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6f")
     return len(table)
 
 

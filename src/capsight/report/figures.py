@@ -4,22 +4,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
+from capsight.report.drawing import save_picture
 from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 MODEL_COLOURS = (BLUE, ORANGE)
 SIZE = 3.6  # inches, one panel
-DPI = 150
 #: Metrics of a cross-validation that are drawn, as the axis names them.
 BOXES = {"auroc": "AUROC", "auprc": "AUPRC", "accuracy": "accuracy", "f1": "F1", "mcc": "MCC"}
 #: A point of the reliability curve stands for at least this many windows.
@@ -35,7 +32,7 @@ def draw_crossval(run: Path, out: Path) -> None:
 def _boxes(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     """Draw a box and a point per chromosome for each model: quartiles, and whiskers to 1.5 times their distance."""
     models = list(dict.fromkeys(table["model"]))
-    values = [table.loc[table["model"] == model, metric].to_numpy() for model in models]
+    values = [table.loc[table["model"] == model, metric].dropna().to_numpy() for model in models]
     axes.boxplot(values, widths=0.6, showfliers=False, medianprops={"color": "black"})
     for place, (model, points) in enumerate(zip(models, values, strict=True), start=1):
         colour = BLUE if model == "capsight" else ORANGE
@@ -65,13 +62,8 @@ def draw_run(run: Path, out: Path) -> None:
 
 
 def _draw(path: Path, panels: list[Callable[[Axes], None]], width: float = 1.0) -> None:
-    """Draw panels side by side into a PNG file, free of dates, so that the same run gives the same bytes."""
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(SIZE * width * len(panels), SIZE), layout="constrained")
-        FigureCanvasAgg(figure)
-        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-            panel(axes)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    """Draw panels side by side into a PNG file, each `width` times as wide as high."""
+    save_picture(path, panels, (SIZE * width * len(panels), SIZE))
 
 
 def _roc(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:

@@ -1,22 +1,20 @@
 """Pictures of motifs: k-mers in positives and negatives, volcano, positions, elements, logos."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from capsight.report.drawing import save_picture
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 #: One colour for each base, readable without colour too: logos have letters.
 BASE_COLOURS: Final = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": "#D55E00"}
-DPI: Final = 150
 #: Names written beside the dots of the volcano plot.
 LABELLED: Final = 12
 #: p-values below this are drawn at it.
@@ -48,7 +46,7 @@ def draw_frequencies(kmers: pd.DataFrame, positives: int, negatives: int, path: 
         axes.margins(y=0.12)
         axes.legend(frameon=False, loc="upper right")
 
-    _draw(path, panel, (max(4.0, 1.5 + 0.28 * len(kmers)), 3.6))
+    save_picture(path, [panel], (max(4.0, 1.5 + 0.28 * len(kmers)), 3.6))
 
 
 def draw_volcano(kmers: pd.DataFrame, alpha: float, path: Path) -> None:
@@ -73,7 +71,7 @@ def draw_volcano(kmers: pd.DataFrame, alpha: float, path: Path) -> None:
         axes.margins(x=0.12)
         axes.legend(frameon=False, fontsize=7, loc="upper center")
 
-    _draw(path, panel, (5.0, 4.0))
+    save_picture(path, [panel], (5.0, 4.0))
 
 
 def draw_positions(profiles: Sequence[tuple[str, pd.DataFrame]], positives: int, length: int, path: Path) -> None:
@@ -107,7 +105,7 @@ def draw_positions(profiles: Sequence[tuple[str, pd.DataFrame]], positives: int,
         axes.set_yticks(np.arange(len(profiles)), names, family="monospace", fontsize=7)
         axes.set(xlabel="first base of the motif, in bases from the cap site (0)", xlim=(-cap, length - cap))
 
-    _draw(path, panel, (6.0, 1.0 + 0.32 * len(profiles)))
+    save_picture(path, [panel], (6.0, 1.0 + 0.32 * len(profiles)))
 
 
 def draw_elements(elements: pd.DataFrame, path: Path) -> None:
@@ -123,7 +121,7 @@ def draw_elements(elements: pd.DataFrame, path: Path) -> None:
         axes.set(xlabel="% of windows with the element where it is expected (± 2 bases)")
         axes.legend(frameon=False, loc="lower right")
 
-    _draw(path, panel, (5.0, 1.0 + 0.32 * len(rows)))
+    save_picture(path, [panel], (5.0, 1.0 + 0.32 * len(rows)))
 
 
 def draw_logo(probabilities: NDArray[np.float64], background: NDArray[np.float64], title: str, path: Path) -> None:
@@ -151,13 +149,4 @@ def draw_logo(probabilities: NDArray[np.float64], background: NDArray[np.float64
         axes.set_xticks(np.arange(len(heights)), np.arange(1, len(heights) + 1).astype(str), fontsize=6)
         axes.set(ylabel="bits", ylim=(0, max(2.0, float(information.max()))))
 
-    _draw(path, panel, (max(2.0, 0.7 + 0.25 * len(heights)), 1.8))
-
-
-def _draw(path: Path, panel: Callable[[Axes], None], size: tuple[float, float]) -> None:
-    """Draw one panel into a PNG file, free of dates, so that the same content gives the same bytes."""
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasAgg(figure)
-        panel(figure.subplots())
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    save_picture(path, [panel], (max(2.0, 0.7 + 0.25 * len(heights)), 1.8))

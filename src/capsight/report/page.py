@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 import yaml
 from jinja2 import Environment, PackageLoader
 from PIL import Image
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 
 from capsight.artefact import RECORD, read_record, writing
+from capsight.report.console import PlainConsole
 from capsight.report.results import CROSSVAL_FOLDS
 
 PAGE_FILE: Final = "report.html"
@@ -90,7 +91,7 @@ def write_page(run: Path, pictures: Path, tables: Sequence[Table]) -> Path:
 
 def _shown(table: Table) -> _Shown:
     """Return what a table for the terminal says, without its colours."""
-    console = Console(width=1_000)
+    console = PlainConsole(width=1_000)
 
     def plain(cell: RenderableType | None) -> str:
         return console.render_str(cell).plain if isinstance(cell, str) else str(cell or "")

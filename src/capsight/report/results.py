@@ -1,5 +1,6 @@
 """What a run folder says, read back from its files."""
 
+import csv
 import json
 from math import log
 from pathlib import Path
@@ -136,11 +137,11 @@ def known_motifs(run: Path) -> pd.DataFrame:
     path = run / "motifs" / "de_novo.tsv"
     if not path.is_file():
         return pd.DataFrame()
-    found = pd.read_csv(path, sep="\t")
+    found = _read_tsv(path, ("motif", "consensus"))
     matches = run / "matches.tsv"
     if not matches.is_file():
         return found.assign(match="", match_q=float("nan"))
-    best = pd.read_csv(matches, sep="\t").drop_duplicates("Query_ID")
+    best = _read_tsv(matches, ("Query_ID", "Target_ID")).drop_duplicates("Query_ID")
     columns = {"Query_ID": "motif", "Target_ID": "match", "q-value": "match_q"}
     best = best[list(columns)].rename(columns=columns)
     if len(known := factors(run)):
@@ -157,5 +158,13 @@ def factors(run: Path) -> pd.DataFrame:
     path = run / "factors.tsv"
     if not path.is_file():
         return pd.DataFrame()
-    table = pd.read_csv(path, sep="\t", dtype={"motif_id": str, "motif_alt_id": str})
-    return table.assign(factor=table["motif_alt_id"].fillna(table["motif_id"]))
+    table = _read_tsv(path, ("motif_id", "motif_alt_id"))
+    return table.assign(factor=table["motif_alt_id"].where(table["motif_alt_id"] != "", table["motif_id"]))
+
+
+def _read_tsv(path: Path, names: tuple[str, ...]) -> pd.DataFrame:
+    """Read a table of capsight; what stands in the columns `names` is text as it is, ``NA`` and ``007`` too."""
+    table = pd.read_csv(
+        path, sep="\t", quoting=csv.QUOTE_NONE, dtype=dict.fromkeys(names, str), keep_default_na=False, na_values=[""]
+    )
+    return table.fillna(dict.fromkeys(names, ""))

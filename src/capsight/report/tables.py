@@ -93,7 +93,8 @@ def crossval_tables(folder: Path) -> list[Table]:
         means.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for model, rows in summary.groupby("model", sort=False):
         sds = ("" if np.isnan(sd) else f"±{sd:.3f}" for sd in rows["sd"])
-        means.add_row(str(model), *(f"{mean:.3f}{sd}" for mean, sd in zip(rows["mean"], sds, strict=True)))
+        cells = (_number(mean, ".3f") + sd for mean, sd in zip(rows["mean"], sds, strict=True))
+        means.add_row(str(model), *cells)
     tests = tests[tests["metric"] == "auroc"]
     if not len(tests):
         return [means]
@@ -105,9 +106,11 @@ def crossval_tables(folder: Path) -> list[Table]:
     for column in ("model", "other", "median", "p", "mean", "p (windows)"):
         paired.add_column(column, justify="left" if column in ("model", "other") else "right", no_wrap=True)
     for row in tests.to_dict("records"):
-        mean = f"{row['mean_difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        first = (row["model"], row["other"], f"{row['median_difference']:+.3f}", f"{row['p']:.2g}")
-        paired.add_row(*first, mean, f"{row['p_windows']:.2g}")
+        mean = _number(row["mean_difference"], "+.3f")
+        if not np.isnan(row["low"]):
+            mean += f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+        first = (row["model"], row["other"], _number(row["median_difference"], "+.3f"), _number(row["p"], ".2g"))
+        paired.add_row(*first, mean, _number(row["p_windows"], ".2g"))
     return [means, paired]
 
 
@@ -119,7 +122,7 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
         return None
     table = Table(title="AUROC per chromosome", title_justify="left")
     for column in ("chromosome", "windows", *results):
-        table.add_column(column, justify="left" if column == "chromosome" else "right")
+        table.add_column(column, justify="left" if column == "chromosome" else "right", overflow="fold")
     for chromosome, values in chromosomes.items():
         cells = (_cell(result[chromosome], "auroc") for result in results.values())
         table.add_row(chromosome, f"{values['n']:,}", *cells)
@@ -204,7 +207,7 @@ def motif_table(run: Path) -> Table | None:
         caption="offset: of the first base from the cap site (0)", caption_justify="left",
     )  # fmt: skip
     for column in ("motif", "sites", "offset", "known as"):
-        table.add_column(column, justify="right" if column in ("sites", "offset") else "left")
+        table.add_column(column, justify="right" if column in ("sites", "offset") else "left", overflow="fold")
     for row in found.iloc[:MOST_MOTIFS].to_dict("records"):
         known = f"{row['match']}, q {row['match_q']:.1g}" if row["match"] else "nothing in the database"
         table.add_row(row["consensus"], f"{row['sites']:,}", f"{row['mode_offset']:+d}", known)
@@ -222,12 +225,17 @@ def factor_table(run: Path) -> Table | None:
         return Table(title=title, title_justify="left")
     table = Table(title=title, title_justify="left")
     for column in ("factor", "PWM", "positives", "negatives", "odds ratio", "q"):
-        table.add_column(column, justify="left" if column in ("factor", "PWM") else "right")
+        table.add_column(column, justify="left" if column in ("factor", "PWM") else "right", overflow="fold")
     for _, row in called.iloc[:MOST_FACTORS].iterrows():
         rates = (f"{row[f'{side}_rate']:.0%}" for side in ("positive", "negative"))
         odds, q = f"{row['odds_ratio']:.1f}", f"{row['q-value']:.1g}"
         table.add_row(str(row["factor"]), str(row["motif_id"]), *rates, odds, q)
     return table
+
+
+def _number(value: float, form: str) -> str:
+    """Show a number, or that there is none."""
+    return "undefined" if np.isnan(value) else f"{value:{form}}"
 
 
 def _cell(result: Mapping[str, Any], metric: str) -> str:
