@@ -13,6 +13,7 @@ def command(
     output: Output,
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
+    peak_format: Annotated[str | None, described(WindowsConfig, "peak_format", "--peak-format")] = None,
     aliases: Annotated[Path | None, described(WindowsConfig, "aliases", "--aliases")] = None,
     ctss: Annotated[list[str] | None, described(WindowsConfig, "ctss", "--ctss")] = None,
     unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
@@ -35,7 +36,7 @@ def command(
 ) -> None:
     """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
     given = {
-        "genome": genome, "peaks": peaks, "aliases": aliases, "unstranded": unstranded,
+        "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
         "ctss": ",".join(ctss) if ctss else None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "ratio": ratio, "exclusion": exclusion, "seed": seed,

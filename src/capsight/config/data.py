@@ -20,6 +20,7 @@ def _shares(value: object) -> object:
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).
 Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+PeakFormat = Literal["auto", "bed", "narrowPeak", "broadPeak", "gtf", "csv"]
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
 
@@ -65,6 +66,10 @@ class WindowsConfig(Config):
     genome: Path | None = Field(None, description="Genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
     peaks: Path | None = Field(
         None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
+    )
+    peak_format: PeakFormat = Field(
+        "auto",
+        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (GFF3 too) or csv.",
     )
     aliases: Path | None = Field(
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."

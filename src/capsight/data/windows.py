@@ -166,7 +166,9 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     assert config.peaks is not None
     genome = Genome.open(config.genome)
     aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
-    peaks = read_peaks(config.peaks, genome, aliases, unstranded=config.unstranded)
+    peaks = read_peaks(
+        config.peaks, genome, aliases, unstranded=config.unstranded, peak_format=config.peak_format
+    )  # fmt: skip
     config = config.model_copy(update={fold: aliases.names(getattr(config, fold)) for fold in schema.FOLDS[1:]})
     check_chromosomes(genome, config.validation, config.test)
     return config, genome, aliases, peaks
