@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from capsight.config.base import Config, Names, Paths, split
 
@@ -78,6 +78,8 @@ class WindowsConfig(Config):
         (),
         description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
     )
+    ctss_plus: Paths = Field((), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed.")
+    ctss_minus: Paths = Field((), description="The same for the minus strand, in the same number of files.")
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
@@ -109,6 +111,12 @@ class WindowsConfig(Config):
     )
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
 
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _keep_file(cls, value: object) -> object:
+        """Keep the name of a CSV file whole, whatever commas it has."""
+        return [value] if isinstance(value, str) and "," in value and Path(value).is_file() else value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.length % 2:
@@ -117,8 +125,13 @@ class WindowsConfig(Config):
             raise ValueError("give either genome and peaks, or labelled sequences (train), not both")
         if self.train is None and (self.genome is None or self.peaks is None):
             raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
-        if self.train is not None and self.ctss:
+        if self.train is not None and (self.ctss or self.ctss_plus or self.ctss_minus):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
+        if len(self.ctss_plus) != len(self.ctss_minus):
+            raise ValueError(
+                f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has one "
+                "for either strand"
+            )
         if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):

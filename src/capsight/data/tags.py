@@ -54,18 +54,20 @@ class Tags(NamedTuple):
     counts: Floats
 
 
-def counted_tags(paths: Sequence[Path], genome: Genome, aliases: Aliases) -> Tags:
-    """Read 5'-end counts (CTSS, BED6) and sum them over files; those on contigs that the genome lacks are said.
+def counted_tags(
+    paths: Sequence[Path], genome: Genome, aliases: Aliases, plus: Sequence[Path] = (), minus: Sequence[Path] = ()
+) -> Tags:
+    """Read 5'-end counts (CTSS) and sum them over files; those on contigs that the genome lacks are said.
 
     Raises
     ------
     InputError
         If a file cannot be used, or is of another genome.
     """
-    ends = read_five_ends(paths)
+    ends = read_five_ends(paths, plus, minus, ("--ctss-plus", "--ctss-minus"))
     names = aliases.names(ends.names)
     number = genome.index(names)
-    where = ", ".join(str(path) for path in paths)
+    where = ", ".join(str(path) for path in (*paths, *plus, *minus))
     if (number < 0).all():
         near = namesake(names[0], genome.names)
         hint = f", which has {near!r}" if near else ""

@@ -29,6 +29,7 @@ from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
+from capsight.data.text import given, readable
 from capsight.errors import InputError
 from capsight.recipes import load_yaml
 
@@ -83,7 +84,7 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
-    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, or else the summits of the peaks; labelled sequences
+    ``five_ends.parquet`` holds the 5' ends of `config.ctss` (or `ctss_plus` and `ctss_minus`), or else the summits of the peaks; labelled sequences
     have none.
 
     With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.
@@ -107,8 +108,12 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
     """Lay windows on a genome, and write the 5' ends that go with them."""
     checked, genome, aliases, peaks = _laid_on(config)
     made = lay(checked, genome, peaks)
-    tags = counted_tags(config.ctss, genome, aliases) if config.ctss else summit_tags(peaks, genome)
-    told = write_tags(tags, genome, CTSS if config.ctss else SUMMITS, folder)
+    counted = bool(config.ctss or config.ctss_plus)
+    if counted:
+        tags = counted_tags(config.ctss, genome, aliases, config.ctss_plus, config.ctss_minus)
+    else:
+        tags = summit_tags(peaks, genome)
+    told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
     return made._replace(remarks=made.remarks | {"five_ends": told})
 
 
@@ -150,13 +155,15 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
     if config.train:
         files = zip((schema.VALIDATION, schema.TEST), (config.validation, config.test), strict=True)
         named = {schema.TRAIN: config.train} | {fold: chosen[0] for fold, chosen in files if chosen}
-    named = {**named, **{f"ctss/{number}": path for number, path in enumerate(config.ctss, start=1)}}
-    paths = {name: Path(path).absolute() for name, path in named.items() if path is not None}
+    counts = {"ctss": config.ctss, "ctss_plus": config.ctss_plus, "ctss_minus": config.ctss_minus}
+    numbered = {f"{kind}/{n}": path for kind, paths in counts.items() for n, path in enumerate(paths, start=1)}
+    named = {**named, **numbered}
+    paths = {name: given(Path(path)).absolute() for name, path in named.items() if path is not None}
     for path in paths.values():
-        if not path.is_file():
+        if not readable(path).is_file():
             what = "is a folder: name a file" if path.is_dir() else "there is no such file"
             raise InputError(what, where=path)
-    check_named_once(config.ctss)
+    check_named_once([Path(path) for path in numbered.values()])
     return paths
 
 
