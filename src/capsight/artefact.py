@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from capsight import __version__
+from capsight.data.text import readable
 from capsight.errors import InputError
 from capsight.recipes import dump
 
@@ -41,7 +42,7 @@ def sha256(path: Path) -> str:
             raise InputError("is not a finished capsight artefact: its config.yaml lists no outputs", where=path)
         return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(outputs.items())).encode()).hexdigest()
     try:
-        with path.open("rb") as handle:
+        with readable(path).open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from None

@@ -185,7 +185,8 @@ def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     if contig[bad[0]] >= 0:
         raise InputError(
             f"it ends at {first[schema.END]}, but {chrom} has {ends[bad[0]]} bases", where=where,
-            remedy=f"is this of another assembly than {genome.path.name}?",
+            remedy=f"is this of another assembly than {genome.path.name}? or does it cross the origin of a circular "
+            "contig? cut it there; in GFF3 the contig's own line must say Is_circular=true",
         )  # fmt: skip
     if other := namesake(chrom, genome.names):
         raise InputError(
