@@ -5,7 +5,7 @@ and of some dates; version 1.2 reads decimal numbers only, and so does this load
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -22,3 +22,14 @@ class PlainLoader(yaml.SafeLoader):
 
 
 PlainLoader.add_implicit_resolver(_CHANGED[0], re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
+
+
+def load(text: str) -> Any:
+    """Return what a YAML document holds.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is not YAML.
+    """
+    return yaml.load(text, PlainLoader)  # noqa: S506 (a safe loader)

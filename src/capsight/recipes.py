@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from capsight import plain_yaml
 from capsight.data.text import readable
 from capsight.errors import ConfigError
-from capsight.plain_yaml import PlainLoader
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
@@ -38,7 +38,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         If the file is missing, is not YAML, or does not hold a mapping.
     """
     try:
-        values = yaml.load(readable(path).read_text(encoding="utf-8"), PlainLoader)
+        values = plain_yaml.load(readable(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:
@@ -56,7 +56,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Return `values` with ``key.subkey=value`` assignments applied; values are read as YAML."""
-    result = yaml.load(yaml.safe_dump(values), PlainLoader)
+    result = plain_yaml.load(yaml.safe_dump(values))
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
@@ -69,7 +69,7 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
                 child = target[parent] = {}
             target = child
         try:
-            target[last] = yaml.load(text, PlainLoader)
+            target[last] = plain_yaml.load(text)
         except yaml.YAMLError:
             raise ConfigError(f"--set {assignment!r}: the value is not valid YAML") from None
     return result

@@ -13,7 +13,7 @@ def split(value: object) -> object:
 
 
 def split_paths(value: object) -> object:
-    """Accept ``a.bed,b.bed`` where a list of files is expected; a comma in the name of a file that exists is its own."""
+    """Accept ``a.bed,b.bed`` where a list of files is expected; a file that exists may have commas."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple):
         return value

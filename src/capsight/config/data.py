@@ -69,7 +69,7 @@ class WindowsConfig(Config):
     )
     peak_format: PeakFormat = Field(
         "auto",
-        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (GFF3 too) or csv.",
+        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
     )
     aliases: Path | None = Field(
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
@@ -78,7 +78,9 @@ class WindowsConfig(Config):
         (),
         description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
     )
-    ctss_plus: Paths = Field((), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed.")
+    ctss_plus: Paths = Field(
+        (), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed."
+    )
     ctss_minus: Paths = Field((), description="The same for the minus strand, in the same number of files.")
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
@@ -129,8 +131,8 @@ class WindowsConfig(Config):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
         if len(self.ctss_plus) != len(self.ctss_minus):
             raise ValueError(
-                f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has one "
-                "for either strand"
+                f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
+                "one for either strand"
             )
         if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
             raise ValueError("labelled sequences need one validation file and at most one test file")

@@ -67,7 +67,9 @@ def cluster(
 def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path]) -> dict[str, Path]:
     """Return the input files by name; refuse none, one strand alone, and the same file twice."""
     if not (counts or plus or minus):
-        raise InputError("there are no counts", remedy="name BED files, or bigWig or bedGraph files: --plus and --minus")
+        raise InputError(
+            "there are no counts", remedy="name BED files, or bigWig or bedGraph files: --plus and --minus"
+        )
     if len(plus) != len(minus):
         raise InputError(
             f"{len(plus)} files of counts for plus and {len(minus)} for minus",

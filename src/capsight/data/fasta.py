@@ -145,7 +145,10 @@ class _Reader:
     def _refuse(self, text: bytes) -> None:
         """Say what is no letter, or that this is no FASTA at all."""
         if self.record < 0:
-            first = text.strip().split(_LINE_ENDS)[0].strip().decode("utf-8", "backslashreplace")
+            try:
+                first = text.strip().split(_LINE_ENDS)[0].strip().decode("utf-8")
+            except UnicodeDecodeError:
+                raise InputError("is not a text file", where=self.path) from None
             what = f"after {self.comments:,} lines of comments (;) it goes on" if self.comments else "it begins"
             raise InputError(f"is not FASTA: {what} with {first[:30]!r} and not with '>'", where=self.path)
         found = _NO_LETTER.search(text.translate(bytes.maketrans(_LINE_ENDS + _BLANKS, b"N" * 5)))
@@ -154,7 +157,8 @@ class _Reader:
         if found.group() == b"\x00":
             raise InputError("has NUL bytes: it is damaged", where=self._here(), remedy="fetch it again")
         character = text[found.start() : found.start() + 4].decode("utf-8", "backslashreplace")[0]
-        raise InputError(f"{character!r} inside a sequence is no base", where=self._here())
+        remedy = "is this FASTQ, not FASTA?" if character in "+@" else None
+        raise InputError(f"{character!r} inside a sequence is no base", where=self._here(), remedy=remedy)
 
     def _here(self) -> str:
         return f"{self.path}:{self.line}"

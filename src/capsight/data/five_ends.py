@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TextIO
+from typing import Final, NamedTuple, Self, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -355,7 +355,9 @@ def _bedgraph_blocks(path: Path, options: tuple[str, str]) -> Iterator[_Block]:
     if first is None:
         raise InputError("holds no counts", where=path)
     if first.text.startswith(_WIGGLE):
-        raise InputError("is wiggle, not bigWig or bedGraph", where=path, remedy="UCSC's wigToBigWig makes bigWig of it")
+        raise InputError(
+            "is wiggle, not bigWig or bedGraph", where=path, remedy="UCSC's wigToBigWig makes bigWig of it"
+        )
     if (columns := len(split(first.text))) != len(_BEDGRAPH_COLUMNS):
         raise InputError(
             f"has {columns} columns: is neither bigWig nor bedGraph, which has 4", where=f"{path}:{first.number}",

@@ -29,6 +29,7 @@ NARROW_PEAK: Final = "narrowPeak"
 BROAD_PEAK: Final = "broadPeak"
 #: Columns of each, at least.
 _COLUMNS: Final = {BED: 3, NARROW_PEAK: 10, BROAD_PEAK: 9}
+_BED12_COLUMNS: Final = 12
 #: itemRgb, the ninth column of BED.
 _COLOUR: Final = re.compile(r"\.|\d{1,10}|\d{1,3}(,\d{1,3}){2},?|#[0-9A-Fa-f]{6}")
 
@@ -110,7 +111,8 @@ def recognise(rows: Sequence[Record], path: Path) -> str:
     """Tell BED, narrowPeak and broadPeak apart, by all columns of all records.
 
     narrowPeak is what has numbers in columns 7 to 9 and an offset within the peak (or -1) in column 10, also where
-    more columns follow (IDR); broadPeak what has such numbers and no offset. All else is BED.
+    more columns follow (IDR); broadPeak what has such numbers and no offset. All else is BED. Records that are not like
+    most others are refused later, by line.
 
     Raises
     ------
@@ -121,6 +123,8 @@ def recognise(rows: Sequence[Record], path: Path) -> str:
     if columns < _COLUMNS[NARROW_PEAK]:
         broad = columns == _COLUMNS[BROAD_PEAK] and not _most(rows, _is_bed9) and _most(rows, _has_scores)
         return BROAD_PEAK if broad else BED
+    if columns >= _BED12_COLUMNS and all(map(_has_blocks, rows)):
+        return BED
     fits = {
         NARROW_PEAK: sum(map(_is_narrow_peak, rows)) / len(rows),
         BED: sum(map(_is_bed9_within, rows)) / len(rows),
@@ -134,6 +138,8 @@ def recognise(rows: Sequence[Record], path: Path) -> str:
         )  # fmt: skip
     if most:
         return most[0]
+    if _most(rows, _is_nearly_narrow_peak):
+        return NARROW_PEAK
     return BROAD_PEAK if _most(rows, _has_scores) else BED
 
 
@@ -190,6 +196,15 @@ def _is_bed9_within(row: Record) -> bool:
     return row.start <= first <= last <= row.end or first == last == 0
 
 
+def _has_blocks(row: Record) -> bool:
+    """Tell whether columns 10 to 12 are BED12's blocks, which reach from the start of the record to its end."""
+    sizes, starts = (text.strip().removesuffix(",").split(",") for text in row.fields[10:12])
+    if not all(map(_is_whole, [row.fields[9], *sizes, *starts])):
+        return False
+    fits = int(row.fields[9]) == len(sizes) == len(starts) and int(starts[0]) == 0
+    return fits and int(starts[-1]) + int(sizes[-1]) == row.end - row.start
+
+
 def _has_scores(row: Record) -> bool:
     """Tell whether columns 7 to 9 are numbers, as in narrowPeak and broadPeak."""
     try:
@@ -202,6 +217,11 @@ def _is_narrow_peak(row: Record) -> bool:
     """Tell whether columns 7 to 10 may be those of narrowPeak."""
     offset = row.fields[9].strip()
     return _has_scores(row) and (offset == "-1" or (_is_whole(offset) and int(offset) < row.end - row.start))
+
+
+def _is_nearly_narrow_peak(row: Record) -> bool:
+    """Tell whether a record is narrowPeak but for a faulty offset."""
+    return _has_scores(row) and (len(row.fields) == _COLUMNS[NARROW_PEAK] or _is_whole(row.fields[9]))
 
 
 def _is_whole(text: str) -> bool:
@@ -219,6 +239,8 @@ def read_paper_csv(header: str, lines: Iterable[Line], path: Path) -> list[Peak]
         Naming file and line of the first record that cannot be used.
     """
     columns = _csv_fields(header)
+    if missing := [name for name in PAPER_COLUMNS if name not in columns]:
+        raise InputError(f"has no column {missing[0]!r}", where=path, remedy=f"it needs {', '.join(PAPER_COLUMNS)}")
     peaks = []
     for line in lines:
         where = f"{path}:{line.number}"
@@ -282,7 +304,7 @@ def position(text: str, what: str, where: str) -> int:
 
 def _strand(text: str, where: str) -> str:
     """Read a strand."""
-    text = text.strip().replace(_ANY_STRAND, NO_STRAND)
+    text = NO_STRAND if text.strip() == _ANY_STRAND else text.strip()
     if text not in ("+", "-", NO_STRAND):
         raise InputError(f"strand {text[:30]!r} is neither + nor -", where=where)
     return text
@@ -313,10 +335,10 @@ def _offset(row: Record) -> int:
     text = row.fields[9].strip()
     if text == "-1":
         return -1
-    summit = row.start + position(text, "summit (narrowPeak column 10)", row.where)
-    if summit >= row.end:
+    if not _is_whole(text) or row.start + int(text) >= row.end:
+        what = f"start + {text}, is outside the peak" if _is_whole(text) else f"{text[:30]!r}, is not an integer"
         raise InputError(
-            f"the summit, start + {text} (narrowPeak column 10), is outside the peak", where=row.where,
+            f"the summit (narrowPeak column 10), {what}", where=row.where,
             remedy="if this is not narrowPeak: --peak-format bed",
         )  # fmt: skip
-    return summit
+    return row.start + int(text)

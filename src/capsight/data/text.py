@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, TextIO
+from typing import BinaryIO, Final, TextIO, cast
 
 from capsight.errors import InputError
 
@@ -92,7 +92,7 @@ def passes(path: Path) -> bool:
 
 
 def shown(path: Path | str) -> str:
-    """Return a path as text that any file can hold: bytes that are not UTF-8 as ``\\xfc``."""
+    r"""Return a path as text that any file can hold: bytes that are not UTF-8 as ``\xfc``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -162,7 +162,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open the bytes of a plain or gzipped text file; whatever goes wrong while they are read is an `InputError`.
 
     Raises
@@ -178,7 +178,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     try:
         opener = gzip.open if kind in ("gzip", "bgzip") else open
         with opener(readable(path), "rb") as handle:
-            yield handle
+            yield cast("BinaryIO", handle)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again") from None
     except UnicodeDecodeError:

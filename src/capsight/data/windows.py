@@ -84,7 +84,8 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
-    ``five_ends.parquet`` holds the 5' ends of `config.ctss` (or `ctss_plus` and `ctss_minus`), or else the summits of the peaks; labelled sequences
+    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, `ctss_plus` and `ctss_minus`, or else the summits of the
+    peaks; labelled sequences
     have none.
 
     With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.

@@ -31,14 +31,16 @@ _TOLERANCE: Final = 0.02
 _BACKGROUND: Final = "Background letter frequencies"
 _MATRIX: Final = "letter-probability matrix:"
 
+_SUITE: Final = " of the MEME suite"
+_BARE: Final = "a matrix without a name"
 #: Other formats of motifs, by what stands in their first lines, and what makes MEME format of each.
 _OTHERS: Final = (
-    (re.compile(r">.*\n\s*[ACGT]\s*\["), "JASPAR", "jaspar2meme of the MEME suite"),
+    (re.compile(r">.*\n\s*[ACGT]\s*\["), "JASPAR", f"jaspar2meme{_SUITE}"),
     (re.compile(r">[ACGTNRYSWKMBDHV]+\t.*\n\s*[\d.]"), "HOMER", "universalmotif of Bioconductor"),
-    (re.compile(r">.*\n\s*(-?\d|[ACGT]\s*[:|]?\s+\d)"), "a matrix of counts (PFM)", "jaspar2meme -pfm of the MEME suite"),
-    (re.compile(r"(?m)^(AC|ID|NA|VV)\s(.*\n)+?P[O0]\s+A\s+C\s+G\s+T"), "TRANSFAC", "transfac2meme of the MEME suite"),
-    (re.compile(r"(?im)^(pos\w*\s+)?A\s+C\s+G\s+T\s*$"), "a matrix without a name", "matrix2meme of the MEME suite"),
-    (re.compile(r"(?m)^\s*(?:[ACGT]\s*[:|]\s*)?(?:-?[\d.]+\s+){3,}-?[\d.]+\s*$"), "a matrix without a name", "matrix2meme of the MEME suite"),
+    (re.compile(r">.*\n\s*(-?\d|[ACGT]\s*[:|]?\s+\d)"), "a matrix of counts (PFM)", f"jaspar2meme -pfm{_SUITE}"),
+    (re.compile(r"(?m)^(AC|ID|NA|VV)\s(.*\n)+?P[O0]\s+A\s+C\s+G\s+T"), "TRANSFAC", f"transfac2meme{_SUITE}"),
+    (re.compile(r"(?im)^(pos\w*\s+)?A\s+C\s+G\s+T\s*$"), _BARE, f"matrix2meme{_SUITE}"),
+    (re.compile(r"(?m)^(?:[ACGT]\s*[:|]\s*)?(?:-?[\d.]+\s+){2,}-?[\d.]+\s*$"), _BARE, f"matrix2meme{_SUITE}"),
 )
 #: Lines that tell them.
 _FIRST_LINES: Final = 40
