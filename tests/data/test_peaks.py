@@ -142,7 +142,6 @@ def test_refuses_a_missing_file(tmp_path, genome):
         read_peaks(tmp_path / "peaks.bed", genome)
 
 
-
 def test_narrow_peak_says_its_summit_by_its_distance_from_start(read):
     table = read(NARROW.format(strand="+", offset=3) + NARROW.format(strand="-", offset=-1))
     assert table.summit.tolist() == [13, 19]
@@ -363,7 +362,7 @@ def test_a_format_that_is_asked_for_must_be_there(read, text, peak_format, messa
 
 def test_a_record_unlike_most_others_is_refused_by_line(read):
     good = STRAND_0 + "13\t14\t255,0,0\t6\n"
-    with pytest.raises(InputError, match="peaks.bed:3: thickStart and thickEnd, 'a' and 'b', are not integers"):
+    with pytest.raises(InputError, match=r"peaks.bed:3: thickStart and thickEnd, 'a' and 'b', are not integers"):
         read(good * 2 + STRAND_0 + "a\tb\tc\td\n" + good)
 
 

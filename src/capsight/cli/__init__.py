@@ -27,6 +27,7 @@ from capsight.cli import (
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
+from capsight.data.text import shown
 from capsight.errors import CapsightError
 
 #: Exit code after Ctrl-C, by the shell's convention (128 + SIGINT).
@@ -83,6 +84,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
+        if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+            _say(f"error: {shown(error.object)}: the name is not UTF-8 (give the file or folder a name in UTF-8)")
+            sys.exit(2)
         if logging.getLogger("capsight").isEnabledFor(logging.DEBUG):
             raise
         _say(f"internal error: {type(error).__name__}: {error} (this is a bug in capsight: -v shows where)")

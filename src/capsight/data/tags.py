@@ -132,7 +132,8 @@ def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[st
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
     table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
-    pq.write_table(table, folder / FIVE_ENDS_FILE)
+    with (folder / FIVE_ENDS_FILE).open("wb") as file:
+        pq.write_table(table, file)
     return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
@@ -150,7 +151,8 @@ def read_tags(path: Path, genome: Genome) -> Tags:
             remedy="make them again with capsight windows, from a genome and peaks",
         )  # fmt: skip
     try:
-        table = pq.read_table(path, columns=list(schema.FIVE_END_COLUMNS), partitioning=None).cast(_SCHEMA)
+        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            table = pq.read_table(file, columns=list(schema.FIVE_END_COLUMNS)).cast(_SCHEMA)
     except (pa.ArrowException, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"is not a table of 5' ends: {reason}", where=path, remedy="make it again") from None

@@ -198,7 +198,8 @@ def _write(table: pd.DataFrame, summary: Mapping[str, Any], folder: Path) -> Non
     """Write table and summary; the same content gives the same bytes."""
     columns = table[list(schema.WINDOW_COLUMNS)]
     plain = pa.Table.from_pandas(columns, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(plain, folder / WINDOWS_FILE)
+    with (folder / WINDOWS_FILE).open("wb") as file:
+        pq.write_table(plain, file)
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -328,7 +329,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
 def _read_table(path: Path, genome: Genome) -> pd.DataFrame:
     """Read the table of windows and check all that later stages rely on."""
     try:
-        read = pq.read_table(path, columns=list(schema.WINDOW_COLUMNS), partitioning=None)
+        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            read = pq.read_table(file, columns=list(schema.WINDOW_COLUMNS))
         table: pd.DataFrame = read.select(list(schema.WINDOW_COLUMNS)).cast(_SCHEMA).to_pandas()
     except (pa.ArrowException, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
