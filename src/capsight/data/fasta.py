@@ -156,7 +156,7 @@ class _Reader:
         self.line += text.count(_LINE_ENDS, 0, found.start())
         if found.group() == b"\x00":
             raise InputError("has NUL bytes: it is damaged", where=self._here(), remedy="fetch it again")
-        character = text[found.start() : found.start() + 4].decode("utf-8", "backslashreplace")[0]
+        character = text[found.start() : found.start() + 4].decode("utf-8", "replace")[0]
         remedy = "is this FASTQ, not FASTA?" if character in "+@" else None
         raise InputError(f"{character!r} inside a sequence is no base", where=self._here(), remedy=remedy)
 
