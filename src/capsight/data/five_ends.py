@@ -17,7 +17,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from capsight.data.intervals import BED, NO_STRAND, Peak, is_header, read_bed, read_records, records, span, split
-from capsight.data.text import kind_of, open_text, readable
+from capsight.data.text import given, kind_of, open_text, readable
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -109,16 +109,16 @@ def check_named_once(paths: Sequence[Path]) -> None:
     """
     seen: set[Path] = set()
     for path in paths:
-        if path.resolve() in seen:
+        if given(path).resolve() in seen:
             raise InputError("is named twice: its counts would be doubled", where=path)
-        seen.add(path.resolve())
+        seen.add(given(path).resolve())
 
 
 def read_five_ends(
     counts: Sequence[Path] = (),
     plus: Sequence[Path] = (),
     minus: Sequence[Path] = (),
-    options: tuple[str, str] = ("--plus", "--minus"),
+    options: tuple[str, str] | None = ("--plus", "--minus"),
 ) -> FiveEnds:
     """Read 5'-end counts and sum them over files (replicates).
 
@@ -129,7 +129,7 @@ def read_five_ends(
     plus, minus
         bigWig or bedGraph files of either strand. Counts on minus may be written as negative numbers.
     options
-        What the caller's user writes for `plus` and `minus`.
+        What the caller's user writes for `plus` and `minus`; None if there are no such options.
 
     Raises
     ------
@@ -137,7 +137,8 @@ def read_five_ends(
         Naming file and line or place, if a file cannot be used or holds no counts.
     """
     parts = [_read_bed(path, options) for path in counts]
-    parts += [_read_strand(path, bool(strand), options) for strand, paths in enumerate((plus, minus)) for path in paths]
+    for on_minus, paths in ((False, plus), (True, minus)):
+        parts += [_read_strand(path, on_minus, options or ("plus", "minus")) for path in paths]
     names = list(dict.fromkeys(name for part in parts for name in part.names))
     number = {name: i for i, name in enumerate(names)}
     contig = np.concatenate([np.array([number[name] for name in part.names], np.int64)[part.contig] for part in parts])
@@ -159,9 +160,11 @@ def _summed(names: tuple[str, ...], contig: Ints, position: Ints, minus: Mask, c
     return FiveEnds(names, contig[rows], position[rows], minus[rows], np.add.reduceat(count[order], first))
 
 
-def _read_bed(path: Path, options: tuple[str, str]) -> _Part:
+def _read_bed(path: Path, options: tuple[str, str] | None) -> _Part:
     """Read the counts of one BED file: quickly, or line by line where that fails or something is wrong."""
-    remedy = f"name both files: {options[0]} and {options[1]}"
+    remedy = (
+        f"name both files: {options[0]} and {options[1]}" if options else "make BED6 of it: docs/formats.md shows how"
+    )
     if kind_of(path) == "bigWig":
         raise InputError("is bigWig, which has no strands", where=path, remedy=remedy)
     with open_text(path) as handle:

@@ -55,7 +55,12 @@ class Tags(NamedTuple):
 
 
 def counted_tags(
-    paths: Sequence[Path], genome: Genome, aliases: Aliases, plus: Sequence[Path] = (), minus: Sequence[Path] = ()
+    paths: Sequence[Path],
+    genome: Genome,
+    aliases: Aliases,
+    plus: Sequence[Path] = (),
+    minus: Sequence[Path] = (),
+    options: tuple[str, str] | None = None,
 ) -> Tags:
     """Read 5'-end counts (CTSS) and sum them over files; those on contigs that the genome lacks are said.
 
@@ -64,7 +69,7 @@ def counted_tags(
     InputError
         If a file cannot be used, or is of another genome.
     """
-    ends = read_five_ends(paths, plus, minus, ("--ctss-plus", "--ctss-minus"))
+    ends = read_five_ends(paths, plus, minus, options)
     names = aliases.names(ends.names)
     number = genome.index(names)
     where = ", ".join(str(path) for path in (*paths, *plus, *minus))

@@ -37,6 +37,7 @@ _MAGIC: Final = {
 } | {b"BZh%d1AY" % level: "bzip2" for level in range(1, 10)}
 #: A bgzip file begins with a gzip block that has this extra field (SAM specification, section 4.1).
 _BGZIP_FIELD: Final = b"BC\x02\x00"
+_BINARY: Final = ("bigWig", "bigBed", "2bit")
 _UNPACK: Final = ("zip", "xz", "zstd", "bzip2")
 
 #: What stands for standard input, and the file that it is.
@@ -173,6 +174,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     kind = kind_of(path)
     if kind in _UNPACK:
         raise InputError(f"is packed with {kind}", where=path, remedy="unpack it; plain text and gzip are read")
+    if kind in _BINARY:
+        raise InputError(f"is {kind}, not a text file", where=path)
     if kind == "UTF-16":
         raise InputError("is not a text file in UTF-8, but in UTF-16", where=path, remedy="save it as UTF-8")
     try:

@@ -111,7 +111,8 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
     made = lay(checked, genome, peaks)
     counted = bool(config.ctss or config.ctss_plus)
     if counted:
-        tags = counted_tags(config.ctss, genome, aliases, config.ctss_plus, config.ctss_minus)
+        strands = config.ctss_plus, config.ctss_minus
+        tags = counted_tags(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
     else:
         tags = summit_tags(peaks, genome)
     told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
