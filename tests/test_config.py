@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from capsight.config import (
     BaselineConfig,
@@ -330,3 +331,52 @@ def test_numbers_beyond_all_sense_are_refused_by_name(kind: type, key: str, valu
     with pytest.raises(ConfigError, match=rf"^'?{key}|^model: stem_layers") as caught:
         parse(kind, {key: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2", ("2",)),
+        ("[1, 2, X]", ("1", "2", "X")),
+        ("'2,chrX'", ("2", "chrX")),
+        ("010", ("010",)),
+        ("[08, 010]", ("08", "010")),
+        ("0x1F", ("0x1F",)),
+        ("2_1", ("2_1",)),
+        ("1e5", ("1e5",)),
+        ("2:10", ("2:10",)),
+        ("0b11", ("0b11",)),
+        ("2020-01-02", ("2020-01-02",)),
+        ("'on'", ("on",)),
+        ("y", ("y",)),
+    ],
+)
+def test_names_of_chromosomes_are_as_they_stand(tmp_path: Path, text: str, wanted: tuple[str, ...]) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"genome: g\npeaks: p\nvalidation: {text}\n")
+    read = parse(WindowsConfig, load_yaml(path))
+    assert read.validation == wanted
+    assert parse(WindowsConfig, override({"genome": "g", "peaks": "p"}, [f"test={text}"])).test == wanted
+    path.write_text(yaml.safe_dump(dump(read)))  # as the record keeps it
+    assert parse(WindowsConfig, load_yaml(path)).validation == wanted
+
+
+@pytest.mark.parametrize("text", ["on", "off", "yes", "no", "true", "[1, no]", "1.0", "[1.5, 2]", "null", "~"])
+def test_names_that_yaml_makes_something_else_of_are_refused(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"test: .* is no name: so YAML reads .* Put the name in quotes, such as 'on'"
+    ):
+        parse(WindowsConfig, override({"genome": "g", "peaks": "p"}, [f"test={text}"]))
+
+
+def test_numbers_are_still_numbers() -> None:
+    values = override({"genome": "g", "peaks": "p"}, ["length=64", "ratio=1.5", "seed=0", "loco=true", "exclusion=+20"])
+    read = parse(WindowsConfig, values)
+    assert (read.length, read.ratio, read.seed, read.loco, read.exclusion) == (64, 1.5, 0, True, 20)
+
+
+def test_counts_of_both_strands_go_together() -> None:
+    with pytest.raises(ConfigError, match="ctss_plus names 2 files and ctss_minus 1"):
+        parse(WindowsConfig, {"genome": "g", "peaks": "p", "ctss_plus": "a,b", "ctss_minus": "c"})
+    with pytest.raises(ConfigError, match="do not go with labelled sequences"):
+        parse(WindowsConfig, {"train": "t", "validation": "v", "ctss_plus": "a", "ctss_minus": "c"})

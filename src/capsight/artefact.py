@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from capsight import __version__, output
+from capsight.data.text import readable
 from capsight.errors import InputError, KeepsPartial
 from capsight.output import writing as writing
 from capsight.recipes import differences, dump, results_only
@@ -58,7 +59,7 @@ def sha256(path: Path) -> str:
             raise InputError("is not a finished capsight artefact: its config.yaml lists no outputs", where=path)
         return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(outputs.items())).encode()).hexdigest()
     try:
-        with path.open("rb") as handle:
+        with readable(path).open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except FileNotFoundError:
         raise InputError("there is no such file", where=path) from None

@@ -16,6 +16,7 @@ from typing import Any
 
 from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
+from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipes import load_yaml, override, parse
 
@@ -159,7 +160,7 @@ def _interpret(settings: Recipe, out: Path) -> None:
 
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
-    values = _resolve(load_yaml(recipe), recipe.parent)
+    values = _resolve(load_yaml(recipe), Path() if passes(recipe) else recipe.parent)
     values = override(values, overrides)
     windows = values.get("windows")
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
@@ -195,10 +196,12 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key in keys:
             if isinstance(windows.get(key), str):
                 windows[key] = str(folder / windows[key])
-        ctss = windows.get("ctss")
-        paths = ctss.split(",") if isinstance(ctss, str) else ctss
-        if isinstance(paths, list):
-            windows["ctss"] = [str(folder / path) if isinstance(path, str) else path for path in paths]
+        for key in ("ctss", "ctss_plus", "ctss_minus"):
+            paths = windows.get(key)
+            if isinstance(paths, str):  # a comma in the name of a file that exists is its own
+                paths = [paths] if (folder / paths).exists() else paths.split(",")
+            if isinstance(paths, list):
+                windows[key] = [str(folder / path) if isinstance(path, str) else path for path in paths]
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):

@@ -8,7 +8,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from capsight import plain_yaml
 from capsight.config.base import is_bookkeeping
+from capsight.data.text import readable
 from capsight.errors import ConfigError
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
@@ -34,8 +36,8 @@ def parse(model: type[AnyConfig], values: Mapping[str, Any], *, where: object = 
         raise ConfigError(_explain(model, error), where=where) from None
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which in addition refuses a key that is given twice and names the line of any bad value."""
+class _Loader(plain_yaml.PlainLoader):
+    """A safe loader, which in addition refuses a key that is given twice and names the line of any bad value."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping, each of whose keys is there once; those of a merge (``<<``) may be given anew."""
@@ -72,7 +74,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         If the file is missing, is not YAML, gives a key twice, or does not hold a mapping.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 (derived from the safe one)
+        text = readable(path).read_text(encoding="utf-8-sig")
+        values = yaml.load(text, _Loader)  # noqa: S506 (derived from the safe one)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:

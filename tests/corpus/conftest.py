@@ -80,6 +80,23 @@ def build_world(folder: Path) -> Path:
         ),
         "aliases.txt": "".join(f"{name}\t{name[3:]}\tNC_{i}\n" for i, name in enumerate(contigs)),
         "counts.bed": "".join(f"{c}\t{s + i}\t{s + i + 1}\tt\t9\t+\n" for c, s, *_ in peaks for i in (0, 2)),
+        **{
+            f"{strand}.bedGraph": "".join(
+                f"{c}\t{s + i}\t{s + i + 1}\t{sign * 9}\n" for c, s, *_ in peaks for i in (0, 2)
+            )
+            for strand, sign in (("plus", 1), ("minus", -1))
+        },
+        "rings.gff3": "##gff-version 3\nchrI\tx\tregion\t1\t1200\t.\t+\t.\tID=r;Is_circular=true\n"
+        + "".join(f"{c}\tx\tmRNA\t{s + 1}\t{s + 299}\t.\t{t}\t.\tID=t{s}\n" for c, s, _, _, _, t, *_ in peaks[:4]),
+        "idr.bed": "".join(
+            f"{c}\t{s}\t{e}\tp\t5\t{t}\t1.5\t-1\t-1\t4\t2.1\t4.7\t{s}\t{e}\t1.1\t4\t{s}\t{e}\t1.2\t4\n"
+            for c, s, e, _, _, t, *_ in peaks
+        ),
+        "more.bed": "".join("\t".join(map(str, peak)) + f"\t{i}\n" for i, peak in enumerate(peaks, start=9)),
+        "twelve.bed": "".join("\t".join(map(str, peak)) + "\t2\t2,3,\t0,6,\n" for peak in peaks),
+        "broad.bed": "".join(f"{c}\t{s}\t{e}\tp\t5\t{t}\t1.5\t-1\t3.2\n" for c, s, e, _, _, t, *_ in peaks),
+        "motifs.jaspar": ">MA0004.1\tArnt\nA  [ 4 19 ]\nC  [16 0 ]\nG  [ 0 1 ]\nT  [ 0 0 ]\n",
+        "queries.meme": MEME,
         "train.csv": "sequence,label\n" + "".join(labelled[:14]),
         "dev.csv": "sequence,label\n" + "".join(labelled[14:]),
         "input.fa": "".join(f">s{i} note\n{text}\n" for i, text in enumerate(sequences)),

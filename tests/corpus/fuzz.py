@@ -8,10 +8,12 @@ Inputs are read in child processes, so that a crash or a hang of a library is fo
 """
 
 import argparse
+import fcntl
 import gzip
 import json
 import logging
 import multiprocessing
+import os
 import resource
 import shutil
 import signal
@@ -26,7 +28,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,10 +39,11 @@ from capsight.data.genome import Genome
 from capsight.data.peaks import read_peaks
 from capsight.data.regions import read_regions
 from capsight.data.sequences import read_labelled, read_sequences
+from capsight.data.text import open_text, readable
 from capsight.data.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.meme import read_meme
+from capsight.motifs.meme import other_format, read_meme
 from capsight.pipeline import read_recipe
 from capsight.predict.scorer import load_scorer
 from capsight.recipes import load_yaml, parse
@@ -109,14 +112,60 @@ def _counts(folder: Path) -> object:
     return import_module("capsight.data.five_ends").read_five_ends([folder / "counts.bed"])
 
 
+def _strands(folder: Path) -> object:
+    plus, minus = ([folder / f"{strand}.bedGraph"] for strand in ("plus", "minus"))
+    return import_module("capsight.data.five_ends").read_five_ends(plus=plus, minus=minus)
+
+
+def _peaks(name: str, **options: Any) -> Target:
+    return Target(name, lambda folder: read_peaks(folder / name, _genome(folder), **options))
+
+
+def _motifs(name: str) -> Target:
+    """Read what may be motifs or sequences, as `match` does."""
+
+    def read(folder: Path) -> object:
+        with open_text(folder / name) as handle:
+            sequences = handle.read(1) == ">" and other_format(folder / name) is None
+        return (read_sequences if sequences else read_meme)(folder / name)
+
+    return Target(name, read)
+
+
+def _through_a_pipe(folder: Path) -> object:
+    """Read sequences through a pipe, which can be read only once."""
+    read, write = os.pipe()
+    size = (folder / "input.fa").stat().st_size
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, max(size, 4096))
+    os.write(write, (folder / "input.fa").read_bytes())
+    os.close(write)
+    path = Path(f"/dev/fd/{read}")
+    try:
+        return read_sequences(path)
+    finally:
+        shutil.rmtree(readable(path).parent)
+        os.close(read)
+
+
 #: Readers that are not always there: their modules.
 NEEDS = {"aliases": "capsight.data.aliases", "counts": "capsight.data.five_ends", "2bit": "capsight.data.twobit"}
 TARGETS = {
     "peaks.narrow": Target("narrow.bed", lambda folder: read_peaks(folder / "narrow.bed", _genome(folder))),
+    "peaks.idr": _peaks("idr.bed"),
+    "peaks.bed9+1": _peaks("more.bed"),
+    "peaks.bed12": _peaks("twelve.bed"),
+    "peaks.broad": _peaks("broad.bed"),
+    "peaks.unstranded": _peaks("broad.bed", unstranded=True),
+    "peaks.as_narrow": _peaks("more.bed", peak_format="narrowPeak"),
+    "peaks.as_bed": _peaks("narrow.bed", peak_format="bed"),
+    "peaks.gff3": _peaks("rings.gff3"),
     "peaks.csv": Target("paper.csv", lambda folder: read_peaks(folder / "paper.csv", _genome(folder))),
     "peaks.gtf": Target("genes.gtf", lambda folder: read_peaks(folder / "genes.gtf", _genome(folder))),
     "aliases": Target("aliases.txt", _aliases),
     "counts": Target("counts.bed", _counts),
+    "bedgraph": Target("plus.bedGraph", _strands),
+    "bedgraph.minus": Target("minus.bedGraph", _strands),
+    "pipe": Target("input.fa", _through_a_pipe),
     "2bit": Target("genome.2bit", lambda folder: Genome.open(folder / "genome.2bit")),
     "peaks": Target("peaks.bed", lambda folder: read_peaks(folder / "peaks.bed", _genome(folder))),
     "regions": Target("own.bed", lambda folder: read_regions(folder / "own.bed", _genome(folder))),
@@ -132,6 +181,8 @@ TARGETS = {
     "attributions.strand": Target("arrays/strand.npy", _arrays),
     "attributions.meta": Target("arrays/meta.npy", _arrays),
     "meme": Target("motifs.meme", lambda folder: read_meme(folder / "motifs.meme")),
+    "jaspar": _motifs("motifs.jaspar"),
+    "queries": _motifs("queries.meme"),
     "elements": Target("elements.tsv", lambda folder: read_elements(folder / "elements.tsv")),
     "windows": Target("windows/windows.parquet", _windows),
     "windows.record": Target("windows/config.yaml", _windows),

@@ -84,8 +84,8 @@ def test_counts_with_fractions_keep_them(counts, tmp_path):
 @pytest.mark.parametrize(
     ("files", "settings", "message"),
     [
-        ({}, {}, r"there are no counts \(name BED files, or --plus and --minus"),
-        ({"plus": ["x"]}, {}, "1 bigWig files for plus and 0 for minus"),
+        ({}, {}, r"there are no counts \(name BED files, or bigWig or bedGraph files: --plus and --minus"),
+        ({"plus": ["x"]}, {}, "1 files of counts for plus and 0 for minus"),
         ({"counts": ["x", "x"]}, {}, "x.ctss.bed: is named twice"),
         ({"counts": ["x"]}, {"cluster_tags": 22}, r"no cluster reaches the thresholds \(lower"),
         ({"counts": ["x"]}, {"position_tags": 22}, "no cluster reaches the thresholds"),

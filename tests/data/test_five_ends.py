@@ -1,5 +1,6 @@
 import gzip
 import logging
+import tracemalloc
 
 import numpy as np
 import pyBigWig
@@ -100,7 +101,11 @@ def test_replicates_are_summed_and_said(write, caplog):
         ("chrI\t1\t2\t.\t0\t+\n", "x.ctss.bed: holds no counts above zero"),
         (TEXT + "chrI\t3\t9\t.\t4\t+\n", r"x.ctss.bed:6: is 6 bases wide.*\(peaks need no clustering"),
         (TEXT + "chrI\t3\t4\t.\t4\t.\n", r"x.ctss.bed:6: no strand"),
-        (TEXT + "chrI\t3\t4\n", r"x.ctss.bed:6: no strand"),
+        ("chrI\t3\t4\n" * 2, r"x.ctss.bed:1: no strand"),
+        (TEXT + "chrI\t3\t4\n", r"x.ctss.bed:6: 3 columns, but line 1 has 6"),
+        (TEXT + "chrI\t3\t4\t.\t4\t*\n", r"x.ctss.bed:6: no strand"),
+        ("chrI\t3\t4\t5\n", r"x.ctss.bed: is bedGraph \(4 columns\), which has no strands.*--plus and --minus"),
+        ("track type=wiggle_0\nfixedStep chrom=chrI start=1\n5\n", r"x.ctss.bed: is wiggle.*wigToBigWig"),
         (TEXT + "chrI\t3\t4\t.\t-4\t+\n", r"x.ctss.bed:6: the score -4 is no count"),
         (TEXT + "chrI\t3\t4\t.\t.\t+\n", r"x.ctss.bed:6: the score nan is no count"),
         (TEXT + "chrI\t3\t4\t.\tinf\t+\n", r"x.ctss.bed:6: the score inf is no count"),
@@ -137,14 +142,73 @@ def test_bigwigs_and_bed_say_the_same(bigwig, write):
     assert sorted(rows(read_five_ends(plus=[plus], minus=[minus]))) == sorted(ROWS)
 
 
+GRAPHS = {
+    "as CAGEr writes them": (
+        "track type=bedGraph name=p\nchrI\t3\t4\t4\nchrI\t9\t10\t3\n",
+        "track type=bedGraph name=m\nchrII\t7\t8\t-2\nchrI\t3\t4\t-5\n",
+    ),
+    "zeros, wide intervals, and carriage returns": (
+        "chrI\t0\t3\t0\rchrI\t3\t4\t4\rchrI\t9\t10\t3\rchrII\t0\t999999999\t0\r", "chrII 7 8 2\r\n\r\nchrI 3 4 5\r\n",
+    ),
+    "spaces and a header": ("chrom start end value\nchrI 3 4 4\nchrI 9 10 3\n", "chrII\t7\t8\t2.0\nchrI\t3\t4\t5\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_bed_graphs_are_pairs_of_strands(write, case):
+    plus, minus = GRAPHS[case]
+    packed = write(gzip.compress(minus.encode()), "m.bedGraph.gz")
+    assert sorted(rows(read_five_ends(plus=[write(plus, "p.bedGraph")], minus=[packed]))) == sorted(ROWS)
+
+
+def test_intervals_of_bed_graphs_are_laid_out_base_by_base(write):
+    ends = read_five_ends(plus=[write("chrI\t3\t6\t4\n", "p")], minus=[write("chrI\t1\t2\t1\n", "m")])
+    assert rows(ends) == [("chrI", 3, "+", 4), ("chrI", 4, "+", 4), ("chrI", 5, "+", 4), ("chrI", 1, "-", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "p.bg: holds no counts"),
+        ("track type=bedGraph\nchrI\t3\t4\t0\n", "p.bg: holds no counts above zero"),
+        ("chrI\t3\t4\t-1\n", r"p.bg: chrI:3: the value -1 is no count \(--plus takes numbers from 0 on"),
+        ("chrI\t3\t4\tmany\n", "p.bg:1: the value 'many' is not a number"),
+        ("chrI\t3\t4\t1\nchrI\t4\t5\tnan\n", "p.bg:2: the value nan is no count"),
+        ("chrI\t3\t4\t1\nchrI\t5\t6\n", "p.bg:2: 3 columns, but bedGraph has 4"),
+        ("chrI\t4\t4\t1\n", "p.bg:1: start 4 is not below end 4"),
+        ("chrI\t3\t5\t1\nchrI\t4\t6\t1\n", r"p.bg: chrI:4: has two values \(one file for each strand"),
+        ("track a\nchrI\t3\t4\t1\ntrack b\nchrI\t3\t4\t-1\n", r"p.bg:3: a second track begins"),
+        ("fixedStep chrom=chrI start=1\n5\n", r"p.bg: is wiggle.*wigToBigWig"),
+        ("chrI\t0\t900000000\t1\n", r"p.bg: has values at more than 268,435,456 positions: this is coverage"),
+    ],
+)
+def test_refuses_bad_bed_graphs(write, text, message):
+    with pytest.raises(InputError, match=message):
+        read_five_ends(plus=[write(text, "p.bg")], minus=[write("chrI\t1\t2\t1\n", "m.bg")])
+
+
+def test_zeros_of_a_bigwig_take_no_memory(bigwig):
+    size = 250_000_000
+    plus = bigwig([("chrI", 0, 7, 0), ("chrI", 7, 8, 3), ("chrI", 8, size, 0)], "p.bw", [("chrI", size)])
+    minus = bigwig([("chrI", 3, 4, 1)], "m.bw", [("chrI", size)])
+    tracemalloc.start()
+    ends = read_five_ends(plus=[plus], minus=[minus])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows(ends) == [("chrI", 7, "+", 3), ("chrI", 3, "-", 1)]
+    assert most < 50 << 20
+
+
 def test_refuses_bad_bigwigs(bigwig, write, tmp_path):
     good = bigwig([("chrI", 3, 4, 4)], "p.bw")
     with pytest.raises(InputError, match=r"m.bw: chrI:8: the value -2 is no count"):
         read_five_ends(plus=[good], minus=[bigwig([("chrI", 3, 4, 4), ("chrI", 8, 9, -2)], "m.bw")])
     with pytest.raises(InputError, match=r"n.bw: chrI:3: the value -4 is no count"):
         read_five_ends(plus=[bigwig([("chrI", 3, 4, -4)], "n.bw")], minus=[good])
-    with pytest.raises(InputError, match=r"x.bed: is text, not bigWig"):
+    with pytest.raises(InputError, match=r"x.bed:1: has 6 columns: is neither bigWig nor bedGraph, which has 4"):
         read_five_ends(plus=[good], minus=[write(TEXT, "x.bed")])
+    with pytest.raises(InputError, match=r"x.2bit: is 2bit, neither bigWig nor bedGraph"):
+        read_five_ends(plus=[good], minus=[write(b"\x43\x27\x41\x1a" + bytes(9), "x.2bit")])
     (tmp_path / "cut.bw").write_bytes(good.read_bytes()[:200])
     with pytest.raises(InputError, match=r"cut.bw: is truncated or damaged"):
         read_five_ends(plus=[tmp_path / "cut.bw"], minus=[good])

@@ -204,11 +204,11 @@ def test_other_letters_are_read_as_n_and_said(write_fasta, caplog):
     assert index["replaced"] == {"M": 1, "R": 2, "Y": 1}
 
 
-def test_letters_that_are_not_ascii_are_counted_too(tmp_path, caplog):
+def test_gaps_and_stops_are_counted_and_read_as_n(tmp_path, caplog):
     path = tmp_path / "genome.fa"
-    path.write_bytes(b">a\nACGTACGT\xd9\xa3ACGT\n")
-    assert one(Genome.open(path), "a", 6, 4) == "GTNA"
-    assert "are read as N: ? 1" in caplog.text
+    path.write_bytes(b">a\nACGTACGT-*ACGT\n")
+    assert one(Genome.open(path), "a", 6, 5) == "GTNNA"
+    assert "are read as N: * 1, - 1" in caplog.text
 
 
 @pytest.mark.parametrize(

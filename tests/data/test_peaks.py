@@ -33,8 +33,8 @@ def test_bed9_summits_and_bed6_five_prime_ends(read):
     table = read(
         "chrI\t10\t20\tp1\t5\t+\t13\t14\t255,0,0\n"
         "chrI\t10\t20\tp2\t5\t-\t13\t14\t0,0,255\n"
-        "chrI\t10\t20\tp3\t5.5\t+\n"
-        "chrII\t10\t20\tp4\t.\t-\n"
+        "chrI\t10\t20\tp3\t5.5\t+\t10\t20\t0\n"
+        "chrII\t10\t20\tp4\t.\t-\t10\t20\t.\n"
     )
     assert tuple(table.columns) == schema.PEAK_COLUMNS
     assert table.chrom.tolist() == ["chrI", "chrI", "chrI", "chrII"]
@@ -61,7 +61,7 @@ def test_thick_start_on_the_edges_of_the_peak_counts(read):
 def test_skips_headers_and_accepts_crlf_spaces_and_bed12(read):
     table = read(
         'track name="x"\r\nbrowser position chrI\r\n# words\r\n\r\n'
-        "chrI 1 5 p 0 +\r\n"
+        "chrI 1 5 p 0 + 1 1 0 1 4 0\r\n"
         "chrI\t1\t5\tp\t0\t-\t3\t4\t0\t1\t4\t0\r\n"
     )
     assert table.summit.tolist() == [1, 3]
@@ -81,6 +81,8 @@ def test_repeated_peaks_stay_and_are_said(read, caplog):
     assert "1 peaks repeat the place of an earlier one" in caplog.text
 
 
+NARROW = "chrI\t10\t20\tp\t900\t{strand}\t8.1\t5\t3\t{offset}\n"
+BED9 = "chrI\t10\t20\tp\t900\t+\t13\t14\t255,0,0\n"
 GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
 
 
@@ -89,17 +91,21 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
     [
         ("", "holds no peaks"),
         ("# only words\n\n", "holds no peaks"),
-        (GOOD + "chrI\t1\t5\n", r"peaks.bed:3: no strand"),
+        ("chrI\t1\t5\n", r"peaks.bed:1: no strand"),
+        (GOOD + "chrI\t1\t5\n", r"peaks.bed:3: 3 columns, but line 2 has 6"),
         (GOOD + "chrI\t1\t5\tp\t0\t.\n", r"peaks.bed:3: no strand"),
         (GOOD + "words\n", r"peaks.bed:3: is not BED: 1 columns, at least 3"),
-        (GOOD + "chrI\t1\t5\tp\t0\t+\t0.1\t9.5\t0\n", r"peaks.bed:3: thickStart .* broadPeak"),
+        (BED9 * 2 + "chrI\t1\t5\tp\t0\t+\t0.1\t9.5\t0\n", r"peaks.bed:3: thickStart .* are not integers"),
+        (NARROW.format(strand="+", offset=4) + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t4\n",
+         r"peaks.bed:2: the summit \(narrowPeak column 10\), start \+ 4, is outside .*--peak-format bed"),
         (GOOD + "chrI\t1\t" + "9" * 5_000 + "\tp\t0\t+\n", r"peaks.bed:3: end 9{30} is beyond"),
         (GOOD + "\t1\t5\tp\t0\t+\n", r"peaks.bed:3: names no contig"),
         (b"\x26\xfc\x8f\x88" + b"\x00" * 90, r"is bigWig, .*\(.*capsight cluster --plus"),
         (b"\xeb\xf2\x89\x87" + b"\x00" * 90, r"is bigBed, .*bigBedToBed"),
         (b"PK\x03\x04" + b"\x00" * 90, r"is packed with zip \(unpack it"),
         ("chrI\t1\t5\n".encode("utf-16"), r"in UTF-16 \(save it as UTF-8"),
-        (GOOD + "chrI\t1\t5\tp\t0\t*\n", r"peaks.bed:3: strand '\*' is neither"),
+        (GOOD + "chrI\t1\t5\tp\t0\t*\n", r"peaks.bed:3: no strand"),
+        (GOOD + "chrI\t1\t5\tp\t0\t**\n", r"peaks.bed:3: strand '\*\*' is neither"),
         (GOOD + "chrI\tone\t5\tp\t0\t+\n", r"peaks.bed:3: start 'one' is not an integer"),
         (GOOD + "chrI\t1\t5.5\tp\t0\t+\n", r"peaks.bed:3: end '5.5' is not an integer"),
         (GOOD + "chrI\t1_0\t50\tp\t0\t+\n", r"peaks.bed:3: start '1_0' is not an integer"),
@@ -107,7 +113,6 @@ GOOD = "# header\nchrI\t1\t5\tp\t0\t+\n"
         (GOOD + "chrI\t5\t5\tp\t0\t+\n", r"peaks.bed:3: start 5 is not below end 5"),
         (GOOD + "chrI\t-3\t5\tp\t0\t+\n", r"peaks.bed:3: start -3 is negative"),
         (GOOD + "chrI\t1\t5\tp\tmuch\t+\n", r"peaks.bed:3: score 'much' is not a number"),
-        (GOOD + "chrI\t1\t5\tp\t0\t+\t5.3\t2.1\t1\t4\n", r"peaks.bed:3: the summit, start \+ 4 .* is outside the peak"),
         (GOOD + "chrI\t1\t201\tp\t0\t+\n", r"peaks.bed:3: it ends at 201, but chrI has 200 bases"),
         (
             "I\t1\t5\tp\t0\t+\n",
@@ -135,9 +140,6 @@ def test_a_peak_may_reach_the_contig_end(read):
 def test_refuses_a_missing_file(tmp_path, genome):
     with pytest.raises(InputError, match="there is no such file"):
         read_peaks(tmp_path / "peaks.bed", genome)
-
-
-NARROW = "chrI\t10\t20\tp\t900\t{strand}\t8.1\t5\t3\t{offset}\n"
 
 
 def test_narrow_peak_says_its_summit_by_its_distance_from_start(read):
@@ -174,7 +176,7 @@ def test_peaks_without_a_strand_need_the_option(read, columns, caplog):
 
 def test_unstranded_peaks_keep_a_summit_and_lose_their_strand(read, caplog):
     with caplog.at_level(logging.INFO):
-        table = read("chrI\t10\t20\tp\t5\t-\t13\t14\t0\n" + NARROW.format(strand=".", offset=9), unstranded=True)
+        table = read(NARROW.format(strand="-", offset=3) + NARROW.format(strand=".", offset=9), unstranded=True)
     assert table.summit.tolist() == [13, 19]
     assert table.strand.tolist() == ["+", "+"]
     assert "1 peaks have a strand, which is not used: all are taken as +" in caplog.text
@@ -295,3 +297,77 @@ def test_real_yeast_peaks(yeast):
         "strand": "+", "summit": 24_837,
     }  # fmt: skip
     assert ((table.start <= table.summit) & (table.summit < table.end)).all()
+
+
+# What the columns of a record may be: for a peak at 10 to 20.
+STRAND_0 = "chrI\t10\t20\tp\t900\t+\t"
+FORMATS = {
+    "BED9 and a count that may be an offset": (STRAND_0 + "13\t14\t255,0,0\t6\n", "BED of 10 columns", 13),
+    "BED9 and a count beyond the peak": (STRAND_0 + "13\t14\t0\t77\n", "BED of 10 columns", 13),
+    "BED9 and two columns": (STRAND_0 + "13\t14\t0,0,255\t6\tgene\n", "BED of 11 columns", 13),
+    "BED12 of one block": (STRAND_0 + "13\t14\t0\t1\t10,\t0,\n", "BED of 12 columns", 13),
+    "BED12 of two blocks, and more": (STRAND_0 + "13\t14\t0\t2\t2,3\t0,7\tx\n", "BED of 13 columns", 13),
+    "gappedPeak": (STRAND_0 + "12\t18\t0\t1\t10\t0\t5.5\t3.1\t2.2\n", "BED of 15 columns", 10),
+    "BED6 and four columns of text": (STRAND_0 + "a\tb\tc\td\n", "BED of 10 columns", 10),
+    "BED6 and two columns of text": (STRAND_0 + "a\tb\n", "BED of 8 columns", 10),
+    "narrowPeak": (STRAND_0 + "8.1\t5\t3\t7\n", "narrowPeak of 10 columns", 17),
+    "narrowPeak of whole numbers": (STRAND_0 + "8\t5\t3\t7\n", "narrowPeak of 10 columns", 17),
+    "narrowPeak without p-values": (STRAND_0 + "8.1\t-1\t-1\t7\n", "narrowPeak of 10 columns", 17),
+    "IDR's narrowPeak": (
+        STRAND_0 + "1.5\t-1\t-1\t7\t2.1\t4.7\t10\t20\t1.1\t7\t10\t20\t1.2\t7\n", "narrowPeak of 20 columns", 17,
+    ),
+    "broadPeak": (STRAND_0 + "8.1\t5\t3\n", "broadPeak of 9 columns", 10),
+    "IDR's broadPeak": (STRAND_0 + "8.1\t5\t3\t2.15\t4.7\t10\t20\t1.1\n", "broadPeak of 14 columns", 10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FORMATS)
+def test_a_format_is_told_by_all_columns_and_said(read, caplog, case):
+    text, told, summit = FORMATS[case]
+    with caplog.at_level(logging.INFO):
+        table = read(text * 2 + text.replace("chrI", "chrII"))
+    assert table.summit.tolist() == [summit] * 3
+    assert f"peaks peaks.bed: {told}, recognised by its columns" in caplog.text
+
+
+AMBIGUOUS = STRAND_0 + "12\t13\t0\t6\n"
+
+
+def test_what_may_be_two_formats_must_be_said(read, caplog):
+    with pytest.raises(InputError, match=r"may be narrowPeak .* as well as BED9 .*--peak-format narrowPeak or"):
+        read(AMBIGUOUS * 3)
+    with caplog.at_level(logging.INFO):
+        assert read(AMBIGUOUS, peak_format="bed").summit.tolist() == [12]
+    assert "BED of 10 columns, as asked for" in caplog.text
+    assert read(AMBIGUOUS, peak_format="narrowPeak").summit.tolist() == [16]
+    assert read(AMBIGUOUS, peak_format="broadPeak").summit.tolist() == [10]
+    # one record that is no narrowPeak tells the others
+    assert read(AMBIGUOUS + STRAND_0 + "12\t13\t0\t99\n").summit.tolist() == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("text", "peak_format", "message"),
+    [
+        (STRAND_0[:-1] + "\n", "narrowPeak", "peaks.bed: has 6 columns, but narrowPeak has 10"),
+        (STRAND_0[:-1] + "\n", "broadPeak", "peaks.bed: has 6 columns, but broadPeak has 9"),
+        (STRAND_0 + "a\tb\tc\td\n", "narrowPeak", r"peaks.bed:1: the summit \(narrowPeak column 10\), 'd', is not an"),
+        (STRAND_0[:-1] + "\n", "gtf", "peaks.bed:1: 6 columns, but GTF and GFF3 have 9"),
+        (STRAND_0[:-1] + "\n", "csv", "peaks.bed: has no column 'chromosomeID'"),
+    ],
+)
+def test_a_format_that_is_asked_for_must_be_there(read, text, peak_format, message):
+    with pytest.raises(InputError, match=message):
+        read(text, peak_format=peak_format)
+
+
+def test_a_record_unlike_most_others_is_refused_by_line(read):
+    good = STRAND_0 + "13\t14\t255,0,0\t6\n"
+    with pytest.raises(InputError, match=r"peaks.bed:3: thickStart and thickEnd, 'a' and 'b', are not integers"):
+        read(good * 2 + STRAND_0 + "a\tb\tc\td\n" + good)
+
+
+def test_the_star_of_genomic_ranges_is_no_strand(read):
+    with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--unstranded"):
+        read("chrI\t10\t20\tp\t0\t*\n")
+    assert read("chrI\t10\t20\tp\t0\t*\n", unstranded=True).summit.tolist() == [15]
+    assert read(PAPER.replace("\n", ",strand\n") + "chrI,10,20,*\n", unstranded=True).strand.tolist() == ["+"]

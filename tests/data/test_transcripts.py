@@ -92,3 +92,35 @@ GOOD = row("mRNA", 11, 60, "+", "ID=m")
 def test_refuses_bad_records_with_file_and_line(read, text, message):
     with pytest.raises(InputError, match=message):
         read(text)
+
+
+RING = row("region", 1, 100, "+", "ID=r;{}", chrom="chrII")
+
+
+@pytest.mark.parametrize("mark", ["Is_circular=true", "Name=x; is_circular=TRUE;gbkey=Src"])
+def test_transcripts_go_on_behind_the_origin_of_a_ring(read, caplog, mark):
+    text = (
+        row("mRNA", 91, 120, "-", "ID=over", chrom="chrII")
+        + RING.format(mark)
+        + row("mRNA", 91, 120, "+", "ID=before", chrom="chrII")
+        + row("mRNA", 101, 120, "+", "ID=behind", chrom="chrII")
+        + row("mRNA", 1, 20, "-", "ID=same", chrom="chrII")
+    )
+    with caplog.at_level(logging.INFO):
+        table = read(text)
+    assert table[["name", "start", "end", "summit", "strand", "score"]].to_numpy().tolist() == [
+        ["over", 19, 20, 19, "-", 2.0], ["before", 90, 91, 90, "+", 1.0], ["behind", 0, 1, 0, "+", 1.0],
+    ]  # fmt: skip
+    assert "2 5' ends lie behind the origin of a circular contig" in caplog.text
+
+
+@pytest.mark.parametrize("mark", ["", "Is_circular=false"])
+def test_without_the_mark_the_way_out_is_said(read, mark):
+    with pytest.raises(InputError, match=r"genes.gtf:2: it ends at 120, but chrII has 100 .*Is_circular=true"):
+        read(RING.format(mark) + row("mRNA", 91, 120, "-", "ID=over", chrom="chrII"))
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_any_line_end_and_semicolons_in_values(read, end):
+    text = row("transcript", 11, 40, "+", 'gene_id "a;b"; note "x; y"; transcript_id "t;1";').replace("\n", end)
+    assert read(text * 2)[["name", "start", "score"]].to_numpy().tolist() == [["t;1", 10, 2.0]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capsight.errors import InputError
-from capsight.motifs.meme import DEFAULT_SITES, MotifSet, Pwm, read_meme, write_meme
+from capsight.motifs.meme import DEFAULT_SITES, MotifSet, Pwm, other_format, read_meme, write_meme
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
 BACKGROUND = "Background letter frequencies\nA 0.3 C 0.2 G 0.2 T 0.3\n\n"
@@ -77,6 +77,33 @@ def test_the_output_of_meme_itself_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(motifs.background, [0.281, 0.219, 0.219, 0.281])
 
 
+#: The first lines of other formats, and what they are called.
+OTHERS = {
+    "JASPAR": ("JASPAR", ">MA1.1\tX\nA  [ 4 19 ]\nC  [16 0 ]\nG  [ 0 1 ]\nT  [ 0 0 ]\n"),
+    "JASPAR's PFM": ("a matrix of counts (PFM)", ">MA1.1 X\n4 19 0\n16 0 20\n0 1 0\n0 0 0\n"),
+    "PFM with letters": ("a matrix of counts (PFM)", ">MA1.1 X\nA 4 19 0\nC 16 0 20\nG 0 1 0\nT 0 0 0\n"),
+    "HOMER": ("HOMER", ">ASTTCC\t1-ASTTCC\t8.05\t-1781\t0\n0.726\t0.002\t0.170\t0.103\n"),
+    "TRANSFAC": (
+        "TRANSFAC",
+        "AC  M1\nXX\nID  X\nXX\nP0      A      C      G      T\n01      1      2      2      0      S\n",
+    ),
+    "CIS-BP": ("a matrix without a name", "Pos\tA\tC\tG\tT\n1\t0.1\t0.2\t0.3\t0.4\n"),
+    "numbers": ("a matrix without a name", "0.1 0.2 0.3 0.4\n0.4 0.3 0.2 0.1\n"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_other_formats_are_told_from_sequences(case: str, tmp_path: Path) -> None:
+    assert other_format(written(tmp_path, OTHERS[case][1])) == OTHERS[case][0]
+    for sequences in (">a\nACGT\n", ">a b\n\nA\nC\n", ";x\n>a\nACGT\n", HEAD + BACKGROUND + MOTIF):
+        assert other_format(written(tmp_path, sequences)) is None
+
+
+def test_matrices_may_follow_each_other_without_blank_lines(tmp_path: Path) -> None:
+    text = HEAD + BACKGROUND + MOTIF.strip("\n").replace("w= 2", "") + "\n" + MOTIF.replace("MA1", "2 b")
+    assert [(pwm.id, pwm.width) for pwm in read_meme(written(tmp_path, text)).pwms] == [("MA1", 2), ("2", 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -98,6 +125,15 @@ def test_the_output_of_meme_itself_is_read(tmp_path: Path) -> None:
         (HEAD + BACKGROUND + "MOTIF only\n", "motif 'only' has no letter-probability matrix"),
         (HEAD + BACKGROUND + MOTIF.partition("\n")[2], "a matrix without a MOTIF line"),
         (HEAD + BACKGROUND + "MOTIF\n", "a MOTIF line without a name"),
+        (HEAD + BACKGROUND + "MOTIF lost\n" + MOTIF, ":11: motif 'lost' has no letter-probability matrix"),
+        (HEAD + BACKGROUND + MOTIF.replace("w= 2", "w= 1"), "motif 'MA1' has 2 rows of four probabilities, not w= 1"),
+        (HEAD + BACKGROUND + "MOTIF a\nletter-probability matrix: w= 0\n\n" + MOTIF, "motif 'a' has 0 rows"),
+        (
+            HEAD + BACKGROUND + "MOTIF a\nletter-probability matrix:\n1 0 0 0\n0 nan 1 0\n",
+            ":13: motif 'a': '0 nan 1 0'",
+        ),
+        (HEAD + BACKGROUND + "MOTIF a\nletter-probability matrix:\n1 0 0 0\nx 0 1 0\n", ":13: motif 'a': 'x 0 1 0'"),
+        *((text, f"is {name}, not MEME format (MEME format is needed") for name, text in OTHERS.values()),
     ],
 )
 def test_a_broken_file_is_one_clear_line(text: str, message: str, tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def _run() -> int | str | None:
         if code := stopping.received():  # a library has turned the interruption into an error of its own
             _say_stopped(code)
             return code
+        if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+            from capsight.data.text import shown
+
+            _say(f"error: {shown(error.object)}: the name is not UTF-8 (give the file or folder a name in UTF-8)")
+            return 2
         if logging.getLogger("capsight").isEnabledFor(logging.DEBUG):
             raise
         if line := _of_the_machine(error):

@@ -20,10 +20,12 @@ def command(
         ),
     ] = None,
     plus: Annotated[
-        list[Path] | None, typer.Option("--plus", help="bigWig of the plus strand; repeatable.", show_default=False)
+        list[Path] | None,
+        typer.Option("--plus", help="bigWig or bedGraph, plus strand; repeatable.", show_default=False),
     ] = None,
     minus: Annotated[
-        list[Path] | None, typer.Option("--minus", help="bigWig of the minus strand; repeatable.", show_default=False)
+        list[Path] | None,
+        typer.Option("--minus", help="bigWig or bedGraph, minus strand; repeatable.", show_default=False),
     ] = None,
     method: Annotated[str | None, described(ClusterConfig, "method", "--method")] = None,
     distance: Annotated[int | None, described(ClusterConfig, "distance", "--distance")] = None,

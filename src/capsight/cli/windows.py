@@ -13,8 +13,11 @@ def command(
     output: Output,
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
+    peak_format: Annotated[str | None, described(WindowsConfig, "peak_format", "--peak-format")] = None,
     aliases: Annotated[Path | None, described(WindowsConfig, "aliases", "--aliases")] = None,
     ctss: Annotated[list[str] | None, described(WindowsConfig, "ctss", "--ctss")] = None,
+    ctss_plus: Annotated[list[str] | None, described(WindowsConfig, "ctss_plus", "--ctss-plus")] = None,
+    ctss_minus: Annotated[list[str] | None, described(WindowsConfig, "ctss_minus", "--ctss-minus")] = None,
     unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
     protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
     length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
@@ -35,8 +38,8 @@ def command(
 ) -> None:
     """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
     given = {
-        "genome": genome, "peaks": peaks, "aliases": aliases, "unstranded": unstranded,
-        "ctss": ",".join(ctss) if ctss else None,
+        "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
+        "ctss": ctss or None, "ctss_plus": ctss_plus or None, "ctss_minus": ctss_minus or None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "ratio": ratio, "exclusion": exclusion, "seed": seed,
         "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,

@@ -6,7 +6,15 @@ also the help text of the command line option that sets it.
 
 from capsight.config.base import Config
 from capsight.config.comparing import NOT_FOR_CNN, BaselineConfig, CnnConfig, CrossvalConfig
-from capsight.config.data import AuditConfig, ClusterConfig, FetchConfig, SimulateConfig, Strategy, WindowsConfig
+from capsight.config.data import (
+    AuditConfig,
+    ClusterConfig,
+    FetchConfig,
+    PeakFormat,
+    SimulateConfig,
+    Strategy,
+    WindowsConfig,
+)
 from capsight.config.recipe import Recipe
 from capsight.config.training import (
     BaseConfig,
@@ -47,6 +55,7 @@ __all__ = [
     "MatchConfig",
     "ModelConfig",
     "MotifsConfig",
+    "PeakFormat",
     "PhaseConfig",
     "PredictConfig",
     "PretrainConfig",

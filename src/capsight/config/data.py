@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from capsight.config.base import Config, Names, Paths, split
 
@@ -20,6 +20,7 @@ def _shares(value: object) -> object:
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).
 Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+PeakFormat = Literal["auto", "bed", "narrowPeak", "broadPeak", "gtf", "csv"]
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
 
@@ -66,6 +67,10 @@ class WindowsConfig(Config):
     peaks: Path | None = Field(
         None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
     )
+    peak_format: PeakFormat = Field(
+        "auto",
+        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
+    )
     aliases: Path | None = Field(
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
     )
@@ -73,6 +78,10 @@ class WindowsConfig(Config):
         (),
         description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
     )
+    ctss_plus: Paths = Field(
+        (), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed."
+    )
+    ctss_minus: Paths = Field((), description="The same for the minus strand, in the same number of files.")
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
@@ -104,6 +113,12 @@ class WindowsConfig(Config):
     )
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
 
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _keep_file(cls, value: object) -> object:
+        """Keep the name of a CSV file whole, whatever commas it has."""
+        return [value] if isinstance(value, str) and "," in value and Path(value).is_file() else value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.length % 2:
@@ -112,8 +127,13 @@ class WindowsConfig(Config):
             raise ValueError("give either genome and peaks, or labelled sequences (train), not both")
         if self.train is None and (self.genome is None or self.peaks is None):
             raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
-        if self.train is not None and self.ctss:
+        if self.train is not None and (self.ctss or self.ctss_plus or self.ctss_minus):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
+        if len(self.ctss_plus) != len(self.ctss_minus):
+            raise ValueError(
+                f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
+                "one for either strand"
+            )
         if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):

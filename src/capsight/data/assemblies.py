@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from capsight.data.text import readable
 from capsight.errors import InputError
 
 Kind = Literal["genome", "peaks"]
@@ -86,7 +87,7 @@ def choose(table: list[Source], assembly: str) -> dict[str, Source]:
 def _read_rows(path: Path) -> Iterator[Source]:
     """Read a table: a header, then one file per line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = readable(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from None
     except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from capsight.artefact import writing
 from capsight.data import schema
+from capsight.data.text import readable
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -208,10 +209,10 @@ def _broken(where: object, what: str) -> InputError:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of an NPZ file, never a pickle."""
-    if not path.is_file():
+    if not readable(path).is_file():
         raise InputError("is a folder: name a file" if path.is_dir() else "there is no such file", where=path)
     try:
-        with path.open("rb") as handle:
+        with readable(path).open("rb") as handle:
             archive = np.load(handle, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise _broken(path, "it holds one array, not several")

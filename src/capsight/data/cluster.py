@@ -35,7 +35,7 @@ def cluster(
     counts
         BED6 files with one record for each position that has 5' ends, their number as the score; summed.
     plus, minus
-        bigWig files of either strand; summed.
+        bigWig or bedGraph files of either strand; summed.
 
     Raises
     ------
@@ -71,10 +71,12 @@ def _cluster(config: ClusterConfig, ends: FiveEnds, out: Path) -> None:
 def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path]) -> dict[str, Path]:
     """Return the input files by name; refuse none, one strand alone, and the same file twice."""
     if not (counts or plus or minus):
-        raise InputError("there are no counts", remedy="name BED files, or --plus and --minus bigWig files")
+        raise InputError(
+            "there are no counts", remedy="name BED files, or bigWig or bedGraph files: --plus and --minus"
+        )
     if len(plus) != len(minus):
         raise InputError(
-            f"{len(plus)} bigWig files for plus and {len(minus)} for minus",
+            f"{len(plus)} files of counts for plus and {len(minus)} for minus",
             remedy="each sample has one for either strand",
         )
     kinds = {"counts": counts, "plus": plus, "minus": minus}

@@ -14,6 +14,7 @@ from capsight.data.duplicates import count_copies, digests, first_copies
 from capsight.data.haldar2026 import Dropped
 from capsight.data.laying import Made
 from capsight.data.sequences import Labelled, read_labelled, sequence_store
+from capsight.data.text import shown
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def lay_labelled(inputs: Mapping[str, Path], folder: Path) -> Made:
     """
     files = {fold: read_labelled(path) for fold, path in inputs.items()}
     length = max(len(sequence) for labelled in files.values() for sequence in labelled.sequences)
-    table = pd.concat([_as_windows(fold, files[fold], inputs[fold].name, length) for fold in files], ignore_index=True)
+    tables = [_as_windows(fold, labelled, shown(inputs[fold].name), length) for fold, labelled in files.items()]
+    table = pd.concat(tables, ignore_index=True)
     dropped: Dropped = {1: Counter(), 0: Counter()}
     codes = [encode(sequence) for labelled in files.values() for sequence in labelled.sequences]
     keys = digests(codes, [reverse_complement(row) for row in codes])

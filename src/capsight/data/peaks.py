@@ -1,6 +1,7 @@
 """CAGE peaks from files as they come, and how far places of the genome are from them."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,11 +11,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from capsight.config import PeakFormat
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.bases import Ints, Mask
 from capsight.data.genome import Genome, namesake
-from capsight.data.intervals import NO_STRAND, Peak, is_header, is_paper_csv, read_bed, read_paper_csv, records
+from capsight.data.intervals import (
+    BED,
+    BROAD_PEAK,
+    NARROW_PEAK,
+    NO_STRAND,
+    Line,
+    Peak,
+    is_header,
+    is_paper_csv,
+    read_bed,
+    read_paper_csv,
+    read_records,
+    recognise,
+    records,
+)
 from capsight.data.text import kind_of, open_text
 from capsight.data.transcripts import is_annotation, read_transcripts
 from capsight.errors import InputError
@@ -27,13 +43,22 @@ _REMEDIES: Final = {
     "bigBed": "UCSC's bigBedToBed makes BED of it",
     "2bit": "this is a genome: --genome",
 }
+#: Names of the setting peak_format that are formats of `intervals`.
+_FORMATS: Final = {"bed": BED, "narrowPeak": NARROW_PEAK, "broadPeak": BROAD_PEAK}
 
 
-def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, unstranded: bool = False) -> pd.DataFrame:
+def read_peaks(
+    path: Path,
+    genome: Genome,
+    aliases: Aliases | None = None,
+    *,
+    unstranded: bool = False,
+    peak_format: PeakFormat = "auto",
+) -> pd.DataFrame:
     """Read CAGE peaks; the format is told by the content, and any of them may be gzipped.
 
-    BED3 to BED12 and narrowPeak (`intervals.read_bed`), the paper's CSV (`intervals.read_paper_csv`), or the 5' ends
-    of transcripts in GTF or GFF3 (`transcripts.read_transcripts`).
+    BED and its relatives (`intervals.recognise`, `intervals.read_bed`), the paper's CSV (`intervals.read_paper_csv`),
+    or the 5' ends of transcripts in GTF or GFF3 (`transcripts.read_transcripts`).
 
     Parameters
     ----------
@@ -45,6 +70,8 @@ def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, un
         Other names of its contigs, which the file may use.
     unstranded
         Take every peak as one on the plus strand, whatever the file says.
+    peak_format
+        The format, where it is not to be told by the content.
 
     Returns
     -------
@@ -56,9 +83,10 @@ def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, un
     Raises
     ------
     InputError
-        Naming file and line, if a record cannot be used, has no strand or does not lie in the genome.
+        Naming file and line, if a record cannot be used, has no strand or does not lie in the genome; if the content
+        does not tell the format.
     """
-    table = pd.DataFrame(_parse(path), columns=list(Peak._fields))
+    table = pd.DataFrame(_parse(path, peak_format), columns=list(Peak._fields))
     if aliases is not None:
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
@@ -74,24 +102,39 @@ def read_peaks(path: Path, genome: Genome, aliases: Aliases | None = None, *, un
     return table[list(schema.PEAK_COLUMNS)]
 
 
-def _parse(path: Path) -> list[Peak]:
-    """Read all records of a file in the format that its first one has."""
+def _parse(path: Path, peak_format: PeakFormat) -> list[Peak]:
+    """Read all records of a file in the format that is asked for, or that it has."""
     if (kind := kind_of(path)) in _REMEDIES:
         raise InputError(f"is {kind}, which holds no peaks", where=path, remedy=_REMEDIES[kind])
     with open_text(path) as handle:
         lines = records(handle)
         first = next(lines, None)
-        if first is not None and is_paper_csv(first.text):
+        if first is None:
+            peaks = []
+        elif peak_format == "csv" or (peak_format == "auto" and is_paper_csv(first.text)):
             peaks = read_paper_csv(first.text, lines, path)
-        elif first is not None and is_annotation(first.text):
+        elif peak_format == "gtf" or (peak_format == "auto" and is_annotation(first.text)):
             peaks = read_transcripts(chain([first], lines), path)
-        elif first is not None and is_header(first.text):
-            logger.info("peaks %s: line %d names the columns", path.name, first.number)
-            peaks = read_bed(lines, path)
         else:
-            peaks = read_bed(chain([first] if first else [], lines), path)
+            peaks = _read_intervals(first, lines, path, _FORMATS.get(peak_format))
     if not peaks:
         raise InputError("holds no peaks", where=path)
+    return peaks
+
+
+def _read_intervals(first: Line, lines: Iterator[Line], path: Path, kind: str | None) -> list[Peak]:
+    """Read BED or one of its relatives; say which it is."""
+    if is_header(first.text):
+        logger.info("peaks %s: line %d names the columns", path.name, first.number)
+    else:
+        lines = chain([first], lines)
+    rows = list(read_records(lines, path))
+    if not rows:
+        return []
+    told = "as asked for" if kind else "recognised by its columns"
+    kind = kind or recognise(rows, path)
+    peaks = read_bed(rows, kind, path)
+    logger.info("peaks %s: %s of %d columns, %s", path.name, kind, len(rows[0].fields), told)
     return peaks
 
 
@@ -101,8 +144,8 @@ def _check_strands(table: pd.DataFrame, path: Path) -> None:
     if len(without):
         raise InputError(
             "no strand: a cap site is a position on one strand", where=f"{path}:{table['line'].iloc[without[0]]}",
-            remedy="BED column 6 must be + or -; or take all peaks as unstranded: --unstranded, in a recipe "
-            "windows.unstranded: true",
+            remedy="the strand (BED column 6) must be + or -; or take all peaks as unstranded: --unstranded, in a "
+            "recipe windows.unstranded: true",
         )  # fmt: skip
 
 
@@ -142,7 +185,8 @@ def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     if contig[bad[0]] >= 0:
         raise InputError(
             f"it ends at {first[schema.END]}, but {chrom} has {ends[bad[0]]} bases", where=where,
-            remedy=f"is this of another assembly than {genome.path.name}?",
+            remedy=f"is this of another assembly than {genome.path.name}? or does it cross the origin of a circular "
+            "contig? cut it there; in GFF3 the contig's own line must say Is_circular=true",
         )  # fmt: skip
     if other := namesake(chrom, genome.names):
         raise InputError(

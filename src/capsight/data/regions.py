@@ -1,6 +1,7 @@
 """Intervals of the genome from BED files that need no strand, such as a user's own negatives."""
 
 import logging
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
-from capsight.data.intervals import Peak, read_bed, records
+from capsight.data.intervals import BED, Peak, is_header, read_bed, read_records, records
 from capsight.data.peaks import check_places
 from capsight.data.text import open_text
 from capsight.errors import InputError
@@ -30,7 +31,11 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
         Naming file and line, if a record cannot be used or does not lie in the genome.
     """
     with open_text(path) as handle:
-        table = pd.DataFrame(read_bed(records(handle), path), columns=list(Peak._fields))
+        lines = records(handle)
+        first = next(lines, None)
+        rest = lines if first is None or is_header(first.text) else chain([first], lines)
+        rows = list(read_records(rest, path))
+    table = pd.DataFrame(read_bed(rows, BED, path), columns=list(Peak._fields))
     if not len(table):
         raise InputError("holds no intervals", where=path)
     if aliases is not None:

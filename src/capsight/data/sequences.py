@@ -69,7 +69,7 @@ def read_sequences(path: Path) -> Sequences:
         Naming file and line or record, if the file is neither, or a sequence is no DNA.
     """
     with open_text(path) as handle:
-        fasta = next((line for line in handle if line.strip()), "").lstrip().startswith(">")
+        fasta = next((line for line in handle if line.strip()), "").lstrip().startswith((">", ";"))
     names: list[str] = []
     sequences: list[str] = []
     if fasta:

@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -27,19 +28,18 @@ from capsight.data.bases import (
     Ints,
 )
 from capsight.data.cache import cache_folder
-from capsight.data.fasta import SUFFIXES, read_fasta
-from capsight.data.text import kind_of, unreadable
+from capsight.data.fasta import SUFFIXES, fasta_pieces
+from capsight.data.text import kind_of, passes, unreadable
 from capsight.data.twobit import read_twobit
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-_FORMAT: Final = 1
+#: Of the store; raised where the same file may give other bases than before (2: blanks in FASTA are no bases).
+_FORMAT: Final = 2
 _INDEX: Final = "index.json"
 #: What the files of a genome are called in a record, with ``/FILE`` where it is a folder.
 _INPUT: Final = "genome"
-#: Letters encoded at a time: bounds the memory that intermediate results take.
-_LETTERS_AT_ONCE: Final = 1 << 24
 #: Processes write under names of their own; threads of one process take turns.
 _BUILDING: Final = threading.Lock()
 
@@ -93,8 +93,13 @@ def genome_inputs(path: Path) -> dict[str, Path]:
     Raises
     ------
     InputError
-        If there is nothing there, or no FASTA is in the folder.
+        If there is nothing there, or no FASTA is in the folder; or if it comes through a pipe.
     """
+    if passes(path):
+        raise InputError(
+            "comes through a pipe: bases are read from the genome in later stages too", where=path,
+            remedy="write it to a file, and name that",
+        )  # fmt: skip
     if not path.is_dir():
         return {_INPUT: path}
     try:
@@ -147,7 +152,7 @@ def _state(path: Path) -> dict[str, Any]:
 
 def _places(path: Path) -> tuple[Path, Path]:
     """Return where the store of a FASTA may lie: beside it, or in the cache."""
-    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     return path.with_name(f"{path.name}.capsight"), cache_folder() / key
 
 
@@ -243,14 +248,8 @@ def _contigs(file: Path) -> Iterator[tuple[str, Iterable[Codes]]]:
     if kind_of(file) == "2bit":
         yield from read_twobit(file)
     else:
-        for name, sequence in read_fasta(file):
-            yield (
-                name,
-                (
-                    np.frombuffer(sequence[i : i + _LETTERS_AT_ONCE].encode("ascii", "replace"), dtype=np.uint8)
-                    for i in range(0, len(sequence), _LETTERS_AT_ONCE)
-                ),
-            )
+        for (_, name), pieces in groupby(fasta_pieces(file), key=lambda piece: piece[:2]):
+            yield name, (np.frombuffer(piece.letters, dtype=np.uint8) for piece in pieces)
 
 
 def _check_letters(path: Path, counts: Ints) -> dict[str, int]:

@@ -54,18 +54,25 @@ class Tags(NamedTuple):
     counts: Floats
 
 
-def counted_tags(paths: Sequence[Path], genome: Genome, aliases: Aliases) -> Tags:
-    """Read 5'-end counts (CTSS, BED6) and sum them over files; those on contigs that the genome lacks are said.
+def counted_tags(
+    paths: Sequence[Path],
+    genome: Genome,
+    aliases: Aliases,
+    plus: Sequence[Path] = (),
+    minus: Sequence[Path] = (),
+    options: tuple[str, str] | None = None,
+) -> Tags:
+    """Read 5'-end counts (CTSS) and sum them over files; those on contigs that the genome lacks are said.
 
     Raises
     ------
     InputError
         If a file cannot be used, or is of another genome.
     """
-    ends = read_five_ends(paths)
+    ends = read_five_ends(paths, plus, minus, options)
     names = aliases.names(ends.names)
     number = genome.index(names)
-    where = ", ".join(str(path) for path in paths)
+    where = ", ".join(str(path) for path in (*paths, *plus, *minus))
     if (number < 0).all():
         near = namesake(names[0], genome.names)
         hint = f", which has {near!r}" if near else ""
@@ -130,7 +137,8 @@ def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[st
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
     table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
-    pq.write_table(table, folder / FIVE_ENDS_FILE)
+    with (folder / FIVE_ENDS_FILE).open("wb") as file:
+        pq.write_table(table, file)
     return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
@@ -148,7 +156,8 @@ def read_tags(path: Path, genome: Genome) -> Tags:
             remedy="make them again with capsight windows, from a genome and peaks",
         )  # fmt: skip
     try:
-        table = pq.read_table(path, columns=list(schema.FIVE_END_COLUMNS), partitioning=None).cast(_SCHEMA)
+        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            table = pq.read_table(file, columns=list(schema.FIVE_END_COLUMNS)).cast(_SCHEMA)
     except (pa.ArrowException, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"is not a table of 5' ends: {reason}", where=path, remedy="make it again") from None

@@ -17,6 +17,7 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 
 from capsight.config import TokenizerConfig
+from capsight.data.text import readable
 from capsight.errors import InputError
 
 Codes = NDArray[np.uint8]
@@ -241,10 +242,10 @@ def make_tokenizer(config: TokenizerConfig, folder: Path | None = None) -> Token
 
 def _read_tokenizer(path: Path | None) -> FastTokenizer:
     """Read a `tokenizer.json`."""
-    if path is None or not path.is_file():
+    if path is None or not readable(path).is_file():
         raise InputError("there is no such tokenizer file", where=path, remedy="give a local tokenizer.json")
     try:
-        return FastTokenizer.from_file(str(path))
+        return FastTokenizer.from_file(str(readable(path)))
     except Exception as error:  # the Rust library raises bare Exception
         raise InputError(f"is not a tokenizer.json: {error}", where=path) from None
 

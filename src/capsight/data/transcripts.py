@@ -19,6 +19,8 @@ FEATURES: Final = ("transcript", "mRNA", "lnc_RNA", "lncRNA", "ncRNA")
 _COLUMNS: Final = 9
 #: transcript_id "X" in GTF, ID=X in GFF3.
 _NAME: Final = re.compile(r'(?:^|[;\s])(?:transcript_id "([^"]*)"|ID=([^;]+))')
+#: What GFF3 writes at a contig that is a ring; its features may end beyond the contig's end, behind the origin.
+_CIRCULAR: Final = re.compile(r"(?:^|;)\s*Is_circular=true\s*(?:;|$)", re.IGNORECASE)
 
 
 def is_annotation(first: str) -> bool:
@@ -34,7 +36,8 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
     """Read the 5' ends of transcripts: one peak of one base for each distinct place and strand.
 
     Coordinates in the file are 1-based and include the end. The peak is called after the first transcript that
-    begins there; its score is how many do.
+    begins there; its score is how many do. On a contig that the file calls circular (GFF3's Is_circular), positions
+    beyond its end are counted on from its first base, as GFF3 defines.
 
     Raises
     ------
@@ -45,15 +48,25 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
     taken: Counter[str] = Counter()
     left: Counter[str] = Counter()
     ends: dict[tuple[str, int, str], Peak] = {}
+    circular: dict[str, int] = {}
+    found: list[Peak] = []
     for line in _before_sequences(lines):
         fields, where = line.text.split("\t"), f"{path}:{line.number}"
         if len(fields) < _COLUMNS - 1:
             raise InputError(f"{len(fields)} columns, but GTF and GFF3 have {_COLUMNS}", where=where)
+        if len(fields) == _COLUMNS and _CIRCULAR.search(fields[8]):
+            circular[fields[0]] = position(fields[4], "end", where)
         if fields[2] not in FEATURES:
             left[fields[2]] += 1
             continue
         taken[fields[2]] += 1
-        peak = _five_prime_end(fields, line.number, where)
+        found.append(_five_prime_end(fields, line.number, where))
+    over = 0
+    for peak in found:
+        if 0 < circular.get(peak.chrom, 0) <= peak.start:
+            start = peak.start - circular[peak.chrom]
+            peak = peak._replace(start=start, end=start + 1, summit=start)
+            over += 1
         place = (peak.chrom, peak.start, peak.strand)
         ends[place] = ends[place]._replace(score=ends[place].score + 1) if place in ends else peak
     if not ends:
@@ -61,6 +74,8 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
             f"has no transcripts, but {_told(left)}", where=path, remedy=f"{', '.join(FEATURES)} are taken"
         )
     logger.info("peaks %s: 5' ends of %s: %d places", path.name, _told(taken), len(ends))
+    if over:
+        logger.info("peaks %s: %d 5' ends lie behind the origin of a circular contig", path.name, over)
     if left:
         logger.info("peaks %s: not taken: %s", path.name, _told(left))
     return list(ends.values())
@@ -83,8 +98,8 @@ def _five_prime_end(fields: list[str], number: int, where: str) -> Peak:
     if strand not in ("+", "-"):
         raise InputError(f"strand {strand[:30]!r}: a transcript without a strand has no 5' end", where=where)
     start = first - 1 if strand == "+" else last - 1
-    found = _NAME.search(fields[8]) if len(fields) == _COLUMNS else None
-    name = (found[1] or found[2]) if found else NO_STRAND
+    named = _NAME.search(fields[8]) if len(fields) == _COLUMNS else None
+    name = (named[1] or named[2]) if named else NO_STRAND
     return Peak(fields[0], start, start + 1, name or NO_STRAND, 1.0, strand, start, number)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.text import unreadable
+from capsight.data.text import readable, unreadable
 from capsight.errors import InputError
 
 Letters = NDArray[np.uint8]
@@ -55,7 +55,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.data: Letters = np.memmap(path, dtype=np.uint8, mode="r")
+            self.data: Letters = np.memmap(readable(path), dtype=np.uint8, mode="r")
         except OSError as error:
             raise unreadable(path, error) from None
         except ValueError:

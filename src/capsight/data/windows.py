@@ -29,6 +29,7 @@ from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
+from capsight.data.text import given, readable
 from capsight.errors import InputError
 from capsight.recipes import load_yaml
 
@@ -83,7 +84,8 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
-    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, or else the summits of the peaks; labelled sequences
+    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, `ctss_plus` and `ctss_minus`, or else the summits of the
+    peaks; labelled sequences
     have none.
 
     With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.
@@ -107,8 +109,13 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
     """Lay windows on a genome, and write the 5' ends that go with them."""
     checked, genome, aliases, peaks = _laid_on(config)
     made = lay(checked, genome, peaks)
-    tags = counted_tags(config.ctss, genome, aliases) if config.ctss else summit_tags(peaks, genome)
-    told = write_tags(tags, genome, CTSS if config.ctss else SUMMITS, folder)
+    counted = bool(config.ctss or config.ctss_plus)
+    if counted:
+        strands = config.ctss_plus, config.ctss_minus
+        tags = counted_tags(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
+    else:
+        tags = summit_tags(peaks, genome)
+    told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
     return made._replace(remarks=made.remarks | {"five_ends": told})
 
 
@@ -151,13 +158,15 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
     if config.train:
         files = zip((schema.VALIDATION, schema.TEST), (config.validation, config.test), strict=True)
         named = {schema.TRAIN: config.train} | {fold: chosen[0] for fold, chosen in files if chosen}
-    named = {**named, **{f"ctss/{number}": path for number, path in enumerate(config.ctss, start=1)}}
-    paths = {name: Path(path).absolute() for name, path in named.items() if path is not None}
+    counts = {"ctss": config.ctss, "ctss_plus": config.ctss_plus, "ctss_minus": config.ctss_minus}
+    numbered = {f"{kind}/{n}": path for kind, paths in counts.items() for n, path in enumerate(paths, start=1)}
+    named = {**named, **numbered}
+    paths = {name: given(Path(path)).absolute() for name, path in named.items() if path is not None}
     for path in paths.values():
-        if not path.is_file():
+        if not readable(path).is_file():
             what = "is a folder: name a file" if path.is_dir() else "there is no such file"
             raise InputError(what, where=path)
-    check_named_once(config.ctss)
+    check_named_once([Path(path) for path in numbered.values()])
     return paths
 
 
@@ -167,7 +176,9 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     assert config.peaks is not None
     genome = Genome.open(config.genome)
     aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
-    peaks = read_peaks(config.peaks, genome, aliases, unstranded=config.unstranded)
+    peaks = read_peaks(
+        config.peaks, genome, aliases, unstranded=config.unstranded, peak_format=config.peak_format
+    )  # fmt: skip
     config = config.model_copy(update={fold: aliases.names(getattr(config, fold)) for fold in schema.FOLDS[1:]})
     check_chromosomes(genome, config.validation, config.test)
     return config, genome, aliases, peaks
@@ -189,7 +200,8 @@ def _write(table: pd.DataFrame, summary: Mapping[str, Any], folder: Path) -> Non
     """Write table and summary; the same content gives the same bytes."""
     columns = table[list(schema.WINDOW_COLUMNS)]
     plain = pa.Table.from_pandas(columns, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(plain, folder / WINDOWS_FILE)
+    with (folder / WINDOWS_FILE).open("wb") as file:
+        pq.write_table(plain, file)
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
@@ -319,7 +331,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
 def _read_table(path: Path, genome: Genome) -> pd.DataFrame:
     """Read the table of windows and check all that later stages rely on."""
     try:
-        read = pq.read_table(path, columns=list(schema.WINDOW_COLUMNS), partitioning=None)
+        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            read = pq.read_table(file, columns=list(schema.WINDOW_COLUMNS))
         table: pd.DataFrame = read.select(list(schema.WINDOW_COLUMNS)).cast(_SCHEMA).to_pandas()
     except (pa.ArrowException, KeyError, OSError) as error:
         reason = str(error).splitlines()[0]

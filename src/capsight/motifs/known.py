@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from capsight.data.text import readable
 from capsight.errors import InputError
 from capsight.motifs.meme import BASES, MotifSet, Pwm, read_meme
 
@@ -40,7 +41,7 @@ def known(database: str, taxon: str | None = None) -> MotifSet:
 
     if database in jaspar_releases:
         return _jaspar(database, taxon)
-    if not Path(database).exists():
+    if not readable(Path(database)).exists():
         raise InputError(f"database {database!r} is neither a file nor one of {', '.join(sorted(jaspar_releases))}")
     if taxon is not None:
         raise InputError(f"taxon {taxon!r} chooses within JASPAR; a MEME file has no taxa", where=database)

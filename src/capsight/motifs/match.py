@@ -26,7 +26,7 @@ from capsight.data.sequences import read_sequences
 from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.known import is_file, known
-from capsight.motifs.meme import Floats, MotifSet, Pwm, read_meme
+from capsight.motifs.meme import Floats, MotifSet, Pwm, other_format, read_meme
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites
 from capsight.output import is_stream
 
@@ -308,7 +308,8 @@ def gc_matched(positives: Floats, negatives: Floats, seed: int) -> tuple[Ints, I
 def _is_fasta(path: Path) -> bool:
     """Tell sequences, which are scanned, from anything else, which must be MEME format."""
     with open_text(path) as handle:
-        return next((line for line in handle if line.strip()), "").startswith(">")
+        first = next((line for line in handle if line.strip()), "")
+    return first.startswith((">", ";")) and other_format(path) is None
 
 
 def _scan(config: MatchConfig, database: MotifSet, motifs: Path, negatives: Path | None) -> list[pd.DataFrame]:

@@ -5,8 +5,10 @@ Biopython's drops the second name and rounds probabilities to counts; neither sa
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -28,6 +30,20 @@ _TOLERANCE: Final = 0.02
 
 _BACKGROUND: Final = "Background letter frequencies"
 _MATRIX: Final = "letter-probability matrix:"
+
+_SUITE: Final = " of the MEME suite"
+_BARE: Final = "a matrix without a name"
+#: Other formats of motifs, by what stands in their first lines, and what makes MEME format of each.
+_OTHERS: Final = (
+    (re.compile(r">.*\n\s*[ACGT]\s*\["), "JASPAR", f"jaspar2meme{_SUITE}"),
+    (re.compile(r">[ACGTNRYSWKMBDHV]+\t.*\n\s*[\d.]"), "HOMER", "universalmotif of Bioconductor"),
+    (re.compile(r">.*\n\s*(-?\d|[ACGT]\s*[:|]?\s+\d)"), "a matrix of counts (PFM)", f"jaspar2meme -pfm{_SUITE}"),
+    (re.compile(r"(?m)^(AC|ID|NA|VV)\s(.*\n)+?P[O0]\s+A\s+C\s+G\s+T"), "TRANSFAC", f"transfac2meme{_SUITE}"),
+    (re.compile(r"(?im)^(pos\w*\s+)?A\s+C\s+G\s+T\s*$"), _BARE, f"matrix2meme{_SUITE}"),
+    (re.compile(r"(?m)^(?:[ACGT]\s*[:|]\s*)?(?:-?[\d.]+\s+){2,}-?[\d.]+\s*$"), _BARE, f"matrix2meme{_SUITE}"),
+)
+#: Lines that tell them.
+_FIRST_LINES: Final = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +101,21 @@ def read_meme(path: Path) -> MotifSet:
         return _Reader(path, enumerate(handle, start=1)).read()
 
 
+def other_format(path: Path) -> str | None:
+    """Return what a file of motifs is where it is in another format than MEME, such as ``JASPAR``; else nothing."""
+    with open_text(path) as handle:
+        found = _other_format(list(islice(handle, _FIRST_LINES)))
+    return found[0] if found else None
+
+
+def _other_format(lines: Iterable[str]) -> tuple[str, str] | None:
+    """Return the format of some first lines, and the program of the MEME suite that makes MEME format of it."""
+    text = "".join(f"{line.rstrip()}\n" for line in lines if line.strip() and not line.startswith("#"))
+    if "MEME version" in text:
+        return None
+    return next(((name, program) for pattern, name, program in _OTHERS if pattern.match(text)), None)
+
+
 def write_meme(path: Path, motifs: MotifSet) -> None:
     """Write PWMs in minimal MEME format, version 4, which every tool of the MEME suite reads."""
     letters = " ".join(f"{base} {share:.6f}" for base, share in zip(BASES, motifs.background, strict=True))
@@ -105,6 +136,7 @@ class _Reader:
         self.path = path
         self.number = 0
         self.lines: Iterator[tuple[int, str]] = iter(lines)
+        self.again: str | None = None  # a line that ended a matrix and is to be read as what it is
         self.background: Floats | None = None
         self.pwms: dict[str, Pwm] = {}
 
@@ -117,14 +149,14 @@ class _Reader:
             elif line.startswith(_BACKGROUND):
                 self.background = self._read_background()
             elif line.startswith("MOTIF"):
+                self._check_matrix(title)
                 title = self._read_title(line)
             elif line.startswith(_MATRIX):
                 if title is None:
                     self._fail("a matrix without a MOTIF line before it")
                 self.pwms[title[0]] = self._read_matrix(title, line)
                 title = None
-        if title is not None:
-            self._fail(f"motif {title[0]!r} has no letter-probability matrix")
+        self._check_matrix(title)
         if not self.pwms:
             raise InputError("holds no motifs", where=self.path)
         if self.background is None:
@@ -136,9 +168,15 @@ class _Reader:
 
     def _rest(self) -> Iterator[str]:
         """Yield the lines that are left, without white space around them."""
-        for number, line in self.lines:
-            self.number = number
-            yield line.strip()
+        while (line := self._next()) is not None:
+            yield line
+
+    def _next(self) -> str | None:
+        """Return the next line without white space around it; nothing at the end."""
+        line, self.again = self.again, None
+        if line is None and (numbered := next(self.lines, None)) is not None:
+            self.number, line = numbered[0], numbered[1].strip()
+        return line
 
     def _fail(self, what: str) -> NoReturn:
         raise InputError(what, where=f"{self.path}:{self.number}")
@@ -146,18 +184,33 @@ class _Reader:
     def _check_version(self) -> None:
         """Find ``MEME version``, which MEME's own output has below a rule of asterisks."""
         first = ""
+        seen: list[str] = []
         for line in self._rest():
             first = first or line
+            if len(seen) < _FIRST_LINES:
+                seen.append(line)
             if line.startswith("MEME version"):
                 return
             if line.startswith(("MOTIF", _MATRIX)):
                 break
         if not first:
             raise InputError("is empty", where=self.path)
+        other = _other_format(seen)
+        if other is not None:
+            name, program = other
+            raise InputError(
+                f"is {name}, not MEME format", where=self.path,
+                remedy=f"MEME format is needed, which JASPAR offers too; {program} makes it",
+            )  # fmt: skip
         raise InputError(
             f"is not MEME format: it begins with {first[:30]!r}", where=self.path,
             remedy="its first line should be 'MEME version 4'",
         )  # fmt: skip
+
+    def _check_matrix(self, title: tuple[str, str] | None) -> None:
+        """Refuse a motif whose matrix did not come."""
+        if title is not None:
+            self._fail(f"motif {title[0]!r} has no letter-probability matrix")
 
     def _check_alphabet(self, line: str) -> None:
         letters = line.removeprefix("ALPHABET").removeprefix("=").strip()
@@ -196,17 +249,23 @@ class _Reader:
             self._fail(f"motif {title[0]!r}: alength must be 4 and nsites a number above 0")
         wanted = values.get("w")
         rows: list[list[float]] = []
-        while str(len(rows)) != wanted and (row := self._read_row(title[0])):
+        while row := self._read_row(title[0]):
             rows.append(row)
         if not rows or wanted not in (None, str(len(rows))):
-            self._fail(f"motif {title[0]!r} has {len(rows)} rows of four probabilities, not w= {wanted}")
+            said = "" if wanted is None else f", not w= {wanted}"
+            self._fail(f"motif {title[0]!r} has {len(rows)} rows of four probabilities{said}")
         return Pwm(*title, np.array(rows) / np.sum(rows, axis=1, keepdims=True), sites)
 
     def _read_row(self, name: str) -> list[float]:
-        """Read four probabilities; nothing where a line holds no numbers."""
-        line = next(self._rest(), "")
-        row = self._numbers(line.split())
-        if row and (len(row) != len(BASES) or min(row) < 0 or abs(sum(row) - 1) > _TOLERANCE):
+        """Read four probabilities; nothing where the matrix ended, and with it the line is left to the caller."""
+        line = self._next() or ""
+        words = line.split()
+        first = words[0].lower().lstrip("+-") if words else ""
+        if not (self._numbers([first]) or first in ("nan", "inf") or (len(words) == 4 and self._numbers(words[1:]))):
+            self.again = line or None
+            return []
+        row = self._numbers(words)
+        if len(row) != len(BASES) or min(row) < 0 or abs(sum(row) - 1) > _TOLERANCE:
             self._fail(f"motif {name!r}: {line!r} is not four probabilities that sum to 1")
         return row
 

@@ -14,6 +14,7 @@ from capsight.config import PredictConfig
 from capsight.data import schema
 from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
+from capsight.data.text import given
 from capsight.errors import InputError
 from capsight.predict.base import predict_bases
 from capsight.predict.base_scorer import BaseScorer
@@ -57,7 +58,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     A sequence longer than the window is scored in its central window, a shorter one is padded with N on both
     sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.cut_tiles`).
     """
-    model = find_model(model)
+    model, source = find_model(model), given(source)
     inputs = {"model": model, "source": source}
     by_window = config.resolution == "window"
     scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
