@@ -136,8 +136,8 @@ def flat(name: str, spread: float, width: int = 10) -> Pwm:
     return Pwm(name, "", rng.dirichlet([1 / spread] * 4, width) if spread else np.full((width, 4), 0.25), 20.0)
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.001, 0.02, 0.1])
-@pytest.mark.parametrize("width", [1, 3, 10, 18])
+@pytest.mark.parametrize("spread", [0.0, 0.001, 0.02, 0.05])
+@pytest.mark.parametrize("width", [1, 3, 10])
 @pytest.mark.parametrize("side", ["query", "target"])
 def test_a_flat_motif_matches_nothing_whichever_side_it_is_on(
     fungi: MotifSet, spread: float, width: int, side: str, caplog: pytest.LogCaptureFixture
@@ -145,7 +145,7 @@ def test_a_flat_motif_matches_nothing_whichever_side_it_is_on(
     own = MotifSet((flat("level", spread, width),))
     queries, targets = (own, fungi) if side == "query" else (MotifSet(fungi.pwms[:20]), own)
     assert (compare(queries, targets)["p-value"] == 1).all()
-    told = "compare: 1 of 1 motifs hold less than 2 bits and match nothing: level" in caplog.text
+    told = "compare: 1 of 1 motifs hold less than 1.25 bits and match nothing: level" in caplog.text
     assert told == (side == "query")
 
 
@@ -158,6 +158,12 @@ def test_flat_columns_beside_a_site_do_not_match_for_it(fungi: MotifSet) -> None
     assert best.loc["sharp", "Target_ID"] == "long"
     assert best.loc["wide", "Target_ID"] == "long"
     assert best.loc["wide", "Optimal_offset"] == -14  # on the site, and not on the level columns
+
+
+def test_one_letter_among_even_columns_matches_nothing(fungi: MotifSet) -> None:
+    one = np.full((10, 4), 0.25)
+    one[3] = [0.97, 0.01, 0.01, 0.01]
+    assert (compare(MotifSet((Pwm("one", "", one, 20.0),)), fungi)["q-value"] > 0.05).all()
 
 
 def test_alignments_are_located_by_offset_and_overlap(fungi: MotifSet) -> None:

@@ -57,8 +57,11 @@ FACTORS: Final = "factors.tsv"
 GC_TOLERANCE: Final = 0.02
 #: Fewer targets than this give Tomtom no null distribution; these PWMs then join it (and only it).
 _FEWEST_TARGETS: Final = 50
-#: Aligned columns with less information than this in either PWM are no match: such a site is one in four.
-LEAST_BITS: Final = 2.0
+#: Aligned columns with less information than this in either PWM are no match: chance gives as much to ten columns that
+#: are counted from twenty sites (Schneider et al. 1986).
+LEAST_BITS: Final = 1.25
+#: A column with less information than this is even.
+_EVEN: Final = 0.1
 #: Motifs that a message names.
 _NAMED: Final = 10
 _NULL_PWMS: Final = ("JASPAR2022", "vertebrates")
@@ -116,8 +119,8 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
 
     q-values are over all queries × targets; the E-value is the p-value times the number of targets. Where
     there are fewer than 50 targets, the columns of JASPAR2022's vertebrate PWMs join the null distribution.
-    Where the aligned columns of either PWM hold less than `LEAST_BITS`, p is 1: even columns resemble even columns, and
-    that names no factor.
+    Even columns resemble even columns, and that names no factor: those at the ends of a query are left out, and where
+    the aligned columns of either PWM hold less than `LEAST_BITS`, p is 1.
 
     Returns
     -------
@@ -128,20 +131,25 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
 
     null = known(*_NULL_PWMS).pwms if len(targets.pwms) < _FEWEST_TARGETS else ()
     columns = [pwm.probabilities.T for pwm in (*targets.pwms, *null)]
-    found = tomtom([pwm.probabilities.T for pwm in queries.pwms], columns)[:, :, : len(targets.pwms)]
-    p, _, offset, overlap, minus = found.reshape(len(found), -1)
+    cores = [_core(pwm) for pwm in queries.pwms]
+    cut = [pwm.probabilities[core].T for pwm, core in zip(queries.pwms, cores, strict=True)]
+    found = tomtom(cut, columns)[:, :, : len(targets.pwms)]
+    p, _, offset, _, minus = found.reshape(len(found), -1)
     query, target = (i.ravel() for i in np.indices(found.shape[1:]))
+    offset = offset.astype(np.int64) - np.array([core.start for core in cores])[query]
+    width, other = (np.array([pwm.width for pwm in pwms]) for pwms in (queries.pwms, targets.pwms))
+    overlap = np.minimum(other[target], offset + width[query]) - np.maximum(offset, 0)
     p = np.where(_told(queries, targets, query, target, offset, minus), np.clip(p, 0.0, 1.0), 1.0)
     spelt = [(pwm.consensus, pwm.reverse_complement().consensus) for pwm in targets.pwms]
     table = pd.DataFrame(
         {
             "Query_ID": np.array([pwm.id for pwm in queries.pwms], dtype=object)[query],
             "Target_ID": np.array([pwm.id for pwm in targets.pwms], dtype=object)[target],
-            "Optimal_offset": offset.astype(np.int64),
+            "Optimal_offset": offset,
             "p-value": p,
             "E-value": p * len(targets.pwms),
             "q-value": false_discovery_control(p),
-            "Overlap": overlap.astype(np.int64),
+            "Overlap": overlap,
             "Query_consensus": np.array([pwm.consensus for pwm in queries.pwms], dtype=object)[query],
             "Target_consensus": [spelt[t][int(m)] for t, m in zip(target, minus, strict=True)],
             "Orientation": np.where(minus > 0, "-", "+"),
@@ -150,8 +158,14 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
     return table.iloc[np.lexsort((target, p, query))].reset_index(drop=True)
 
 
+def _core(pwm: Pwm) -> slice:
+    """Return the columns of a PWM without the even ones at its ends; all of a PWM that is even throughout."""
+    said = np.flatnonzero(np.diff(_information(pwm)) >= _EVEN)
+    return slice(int(said[0]), int(said[-1]) + 1) if len(said) else slice(0, pwm.width)
+
+
 def _told(
-    queries: MotifSet, targets: MotifSet, query: Ints, target: Ints, offset: Floats, minus: Floats
+    queries: MotifSet, targets: MotifSet, query: Ints, target: Ints, offset: Ints, minus: Floats
 ) -> NDArray[np.bool_]:
     """Tell which alignments rest on columns that say something in both PWMs, ``(n_pairs,)``; count and name the rest.
 
