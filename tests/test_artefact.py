@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from capsight import artefact
 from capsight.config import PretrainConfig, SimulateConfig
 from capsight.errors import DamagedCheckpoint, InputError
+from capsight.output import folder_name, writing
 
 CONFIG = SimulateConfig()
 
@@ -175,15 +176,24 @@ def test_unfinished_folder_is_no_input(tmp_path: Path) -> None:
 
 def test_writing_renames_or_removes(tmp_path: Path) -> None:
     target = tmp_path / "out.tsv"
-    with pytest.raises(ValueError, match="broken"), artefact.writing(target) as partial:
+    with pytest.raises(ValueError, match="broken"), writing(target) as partial:
         partial.write_text("half")
         raise ValueError("broken")
     assert list(tmp_path.iterdir()) == []
-    with artefact.writing(target) as partial:
+    with writing(target) as partial:
         partial.write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == ["out.tsv"]
 
 
 def test_writing_into_a_missing_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"), artefact.writing(tmp_path / "no" / "out.tsv"):
+    with pytest.raises(InputError, match="no such folder"), writing(tmp_path / "no" / "out.tsv"):
         pass
+
+
+def test_names_of_contigs_as_folders() -> None:
+    names = ["chr1", "a/b", "a_b", "a%2Fb", ".", "..", "chr[red]", "HLA-A*01:01", "große"]
+    folders = [folder_name(name) for name in names]
+    assert folders[:3] == ["chr1", "a%2Fb", "a_b"]
+    assert len(set(folders)) == len(names)
+    assert not {".", "..", ""} & set(folders)
+    assert not any("/" in folder for folder in folders)

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from capsight import __version__, output
 from capsight.data.text import readable
 from capsight.errors import InputError, KeepsPartial
-from capsight.output import writing as writing
+from capsight.output import writing
 from capsight.recipes import differences, dump, results_only
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Final
+from urllib.parse import quote
 
 import filelock
 
@@ -181,6 +182,12 @@ def _same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return False
+
+
+def folder_name(contig: str) -> str:
+    """Return a contig's name as that of a folder: no two contigs share one, and none leads out of the folder above."""
+    name = quote(contig, safe="".join(chr(i) for i in range(33, 127) if chr(i) not in "/%"))
+    return name.replace(".", "%2E") if name in (".", "..") else name
 
 
 @contextmanager

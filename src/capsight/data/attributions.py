@@ -11,10 +11,10 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.artefact import writing
 from capsight.data import schema
 from capsight.data.text import readable
 from capsight.errors import InputError
+from capsight.output import writing
 
 logger = logging.getLogger(__name__)
 

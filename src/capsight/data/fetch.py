@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import filelock
 
-from capsight import artefact
+from capsight import artefact, output
 from capsight.config import FetchConfig
 from capsight.data.assemblies import ALGORITHMS, KINDS, Checksum, Source, choose, parse_checksum, read_table
 from capsight.data.cache import cache_folder
@@ -207,7 +207,7 @@ def _record_path(path: Path) -> Path:
 
 
 def _write_record(path: Path, checked: _Checked) -> None:
-    with artefact.writing(_record_path(path)) as partial:
+    with output.writing(_record_path(path)) as partial:
         partial.write_text(json.dumps(checked._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
@@ -231,7 +231,7 @@ def _bring(cached: Path, out: Path) -> Path:
         if not path.samefile(cached) and artefact.sha256(path) != artefact.sha256(cached):
             raise InputError("exists and is another file: it will not be overwritten", where=path)
         return path
-    with artefact.writing(path) as partial:
+    with output.writing(path) as partial:
         try:
             os.link(cached, partial)
         except OSError:  # another disk, or a file system without links

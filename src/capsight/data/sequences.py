@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.artefact import writing
 from capsight.data.fasta import read_fasta
 from capsight.data.text import open_text
 from capsight.errors import InputError
+from capsight.output import writing
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 
-from capsight import artefact
+from capsight import artefact, output
 from capsight.data.bases import (
     KNOWN,
     STORED,
@@ -201,11 +201,11 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     sha256 = genome_checksum({name: artefact.sha256(file) for name, file in files.items()})
     bases = folder / _bases_name(sha256)
     try:
-        with artefact.writing(bases) as partial, partial.open("wb") as out:
+        with output.writing(bases) as partial, partial.open("wb") as out:
             lengths, counts = _write_bases(files.values(), out)
             replaced = _check_letters(path, counts)
         index = {"format": _FORMAT, **state, "sha256": sha256, "names": list(lengths), "lengths": [*lengths.values()]}
-        with artefact.writing(folder / _INDEX) as partial:
+        with output.writing(folder / _INDEX) as partial:
             partial.write_text(json.dumps(index | {"replaced": replaced}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"its base store cannot be written: {error.strerror}", where=folder) from None

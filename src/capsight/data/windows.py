@@ -126,7 +126,7 @@ def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
         raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
     for one in leaving_one_out(config):
         logger.info("windows: %s left out, validated on %s", one.test[0], one.validation[0])
-        windows(one, out / one.test[0].replace("/", "_"))
+        windows(one, out / output.folder_name(one.test[0]))
     return out
 
 

@@ -15,9 +15,9 @@ from typing import Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.artefact import writing
 from capsight.data.text import open_text
 from capsight.errors import InputError
+from capsight.output import writing
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import RenderableType
 from rich.table import Table
 
-from capsight.artefact import RECORD, read_record, writing
+from capsight.artefact import RECORD, read_record
+from capsight.output import writing
 from capsight.report.console import PlainConsole
 from capsight.report.results import CROSSVAL_FOLDS
 

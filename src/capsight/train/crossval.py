@@ -94,7 +94,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
 
 def _folder(out: Path, chromosome: str) -> Path:
     """Return the folder of the fold that tests a chromosome."""
-    return out / "folds" / chromosome.replace("/", "_")
+    return out / "folds" / output.folder_name(chromosome)
 
 
 @contextmanager
@@ -169,7 +169,7 @@ def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
             "says whether other windows of the same chromosomes would show it", n, least_p(n),
         )  # fmt: skip
     for name, content in ((TABLE_FILE, table), (SUMMARY_FILE, summarise_folds(table)), (TESTS_FILE, tests)):
-        with artefact.writing(out / name) as partial:
+        with output.writing(out / name) as partial:
             content.to_csv(partial, sep="\t", index=False, float_format="%.6g")
 
 
