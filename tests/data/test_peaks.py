@@ -371,3 +371,12 @@ def test_the_star_of_genomic_ranges_is_no_strand(read):
         read("chrI\t10\t20\tp\t0\t*\n")
     assert read("chrI\t10\t20\tp\t0\t*\n", unstranded=True).summit.tolist() == [15]
     assert read(PAPER.replace("\n", ",strand\n") + "chrI,10,20,*\n", unstranded=True).strand.tolist() == ["+"]
+
+
+def test_a_bedgraph_for_peaks_is_said(read, caplog):
+    with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="no strand"):
+        read("chrI\t10\t20\t1.5\nchrI\t30\t40\t7\n")
+    assert "if this is bedGraph, capsight cluster --plus PLUS --minus MINUS makes peaks of it" in caplog.text
+    caplog.clear()
+    read("chrI\t10\t20\t1\nchrI\t30\t40\tp\n", unstranded=True)
+    assert "bedGraph" not in caplog.text

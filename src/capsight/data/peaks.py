@@ -43,6 +43,7 @@ _REMEDIES: Final = {
     "bigBed": "UCSC's bigBedToBed makes BED of it",
     "2bit": "this is a genome: --genome",
 }
+_BEDGRAPH_COLUMNS: Final = 4
 #: Names of the setting peak_format that are formats of `intervals`.
 _FORMATS: Final = {"bed": BED, "narrowPeak": NARROW_PEAK, "broadPeak": BROAD_PEAK}
 
@@ -135,7 +136,21 @@ def _read_intervals(first: Line, lines: Iterator[Line], path: Path, kind: str | 
     kind = kind or recognise(rows, path)
     peaks = read_bed(rows, kind, path)
     logger.info("peaks %s: %s of %d columns, %s", path.name, kind, len(rows[0].fields), told)
+    if len(rows[0].fields) == _BEDGRAPH_COLUMNS and all(_is_number(row.fields[3]) for row in rows):
+        logger.warning(
+            "peaks %s: column 4 holds nothing but numbers: if this is bedGraph, capsight cluster --plus PLUS --minus "
+            "MINUS makes peaks of it", path.name,
+        )  # fmt: skip
     return peaks
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a field is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_strands(table: pd.DataFrame, path: Path) -> None:
