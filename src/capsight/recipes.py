@@ -130,7 +130,7 @@ def override(values: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
         except RecursionError:
             raise ConfigError(f"--set {key}: the value is nested too deep") from None
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment!r}: the value {_yaml_problem(error)}") from None
+            raise ConfigError(f"--set {assignment!r}: {_yaml_problem(error)}") from None
     return result
 
 

@@ -149,7 +149,7 @@ def test_a_validation_fold_of_one_label_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dev.csv").write_text(f"sequence,label\n{'T' * 33},0\n")
     config = WindowsConfig(train=tmp_path / "train.csv", validation=(str(tmp_path / "dev.csv"),))
     folder = windows(config, tmp_path / "w")
-    with pytest.raises(InputError, match="the validation fold needs both positives and negatives"):
+    with pytest.raises(InputError, match="the validation fold holds only one label: nothing can be learnt"):
         baseline(CONFIG, folder, tmp_path / "b")
     assert not list(tmp_path.glob("b*"))
 

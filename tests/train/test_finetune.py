@@ -10,19 +10,25 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from capsight.config import (
+    BaselineConfig,
     EvaluateConfig,
     FinetuneConfig,
     KmersConfig,
     LoraConfig,
+    ModelConfig,
     PhaseConfig,
+    PretrainConfig,
+    WindowsConfig,
 )
 from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows
+from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier, read_card, start_classifier
+from capsight.train.baselines import baseline
 from capsight.train.classifier import rating, schedule
 from capsight.train.evaluate import evaluate
 from capsight.train.finetune import finetune
+from capsight.train.pretrain import pretrain
 from capsight.train.tasks import ClassificationTask
 
 LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
@@ -148,3 +154,60 @@ def test_linear_schedule() -> None:
     assert schedule(60, phase, "linear") == 0.5
     assert schedule(60, phase, "cosine") == pytest.approx(0.5)
     assert np.isclose(schedule(99, phase, "linear"), 1 / 80)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_train": 1}, "the train fold holds only one label among the 1 windows drawn: nothing can be learnt"),
+        ({"max_validation": 1}, "the validation fold holds only one label among the 1 windows drawn"),
+    ],
+)
+def test_a_draw_of_one_label_is_refused(
+    changes: dict[str, int], message: str, motif_windows: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        finetune(FinetuneConfig(**changes), motif_windows, pretrained, tmp_path / "model")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fold", ["train", "validation"])
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_fold_of_one_label_is_refused_by_all_that_learns_labels(fold: str, label: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for name in ("train", "validation"):
+        labels = [label] * 6 if name == fold else [0, 1] * 3
+        rows = "".join(f"{''.join(rng.choice(list('ACGT'), 32))},{each}\n" for each in labels)
+        (tmp_path / f"{name}.csv").write_text(f"sequence,label\n{rows}")
+    config = WindowsConfig(train=tmp_path / "train.csv", validation=(str(tmp_path / "validation.csv"),))
+    folder = windows(config, tmp_path / "windows")
+    none = PhaseConfig(steps=0)
+    shape = ModelConfig(width=8, mlp=8, layers=1, heads=1, stem=0)
+    start = pretrain(PretrainConfig(model=shape, warmup=none, main=none, corpus="windows"), folder, tmp_path / "start")
+    before = set(tmp_path.iterdir())
+    message = f"windows: the {fold} fold holds only one label: nothing can be learnt"
+    for train in (
+        lambda out: finetune(FinetuneConfig(), folder, start, out),
+        lambda out: baseline(BaselineConfig(model="cnn"), folder, out),
+        lambda out: baseline(BaselineConfig(model="kmer-lr"), folder, out),
+        lambda out: baseline(BaselineConfig(model="kmer-gbm"), folder, out),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(tmp_path / "out")
+        assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("what", ["full", "lora", "base", "cnn"])
+def test_a_rate_too_high_stops_and_saves_nothing(
+    what: str, motif_windows: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    wild = {"learning_rate": 1e6, "weight_decay": 1e6, "epochs": 3, "batch_size": 16, "warmup_steps": 0}
+    wild |= {"lora": LORA} if what == "lora" else {"base": True} if what == "base" else {}
+    config = FinetuneConfig.model_validate(wild)
+    name = "cnn" if what == "cnn" else "finetune"
+    with pytest.raises(InputError, match=rf"^{name}: .* is not a finite number at step \d+ of \d+: .*learning_rate"):
+        if what == "cnn":
+            baseline(BaselineConfig(model="cnn", training=config), motif_windows, tmp_path / "out")
+        else:
+            finetune(config, motif_windows, pretrained, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

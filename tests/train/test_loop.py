@@ -260,3 +260,13 @@ def test_threads_are_as_set_inside_and_as_before_outside() -> None:
     with on_threads(outside + 2):
         assert torch.get_num_threads() == outside + 2
     assert torch.get_num_threads() == outside
+
+
+def test_two_trainings_of_one_process_may_differ_in_precision(tmp_path: Path) -> None:
+    weights = []
+    for precision in ("fp32", "bf16", "fp32"):
+        model = network()
+        fit(model, Line(), plan(precision=precision), tmp_path / f"{len(weights)}")
+        weights.append(model[0].weight.detach())
+    assert torch.equal(weights[0], weights[2])
+    assert not torch.equal(weights[0], weights[1])

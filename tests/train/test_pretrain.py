@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, ReloraConfig, TokenizerConfig
+from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, ReloraConfig, TokenizerConfig, WindowsConfig
 from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows
+from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.model.llama import CapsightForPretraining, architecture
-from capsight.train.pretrain import LanguageTask, make_corpus, pretrain
+from capsight.train.pretrain import LanguageTask, check_asked, make_corpus, pretrain
 
 MODEL = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=0, pool=1, dropout=0.0)
 CAUSAL = MODEL.model_copy(update={"causal": True})
@@ -84,7 +84,7 @@ def test_weights_change_in_the_main_phase(relora: object, motif_windows: Path, t
 def test_genome_corpus_never_reads_held_out_chromosomes(motif_windows: Path) -> None:
     data = Windows.open(motif_windows)
     assert [data.genome.names[i] for i in data.training_contigs()] == ["chr1"]
-    corpus = make_corpus(SMALL.model_copy(update={"corpus": "genome"}), data, seed=1)
+    corpus = make_corpus(SMALL.model_copy(update={"corpus": "genome"}), data, make_tokenizer(SMALL.tokenizer), seed=1)
     training = "".join("ACGT"[c] for c in data.genome.contig(0))
     other = str.maketrans("ACGT", "TGCA")
     for row in corpus(0, 64):
@@ -104,3 +104,113 @@ def test_missing_windows_leave_nothing(motif_windows: Path, tmp_path: Path) -> N
     with pytest.raises(InputError, match=r"no such folder"):
         pretrain(SMALL, tmp_path / "nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mask_span": 64}, "mask_span 64 hides the whole of windows of 64 bases"),
+        ({"mask_span": 1_000}, "mask_span 1000 hides the whole"),
+        ({"mask_fraction": 0.999}, "mask_fraction 0.999 hides the whole of windows of 64 bases"),
+        ({"mask_fraction": 1e-6}, r"mask_fraction 1e-06 hides nothing in most updates of warmup, of 8 windows of 64"),
+        ({"tokenizer": TokenizerConfig(k=4, stride=4), "mask_span": 64}, "mask_span 64 hides the whole"),
+    ],
+)
+def test_an_objective_that_asks_for_nothing_is_refused(
+    changes: dict[str, object], message: str, motif_windows: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        pretrain(SMALL.model_copy(update=changes), motif_windows, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_token_has_no_next_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="windows of one token have no next token to predict"):
+        check_asked(SMALL.model_copy(update={"model": CAUSAL, "objective": "causal"}), 1, tmp_path)
+
+
+def test_small_batches_always_ask_for_something(motif_windows: Path) -> None:
+    data = Windows.open(motif_windows)
+    tokenizer = make_tokenizer(SMALL.tokenizer)
+    config = SMALL.model_copy(update={"mask_fraction": 0.02, "mask_span": 4})  # e^-1.3 of windows have no mask
+    corpus = make_corpus(config, data, tokenizer, seed=1)
+    task = LanguageTask(config, tokenizer, corpus, data.fold("validation").codes(np.arange(9)), 1)
+    targets = [(task.batch(i)["targets"] != -100).numpy() for i in range(200)]
+    assert all(each.any() for each in targets)
+    assert (
+        np.mean([each.mean() for each in targets]) < 0.1
+    )  # a span of 4 in 64 tokens is the least, and no more than one is added
+    assert all(torch.equal(a, b) for a, b in zip(task.batch(7).values(), task.batch(7).values(), strict=True))
+    torch.manual_seed(0)
+    model = CapsightForPretraining(architecture(config.model, tokenizer.vocabulary, 64)).eval()
+    with torch.no_grad():
+        loss = task.validate(model, torch.device("cpu"))["validation_loss"]
+    assert loss == pytest.approx(np.log(tokenizer.vocabulary), abs=0.5)
+
+
+def labelled(folder: Path, train: list[tuple[str, int]], held: list[tuple[str, int]]) -> Path:
+    for name, rows in (("train", train), ("held", held)):
+        text = "sequence,label\n" + "".join(f"{sequence},{label}\n" for sequence, label in rows)
+        (folder / f"{name}.csv").write_text(text)
+    config = WindowsConfig(train=folder / "train.csv", validation=(str(folder / "held.csv"),))
+    return windows(config, folder / "windows")
+
+
+def sequences(n: int) -> list[tuple[str, int]]:
+    rng = np.random.default_rng(4)
+    return [("".join(rng.choice(list("ACGT"), 32)), i % 2) for i in range(n)]
+
+
+def test_windows_without_known_bases_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    known = sequences(12)
+    folder = labelled(tmp_path, [*known[:6], ("N" * 32, 0)], known[6:])
+    config = SMALL.model_copy(update={"main": PHASE.model_copy(update={"steps": 0})})
+    one = config.model_copy(update={"warmup": PHASE.model_copy(update={"batch_size": 1, "accumulation": 8})})
+    out = pretrain(one, folder, tmp_path / "out")
+    assert "1 training windows have no known bases and are left out" in caplog.text
+    log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert all(1 < record[key] < 3 for record in log for key in ("train_loss", "validation_loss"))
+
+
+def test_a_validation_batch_without_known_bases_does_not_spoil_the_mean(motif_windows: Path) -> None:
+    tokenizer = make_tokenizer(SMALL.tokenizer)
+    known = Windows.open(motif_windows).fold("validation").codes(np.arange(3))
+    torch.manual_seed(0)
+    model = CapsightForPretraining(architecture(SMALL.model, tokenizer.vocabulary, 64)).eval()
+    losses = []
+    for codes in (known, np.concatenate([known, np.full_like(known, 4)])):
+        task = LanguageTask(SMALL, tokenizer, lambda index, size: known, codes, 3)
+        with torch.no_grad():
+            losses.append(task.validate(model, torch.device("cpu"))["validation_loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("fold", ["train", "validation"])
+def test_a_fold_without_known_bases_is_refused(fold: str, tmp_path: Path) -> None:
+    unknown = [("N" * 32, 0), ("N" * 32, 1)]
+    folder = labelled(tmp_path, *((unknown, sequences(6)) if fold == "train" else (sequences(6), unknown)))
+    with pytest.raises(InputError, match=f"the {fold} fold holds no"):
+        pretrain(SMALL, folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("phase", ["warmup", "main"])
+def test_a_phase_that_diverges_stops_and_saves_nothing(phase: str, motif_windows: Path, tmp_path: Path) -> None:
+    wild = PHASE.model_copy(update={"learning_rate": 1e6, "weight_decay": 1e6, "steps": 20})
+    message = (
+        rf"^{phase}: .* is not a finite number at step \d+ of 20: .*lower learning_rate \(1e\+06\), or weight_decay"
+    )
+    with pytest.raises(InputError, match=message):
+        pretrain(SMALL.model_copy(update={phase: wild}), motif_windows, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_number_of_threads_is_that_of_the_settings(motif_windows: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    seen = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)  # as OMP_NUM_THREADS does
+        seen.append((pretrain(SMALL, motif_windows, tmp_path / f"{threads}") / "model.safetensors").read_bytes())
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert seen[0] == seen[1]

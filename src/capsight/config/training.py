@@ -56,7 +56,7 @@ class ModelConfig(Config):
     pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
     stem_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each residual convolution of the stem.")
-    init: float = Field(0.02, gt=0, le=10, description="Standard deviation of initial weights.")
+    init: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

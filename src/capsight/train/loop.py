@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -158,6 +159,7 @@ class _Loop:
         self.task, self.plan = task, plan
         self.folder = folder / "checkpoint" / plan.name
         set_seed(plan.seed % SEEDS)
+        AcceleratorState._reset_state()  # an earlier stage of this process may have had another precision
         self.accelerator = Accelerator(mixed_precision=choose_precision(plan.precision))
         trained = [p for p in model.parameters() if p.requires_grad]
         phase = plan.phase
