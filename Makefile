@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Two workers, each with whole files: their fixtures train networks.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .PHONY: setup demo test lint format clean
 

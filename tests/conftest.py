@@ -1,9 +1,9 @@
 """Small genomes that tests write, the real ones where they are present, and a small network to start from."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -143,3 +143,11 @@ def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from capsight.pipeline import run
 
     return run(recipe, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """Let what a test logs of a name that is not UTF-8 pass from one process to another (pytest-xdist)."""
+    outcome = yield
+    report = outcome.get_result()
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]

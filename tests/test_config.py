@@ -215,7 +215,6 @@ def test_a_key_given_twice_is_refused_by_line_and_merges_are_not(tmp_path: Path)
         (b"a: \xff\n", "is not a text file in UTF-8"),
         (b"a: 1\x00\n", "is not valid YAML"),
         (b"a: 1\nb: " + b"9" * 5_000 + b"\n", ":2: is not valid YAML: Exceeds the limit"),
-        (b"a: 1\nb: 2024-13-45\n", ":2: is not valid YAML: month must be in 1..12"),
         (b"a: !!int x\n", ":1: is not valid YAML"),
         (b"a: !!bool x\n", ":1: is not valid YAML"),
         (b"a: !!python/object:os.system x\n", ":1: is not valid YAML: could not determine a constructor"),

@@ -269,7 +269,7 @@ BOOSTER: dict[str, tuple[Break, str]] = {
     "booster of something else": (
         lambda f: (f / "booster.txt").write_text("tree\nversion=v4\n"), r"booster\.txt: was changed",
     ),
-    "no booster": (lambda f: (f / "booster.txt").unlink(), r"booster\.txt: cannot be read: No such file"),
+    "no booster": (lambda f: (f / "booster.txt").unlink(), r"booster\.txt: there is no such file"),
     "card cut short": (lambda f: cut(f / "baseline.json"), "base: is not a baseline"),
     "card a list": (lambda f: (f / "baseline.json").write_text("[]"), "base: is not a baseline"),
     "card with another length": (lambda f: edit_json(f / "baseline.json", length=64), r"baseline\.json: was changed"),

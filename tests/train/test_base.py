@@ -415,8 +415,9 @@ def test_specialists_may_learn_from_the_validation_fold_and_the_model_says_so(
 
 
 def test_a_process_ends_when_the_one_that_started_it_was_killed() -> None:
-    child = "import os; from capsight.train.specialists import end_with; print(os.getpid(), flush=True); {}"
-    waits, parent = child.format("end_with(os.getppid(), 0.1)"), "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    waits = "import os; from capsight.train.specialists import end_with; parent = os.getppid()\n"
+    waits += "print(os.getpid(), flush=True); end_with(parent, 0.1)"
+    parent = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     with subprocess.Popen([sys.executable, "-c", parent, sys.executable, "-c", waits], stdout=subprocess.PIPE) as one:
         assert one.stdout
         assert int(one.stdout.readline()) != one.pid

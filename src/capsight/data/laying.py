@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -47,7 +48,7 @@ def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
     """
     by_protocol = lay_haldar2026 if config.protocol == HALDAR2026 else lay_capsight
     laid, dropped, remarks = by_protocol(config, genome, peaks)
-    _check_negatives(laid, config)
+    _check_negatives(laid, config, remarks.get("negatives_wanted", {}))
     contig, start = laid["contig"].to_numpy(), laid[schema.START].to_numpy()
     gc, repeat, _ = genome.composition(contig, start, config.length)
     distance = PeakIndex.of(peaks, genome).distance(contig, start, config.length)
@@ -155,11 +156,11 @@ def _source(name: str, drawn: Drawn) -> str | list[str]:
     return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
 
 
-def _check_negatives(laid: pd.DataFrame, config: WindowsConfig) -> None:
-    """Refuse a fold that got positives and not one negative: nothing can be learned from it, or measured on it."""
+def _check_negatives(laid: pd.DataFrame, config: WindowsConfig, wanted: Mapping[str, int]) -> None:
+    """Refuse a fold that got positives and not one of its negatives: it can be neither learned from nor measured on."""
     for fold in schema.FOLDS:
         labels = laid.loc[laid[schema.FOLD] == fold, schema.LABEL]
-        if len(labels) and labels.all():
+        if len(labels) and labels.all() and wanted.get(fold, 1):
             remedy = f"lower exclusion, which is {config.exclusion}, take shorter windows than {config.length}, or"
             remedy += " other negatives: --negatives shuffled needs no free place"
             if config.protocol == HALDAR2026:
