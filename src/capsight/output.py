@@ -116,7 +116,7 @@ def check_file(out: Path, inputs: Iterable[Path] = (), *, suffix: str = "") -> N
     _check_format(out, suffix)
     if not out.parent.is_dir():
         raise InputError("there is no such folder", where=out.parent, remedy="create it first")
-    _check_writable(out.parent)
+    check_writable(out.parent)
 
 
 def check_folder(out: Path, inputs: Iterable[Path] = ()) -> None:
@@ -142,7 +142,7 @@ def check_folder(out: Path, inputs: Iterable[Path] = ()) -> None:
         raise InputError("is the current folder, or one above it", where=out, remedy="name a new folder in it")
     if out.is_dir() and os.path.ismount(out):
         raise InputError("is a mount point, which cannot be replaced", where=out, remedy="name a folder in it")
-    _check_writable(next(parent for parent in place.parents if parent.exists()))
+    check_writable(next(parent for parent in place.parents if parent.exists()))
 
 
 def _check_format(out: Path, suffix: str) -> None:
@@ -157,8 +157,14 @@ def _check_format(out: Path, suffix: str) -> None:
         raise InputError(f"{kind} is not a format of this output", where=out, remedy=f"name it {wanted}")
 
 
-def _check_writable(folder: Path) -> None:
-    """Refuse a folder in which nothing can be made, or whose disk is full."""
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be made, or whose disk is full.
+
+    Raises
+    ------
+    InputError
+        Naming the folder.
+    """
     if not folder.is_dir():
         raise InputError("is a file, and no folder can be made in it", where=folder)
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -632,3 +632,12 @@ def test_tables_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> 
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_table(tmp_path / "none.tsv")
+
+
+def test_a_place_that_cannot_be_written_is_noticed_before_the_download(world: World, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="is a file, and no folder can be made in it"):
+            fetch(world.config(), out)
+    assert world.cached() == []
+    assert not world.site.requests

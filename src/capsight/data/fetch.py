@@ -75,6 +75,8 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
         If the table does not have the assembly or cannot be used, an address cannot be reached, or a file does
         not have the checksum that its publisher states (it is removed).
     """
+    if out:
+        output.check_writable(next(folder for folder in (out, *out.absolute().parents) if folder.exists()))
     sources = choose(read_table(config.table), config.assembly)
     wanted = [kind for kind in KINDS if config.only in (None, kind)]
     for kind in wanted:
