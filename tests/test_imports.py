@@ -14,6 +14,7 @@ FORBIDDEN = {
     "data": ("model", "train", "predict", "report", "cli"),
     "model": ("data", "train", "predict", "report", "cli"),
     "predict": ("train", "explain", "report", "cli"),
+    "evaluate": ("train", "explain", "report", "cli"),
     "explain": ("train", "report", "cli"),
     "motifs": ("model", "train", "predict", "explain", "cli"),
     "train": ("report", "cli"),

@@ -1,0 +1,57 @@
+"""Calls: the bases of a track that stand for a TSS each."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+
+#: No other call within so many bases on the same strand has a higher score.
+DISTANCE: Final = 50
+
+
+class Calls(NamedTuple):
+    """Called TSSs, the highest score first; of equal scores, + before -, then from the left.
+
+    Attributes
+    ----------
+    strand
+        0 for +, 1 for -, ``(n,)``.
+    position
+        0-based position of the +1 base, ``(n,)``.
+    score
+        What the track has there, ``(n,)``.
+    """
+
+    strand: NDArray[np.int64]
+    position: NDArray[np.int64]
+    score: NDArray[np.float64]
+
+
+def call(score: NDArray[np.floating], min_score: float = 0.0, distance: int = DISTANCE) -> Calls:
+    """Call the bases whose score is the highest within `distance` bases on their strand.
+
+    Whether a base is called depends on the bases within `distance` of it and on nothing else, so a contig may be
+    called in pieces that overlap by as much. Of equal scores within `distance`, the leftmost is called.
+
+    Parameters
+    ----------
+    score
+        ``(2, length)``: strands + and -, positions left to right.
+    min_score
+        Bases at or below this are never called.
+    distance
+        In bases, at least 0.
+    """
+    values = np.asarray(score, dtype=np.float64)
+    highest = maximum_filter1d(values, 2 * distance + 1, axis=1, mode="constant", cval=-np.inf)
+    called = (values == highest) & (values > min_score)
+    if distance:  # nothing as high may stand to the left
+        shifted = np.pad(values, ((0, 0), (1, 0)), constant_values=-np.inf)[:, :-1]
+        origin = (distance - 1) // 2
+        left = maximum_filter1d(shifted, distance, axis=1, mode="constant", cval=-np.inf, origin=origin)
+        called &= left < values
+    strand, position = np.nonzero(called)
+    found = values[strand, position]
+    order = np.argsort(-found, kind="stable")
+    return Calls(strand[order], position[order], found[order])
