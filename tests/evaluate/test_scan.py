@@ -18,7 +18,7 @@ from capsight.predict.calls import Calls
 
 
 def summits(*places: tuple[int, int]) -> Summits:
-    return Summits(np.array([s for s, _ in places]), np.array([p for _, p in places]))
+    return Summits(*np.array(places, dtype=np.int64).reshape(-1, 2).T)
 
 
 def calls(*places: tuple[int, int]) -> Calls:
