@@ -129,6 +129,23 @@ def test_a_damaged_checkpoint_keeps_all_of_the_unfinished_work(tmp_path: Path) -
     assert (tmp_path / "out.partial" / "checkpoint" / "main" / "state.json").is_file()
 
 
+def test_killed_between_the_end_and_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    make(out, {}, "old", SimulateConfig(seed=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(artefact, "_swap", lambda *_: None)  # as if the process had ended before
+        with artefact.building(out, "stage", CONFIG, {}) as folder:
+            (folder / "checkpoint").mkdir()
+            (folder / "checkpoint" / "weights").write_text("days")
+            (folder / "data.txt").write_text("new")
+    assert (out / "data.txt").read_text() == "old"
+    assert not artefact.is_done(out, "stage", SimulateConfig(seed=3), {})
+    assert artefact.is_done(out, "stage", CONFIG, {})
+    assert (out / "data.txt").read_text() == "new"
+    assert [p.name for p in out.iterdir() if p.name != "config.yaml"] == ["data.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 def test_killed_while_the_old_result_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     make(out, {}, "old")

@@ -108,15 +108,36 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
-    """Tell whether `out` was made by this code from these settings and inputs, and is still intact."""
+    """Tell whether `out` was made by this code from these settings and inputs, and is still intact.
+
+    A folder that was finished, and had not got its name yet when its process was killed, gets it now.
+    """
     if output.is_stream(out):
         return False
     out = output.resolve(out)
-    record = read_record(_record_path(out))
+    if _is_intact(_record_path(out), stage, config, inputs):
+        return True
+    partial = _partial(out)
+    if not _is_intact(partial / RECORD, stage, config, inputs):
+        return False
+    with output.locked(out, stage):
+        check_replaceable(out, stage)
+        _swap(partial, out)
+    return True
+
+
+def _is_intact(path: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
+    """Tell whether a record is of these settings and inputs, and every output beside it has its checksum."""
+    record = read_record(path)
     if not record.get("outputs") or _changes(record, origin(stage, config, inputs), config):
         return False
-    base = out if out.is_dir() else out.parent
-    return all((base / name).is_file() and sha256(base / name) == digest for name, digest in record["outputs"].items())
+    made = {path.parent / name: digest for name, digest in record["outputs"].items()}
+    return all(file.is_file() and sha256(file) == digest for file, digest in made.items())
+
+
+def _partial(out: Path) -> Path:
+    """Where a folder is made."""
+    return out.with_name(f"{out.name}.partial")
 
 
 def check_unchanged(folder: Path) -> None:
@@ -154,7 +175,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     with folders_above(place), output.locked(place, stage):
         check_replaceable(place, stage)
         made_from = origin(stage, config, inputs)
-        partial = place.with_name(f"{place.name}.partial")
+        partial = _partial(place)
         resumed = _prepare(partial, made_from, config)
         try:
             write_yaml(partial / RECORD, made_from)
@@ -288,18 +309,22 @@ def _reached(partial: Path) -> str:
 
 
 def _finish(partial: Path, made_from: Mapping[str, Any]) -> None:
-    """Complete the record of a folder that holds its results; afterwards all of it is on the disk."""
-    shutil.rmtree(partial / CHECKPOINT, ignore_errors=True)
-    files = sorted(path for path in partial.rglob("*") if path.is_file() and path != partial / RECORD)
-    for path in files:
+    """Complete the record of a folder that holds its results; afterwards all of it is on the disk.
+
+    The checkpoint stays until then: a process that is killed before continues from it, one that is killed after has
+    finished (`is_done`).
+    """
+    files = {path.relative_to(partial): path for path in sorted(partial.rglob("*")) if path.is_file()}
+    made = {name: path for name, path in files.items() if name.parts[0] not in (RECORD, CHECKPOINT, LOGS)}
+    for path in made.values():
         output.flush(path)
-    names = {path: path.relative_to(partial).as_posix() for path in files}
-    outputs = {name: sha256(path) for path, name in names.items() if not name.startswith(f"{LOGS}/")}
+    outputs = {name.as_posix(): sha256(path) for name, path in made.items()}
     write_yaml(partial / RECORD, {**made_from, "outputs": outputs})
 
 
 def _swap(partial: Path, place: Path) -> None:
     """Give a finished folder its name; whenever this is interrupted, `_recover` finds the old result or the new."""
+    shutil.rmtree(partial / CHECKPOINT, ignore_errors=True)
     old = _replaced(place)
     if place.exists():
         place.rename(old)
