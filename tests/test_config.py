@@ -264,6 +264,8 @@ def test_set_reaches_into_what_stands_for_a_section(there: object) -> None:
             r"'main\.restart_warmup_step'; did you mean 'main\.warmup",
         ),
         (PretrainConfig, {"relora": {"rnak": 1}}, r"did you mean 'relora\.rank'\?"),
+        (PretrainConfig, {"m[in": {"steps": 1}}, r"unknown key 'm\[in'; did you mean 'main'"),
+        (PretrainConfig, {"mainConfig": {}}, r"unknown key 'mainConfig'$"),
         (PretrainConfig, {"wdith": 1}, r"unknown key 'wdith'$"),  # `model.width` is another section's
         (FinetuneConfig, {"base": {"specialists": [{"epoch": 1}]}}, r"did you mean 'base\.specialists\.0\.epochs'\?"),
         (FinetuneConfig, {"rank": 1}, r"did you mean 'lora\.rank'\?"),  # its very name, elsewhere

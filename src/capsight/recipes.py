@@ -207,7 +207,10 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     """Say the first problem of a validation error in one line."""
     problems = [e for e in error.errors() if "literal[" not in str(e["loc"])] or error.errors()
     first = problems[0]
-    path = [part for part in first["loc"] if not _is_union_tag(part)]
+    *within, last = first["loc"] or ("",)
+    path = [part for part in within if not _is_union_tag(part)]
+    if first["type"] == "extra_forbidden" or not _is_union_tag(last):  # a key of the user's may look like a tag
+        path.append(last)
     key = ".".join(str(part) for part in path)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
