@@ -1,0 +1,59 @@
+"""Settings of the track network: its shape, the crops it is trained on, and the losses."""
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from capsight.config.base import Config, split
+
+Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(split)]
+
+
+class TrackConfig(Config):
+    """Shape of the track network."""
+
+    width: int = Field(64, ge=1, le=1024, description="Channels of every convolution.")
+    first_kernel: int = Field(15, ge=1, le=101, description="Bases that the first convolution spans; odd.")
+    kernel: int = Field(3, ge=1, le=31, description="Positions that each dilated convolution spans; odd.")
+    dilations: Dilations = Field(
+        (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+        description="Dilation of each residual convolution, from the first to the last.",
+    )
+    dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
+
+    @model_validator(mode="after")
+    def _odd_kernels(self) -> Self:
+        for name in ("first_kernel", "kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
+        return self
+
+
+class CropsConfig(Config):
+    """What crops the track network is trained on."""
+
+    length: int = Field(4096, ge=16, le=1 << 20, description="Bases of a crop, without its halo.")
+    batch_size: int = Field(8, ge=1, le=4096, description="Crops per update.")
+    peaks: float = Field(0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak.")
+    weak: float = Field(
+        0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
+    )
+    minimum_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.peaks + self.weak > 1:
+            raise ValueError(f"peaks ({self.peaks:g}) and weak ({self.weak:g}) are shares: more than 1 together")
+        return self
+
+
+class TrackLossConfig(Config):
+    """Weights of the losses of the track network."""
+
+    profile: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
+    total: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
+    summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    block: int = Field(256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared.")
+    doubt: float = Field(
+        50.0, ge=0.0, le=1e9, description="A profile of n 5' ends weighs n / (n + doubt): weak profiles are noisy."
+    )
