@@ -99,6 +99,7 @@ def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Tags) -> N
 def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Tags) -> None:
     settings = {"peaks": 0.4, "weak": 0.3, "batch_size": 6}
     there, again = (source(genome, tags, ["chrA", "chrC"], **settings) for _ in range(2))
+    assert np.array_equal(there.at(*there.places(2)).codes, again.batch(2).codes)
     late = again.batch(7)  # asked for first
     for number in (0, 7):
         for one, other in zip(there.batch(number), again.batch(number), strict=True):

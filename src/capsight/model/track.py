@@ -109,11 +109,19 @@ class TrackNetwork(nn.Module):
         """
         if bases.shape[1] <= 2 * self.halo:
             raise ValueError(f"{bases.shape[1]} bases are no more than the halo of {self.halo} on either side")
+        return self.answer(self.states(bases))
+
+    def states(self, bases: Tensor) -> Tensor:
+        """Read one-hot bases; return what is known of each base in the middle, ``(n, length - 2 * halo, width)``."""
         x = self.first(bases)
         for layer in self._convolutions():
             change = layer(self.dropout(functional.relu(x)))
             x = x[:, layer.trim : x.shape[1] - layer.trim] + change
-        log_tags, log_summits = self.head(self.dropout(functional.relu(x))).float().unbind(-1)
+        return self.dropout(functional.relu(x))
+
+    def answer(self, states: Tensor) -> Track:
+        """Turn states into the two numbers of each base."""
+        log_tags, log_summits = self.head(states).float().unbind(-1)
         return Track(log_tags, log_summits)
 
     def _convolutions(self) -> list[Convolution]:

@@ -26,6 +26,14 @@ Floats = NDArray[np.float32]
 PEAK_REACH = 100
 
 
+class Places(NamedTuple):
+    """Where crops lie, each ``(n,)``: number of the contig, strand, and leftmost base of the crop without its halo."""
+
+    contig: Ints
+    minus: NDArray[np.bool_]
+    start: Ints
+
+
 class Crops(NamedTuple):
     """Some crops, 5'→3' on their own strand.
 
@@ -96,10 +104,13 @@ class CropSource:
 
     def batch(self, index: int) -> Crops:
         """Return batch number `index`: crops ``index * batch_size`` and those that follow."""
+        return self.at(*self.places(index))
+
+    def places(self, index: int) -> Places:
+        """Return where the crops of batch number `index` lie."""
         first = index * self.config.batch_size
         drawn = np.array([self._draw(i) for i in range(first, first + self.config.batch_size)], np.int64)
-        contig, minus, start = drawn.T
-        return self.at(contig, minus.astype(bool), start)
+        return Places(drawn[:, 0], drawn[:, 1].astype(bool), drawn[:, 2])
 
     def at(self, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Crops:
         """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``."""
