@@ -7,11 +7,11 @@ from capsight.config.track import TrackConfig
 from capsight.model.track import N_CODE, TrackNetwork, one_hot
 
 SHAPES = [
-    TrackConfig(width=8, first_kernel=15, kernel=3, dilations=(1, 2, 4, 8)),
-    TrackConfig(width=4, first_kernel=1, kernel=5, dilations=(3,)),
-    TrackConfig(width=8, first_kernel=7, kernel=1, dilations=()),
+    TrackConfig(width=8, first_kernel=15, kernel=3, dilations=(1, 2, 4, 8), head_kernel=5),
+    TrackConfig(width=4, first_kernel=1, kernel=5, dilations=(3,), head_kernel=1),
+    TrackConfig(width=8, first_kernel=7, kernel=1, dilations=(), head_kernel=3),
 ]
-HALOS = [7 + 15, 6, 3]
+HALOS = [7 + 15 + 2, 6, 3 + 1]
 
 
 def network(config: TrackConfig, seed: int = 0) -> TrackNetwork:
@@ -71,11 +71,11 @@ def test_dropout_acts_in_training_alone() -> None:
 
 
 def test_a_sequence_that_is_no_longer_than_its_halos_is_refused() -> None:
-    with pytest.raises(ValueError, match="44 bases are no more than the halo of 22"):
-        network(SHAPES[0])(bases(1, 44))
+    with pytest.raises(ValueError, match="48 bases are no more than the halo of 24"):
+        network(SHAPES[0])(bases(1, 48))
 
 
-@pytest.mark.parametrize("setting", ["first_kernel", "kernel"])
+@pytest.mark.parametrize("setting", ["first_kernel", "kernel", "head_kernel"])
 def test_even_kernels_are_refused(setting: str) -> None:
     with pytest.raises(ValueError, match=f"{setting} must be odd, not 4"):
         TrackConfig.model_validate({setting: 4})

@@ -11,7 +11,7 @@ from capsight.data.bases import reverse_complement
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.predict.track import Codes, Precision, TrackScorer, at_least_one
 
-HALO = 7 + 31
+HALO = 10 + 31 + 7
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,18 @@ class TrackConfig(Config):
     """Shape of the track network."""
 
     width: int = Field(64, ge=1, le=1024, description="Channels of every convolution.")
-    first_kernel: int = Field(15, ge=1, le=101, description="Bases that the first convolution spans; odd.")
+    first_kernel: int = Field(21, ge=1, le=101, description="Bases that the first convolution spans; odd.")
     kernel: int = Field(3, ge=1, le=31, description="Positions that each dilated convolution spans; odd.")
     dilations: Dilations = Field(
-        (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+        (1, 2, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384, 192),
         description="Dilation of each residual convolution, from the first to the last.",
     )
+    head_kernel: int = Field(15, ge=1, le=101, description="Positions that the last convolution spans; odd.")
     dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
     def _odd_kernels(self) -> Self:
-        for name in ("first_kernel", "kernel"):
+        for name in ("first_kernel", "kernel", "head_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
         return self

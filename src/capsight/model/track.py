@@ -4,6 +4,8 @@ Choices:
 
 * One-hot bases (N is a row of zeros), one wide convolution that can hold a whole motif, then residual dilated
   convolutions whose span doubles from one to the next, as in BPNet (Avsec et al. 2021, Nat. Genet. 53, 354-366).
+  Beyond the first few, dilations are multiples of three, so that a position of the reading frame is compared with the
+  same position of other codons: stop codons, and which codons a gene uses, are within reach.
 * *No padding.* Every convolution gives only the positions that it has seen all neighbours of, so that the output is
   shorter than the input by `halo` on either side, and an answer depends on the bases within `halo` of it and on
   nothing else. There are no learned positions, no pooling, and no norm over positions or batches.
@@ -91,13 +93,13 @@ class TrackNetwork(nn.Module):
             Convolution(config.width, config.width, config.kernel, dilation) for dilation in config.dilations
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = Convolution(config.width, len(_PRIOR), 1)
+        self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
         self._initialise()
 
     @property
     def halo(self) -> int:
         """Bases on either side that an answer depends on."""
-        return self.first.trim + sum(layer.trim for layer in self._convolutions())
+        return self.first.trim + sum(layer.trim for layer in self._convolutions()) + self.head.trim
 
     def forward(self, bases: Tensor) -> Track:
         """Read one-hot bases ``(n, length, 4)``; answer for the ``length - 2 * halo`` in the middle.
@@ -112,7 +114,7 @@ class TrackNetwork(nn.Module):
         return self.answer(self.states(bases))
 
     def states(self, bases: Tensor) -> Tensor:
-        """Read one-hot bases; return what is known of each base in the middle, ``(n, length - 2 * halo, width)``."""
+        """Read one-hot bases; return states of those in the middle, and of ``head.trim`` more on either side."""
         x = self.first(bases)
         for layer in self._convolutions():
             change = layer(self.dropout(functional.relu(x)))

@@ -106,7 +106,7 @@ class WithGenes(nn.Module):
     def __init__(self, network: TrackNetwork) -> None:
         super().__init__()
         self.network = network
-        self.genes = Convolution(network.config.width, N_TARGETS, 1)
+        self.genes = Convolution(network.config.width, N_TARGETS, network.config.head_kernel)
 
     def forward(self, bases: Tensor) -> tuple[Track, Tensor]:
         """Read one-hot bases ``(n, length, 4)``; answer with the track, and gene logits ``(n, length, N_TARGETS)``."""
