@@ -11,13 +11,13 @@ from capsight.data.bases import reverse_complement
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.predict.track import Codes, Precision, TrackScorer, at_least_one
 
-HALO = 10 + 31 + 7
+HALO = 10 + 31 + 32
 
 
 @pytest.fixture(scope="module")
 def network() -> TrackNetwork:
     torch.manual_seed(3)
-    made = TrackNetwork(TrackConfig(width=16, dilations=(1, 2, 4, 8, 16))).eval()
+    made = TrackNetwork(TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average=32)).eval()
     with torch.no_grad():
         for weights in made.parameters():
             weights += 0.05 * torch.randn_like(weights)

@@ -7,7 +7,7 @@ import torch
 
 from capsight.config.track import TrackLossConfig
 from capsight.model.track import Track
-from capsight.train.losses import SUMMIT_BASES, track_losses
+from capsight.train.losses import PEAK_BASES, PEAK_REACH, SUMMIT_BASES, track_losses
 
 
 def example(n: int = 3, length: int = 37) -> tuple[Track, torch.Tensor, torch.Tensor]:
@@ -42,6 +42,22 @@ def test_losses_are_their_formulas(offset: int) -> None:
     assert float(found.summit) == pytest.approx(summit / track.log_summits.numel() * SUMMIT_BASES)
     weighted = 2 * found.profile + 0.3 * found.total + 7 * found.summit / 100
     assert float(found.weighted) == pytest.approx(float(weighted))
+
+
+def test_totals_around_summits_are_their_formula() -> None:
+    track, tags, summits = example(2, 600)
+    summits = summits * 0
+    summits[0, [127, 128, 300]] = 1  # the first is too close to the end
+    summits[1, [471, 472]] = 1  # and so is the last
+    expected = 0.0
+    for row, at in [(0, 128), (0, 300), (1, 471)]:
+        around = slice(at - PEAK_REACH, at + PEAK_REACH + 1)
+        observed = log1p(float(tags[row, around].sum()))
+        expected += (log1p(float(track.log_tags[row, around].exp().sum())) - observed) ** 2
+    config = TrackLossConfig(profile=0, total=0, peak_total=3, summit=0, block=10)
+    found = track_losses(track, tags, summits, config)
+    assert float(found.peak_total) == pytest.approx(expected * PEAK_BASES / 1200)
+    assert float(found.weighted) == pytest.approx(3 * float(found.peak_total))
 
 
 def test_a_giant_promoter_weighs_no_more_than_one() -> None:

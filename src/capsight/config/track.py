@@ -20,13 +20,21 @@ class TrackConfig(Config):
         description="Dilation of each residual convolution, from the first to the last.",
     )
     head_kernel: int = Field(15, ge=1, le=101, description="Positions that the last convolution spans; odd.")
-    dropout: float = Field(0.2, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
+    average: int = Field(
+        512,
+        ge=0,
+        le=1 << 16,
+        description="Bases to either side over which the strength of a promoter is averaged, a power of two; 0: not.",
+    )
+    dropout: float = Field(0.3, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
-    def _odd_kernels(self) -> Self:
+    def _sizes(self) -> Self:
         for name in ("first_kernel", "kernel", "head_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
+        if self.average & (self.average - 1):
+            raise ValueError(f"average must be a power of two or 0, not {self.average}")
         return self
 
 
@@ -51,9 +59,14 @@ class CropsConfig(Config):
 class TrackLossConfig(Config):
     """Weights of the losses of the track network."""
 
-    profile: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
-    total: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
+    profile: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
+    total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
+    peak_total: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the number of 5' ends around summits.")
     summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    genes: float = Field(
+        0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
+    )
+    minimum_codons: int = Field(100, ge=1, le=100_000, description="Codons of an open reading frame, at least.")
     block: int = Field(256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared.")
     doubt: float = Field(
         50.0, ge=0.0, le=1e9, description="A profile of n 5' ends weighs n / (n + doubt): weak profiles are noisy."

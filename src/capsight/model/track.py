@@ -14,6 +14,9 @@ Choices:
 * Tensors are ``(n, length, channels)``: contiguous for the element-wise steps, and what PyTorch calls channels-last
   for the convolutions, which are run in two dimensions of height 1. On CPUs this is several times faster than
   `torch.nn.Conv1d`.
+* How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So two linear functions of the
+  states are averaged over the `average` bases behind and before each base, and added to its `log_tags`. The averages
+  are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
 * Dropout stands before every convolution but the first. It is what a network of a few thousand promoters needs most.
 
 The two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
@@ -58,6 +61,11 @@ def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return table[codes.long()]
 
 
+def trimmed(x: Tensor, n: int) -> Tensor:
+    """Return ``(n_sequences, length, channels)`` without the first and last `n` positions."""
+    return x[:, n : x.shape[1] - n]
+
+
 class Convolution(nn.Conv2d):
     """An unpadded convolution over ``(n, length, channels)``."""
 
@@ -94,12 +102,18 @@ class TrackNetwork(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
+        self.strength = Convolution(config.width, 2, 1) if config.average else None
         self._initialise()
 
     @property
     def halo(self) -> int:
         """Bases on either side that an answer depends on."""
-        return self.first.trim + sum(layer.trim for layer in self._convolutions()) + self.head.trim
+        return self.first.trim + sum(layer.trim for layer in self._convolutions()) + self.margin
+
+    @property
+    def margin(self) -> int:
+        """Positions on either side of a base whose states its answer depends on."""
+        return max(self.head.trim, self.config.average)
 
     def forward(self, bases: Tensor) -> Track:
         """Read one-hot bases ``(n, length, 4)``; answer for the ``length - 2 * halo`` in the middle.
@@ -114,7 +128,7 @@ class TrackNetwork(nn.Module):
         return self.answer(self.states(bases))
 
     def states(self, bases: Tensor) -> Tensor:
-        """Read one-hot bases; return states of those in the middle, and of ``head.trim`` more on either side."""
+        """Read one-hot bases; return states of those in the middle, and of `margin` more on either side."""
         x = self.first(bases)
         for layer in self._convolutions():
             change = layer(self.dropout(functional.relu(x)))
@@ -123,8 +137,22 @@ class TrackNetwork(nn.Module):
 
     def answer(self, states: Tensor) -> Track:
         """Turn states into the two numbers of each base."""
-        log_tags, log_summits = self.head(states).float().unbind(-1)
+        log_tags, log_summits = trimmed(self.head(states), self.margin - self.head.trim).float().unbind(-1)
+        if self.strength is not None:
+            log_tags = log_tags + self._averages(self.strength(states).float())
         return Track(log_tags, log_summits)
+
+    def _averages(self, values: Tensor) -> Tensor:
+        """Add the mean of the first channel over `average` bases from each on, and of the second over those before.
+
+        Maps ``(n, length + 2 * margin, 2)`` to ``(n, length)``.
+        """
+        values = trimmed(values, self.margin - self.config.average)
+        length, reach, sums = values.shape[1] - 2 * self.config.average, 1, values
+        while reach < self.config.average:
+            sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
+            reach *= 2
+        return (sums[:, reach : reach + length, 0] + sums[:, :length, 1]) / reach
 
     def _convolutions(self) -> list[Convolution]:
         return [layer for layer in self.layers if isinstance(layer, Convolution)]
@@ -138,4 +166,7 @@ class TrackNetwork(nn.Module):
             for layer in self._convolutions():
                 layer.weight /= sqrt(len(self.layers))
             self.head.weight *= 0.3
+            if self.strength is not None:
+                nn.init.zeros_(self.strength.weight)
+                nn.init.zeros_(self.strength.bias)  # type: ignore[arg-type]
             self.head.bias.copy_(torch.tensor([log(value) for value in _PRIOR]))  # type: ignore[union-attr]

@@ -7,6 +7,8 @@ likelihood in place of the squared error. Different here:
 
 * The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + doubt). So a giant promoter
   weighs no more than one, and a handful of 5' ends, whose profile is mostly chance, little.
+* Blocks with a peak are few. The squared error of log(1 + n) is also taken in windows around summits, where n is the
+  strength of the promoter.
 * Summits of peaks are a point process: the Poisson likelihood of one count per base, 0 or 1. Its sum over an interval
   is the expected number of summits there, whatever the interval, and crops at their true prevalence need no weights.
 """
@@ -22,6 +24,10 @@ from capsight.model.track import Track
 
 #: Bases that the summit loss is given per: about one summit in a compact genome, so that the losses are of one size.
 SUMMIT_BASES = 40_000
+#: Bases to either side of a summit that count as its promoter's.
+PEAK_REACH = 128
+#: Bases that the loss of totals around summits is given per, for the same reason.
+PEAK_BASES = 4096
 
 
 class TrackLosses(NamedTuple):
@@ -33,6 +39,9 @@ class TrackLosses(NamedTuple):
         Cross-entropy in nats of observed and predicted shares, ten times its weighted sum per block.
     total
         Squared error of log(1 + 5' ends) of a block.
+    peak_total
+        Squared error of log(1 + 5' ends within `PEAK_REACH` bases of a summit), per `PEAK_BASES` bases; summits closer
+        to an end of the crop are left out.
     summit
         Negative log-likelihood of summits, per `SUMMIT_BASES` bases, without its constant.
     weighted
@@ -41,6 +50,7 @@ class TrackLosses(NamedTuple):
 
     profile: Tensor
     total: Tensor
+    peak_total: Tensor
     summit: Tensor
     weighted: Tensor
 
@@ -78,5 +88,18 @@ def track_losses(track: Track, tags: Tensor, summits: Tensor, config: TrackLossC
     expected = functional.softplus(torch.logsumexp(log_tags, dim=1))  # log(1 + sum of expected 5' ends)
     total = functional.mse_loss(expected, torch.log1p(totals))
     summit = (track.log_summits.exp() - summits * track.log_summits).mean() * SUMMIT_BASES
-    weighted = config.profile * profile + config.total * total + config.summit * summit / 100
-    return TrackLosses(profile, total, summit, weighted)
+    peak_total = _peak_totals(track.log_tags, tags, summits).sum() * PEAK_BASES / tags.numel()
+    weighted = (
+        config.profile * profile + config.total * total + config.peak_total * peak_total + config.summit * summit / 100
+    )
+    return TrackLosses(profile, total, peak_total, summit, weighted)
+
+
+def _peak_totals(log_tags: Tensor, tags: Tensor, summits: Tensor) -> Tensor:
+    """Return the squared error of log(1 + 5' ends) around each summit, ``(n_summits,)``."""
+    if tags.shape[1] <= 2 * PEAK_REACH:
+        return log_tags.new_zeros(0)
+    row, start = torch.nonzero(summits[:, PEAK_REACH : summits.shape[1] - PEAK_REACH], as_tuple=True)
+    around = start[:, None] + torch.arange(2 * PEAK_REACH + 1, device=start.device)
+    expected = functional.softplus(torch.logsumexp(log_tags[row[:, None], around], dim=1))
+    return (expected - torch.log1p(tags[row[:, None], around].sum(dim=1))) ** 2
