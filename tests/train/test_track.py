@@ -105,7 +105,7 @@ def test_validation_counts_each_summit_in_its_bin_and_strand(task: TrackTask) ->
             found = torch.full(bases.shape[:2], -20.0)
             found[:, 7 : 7 + score.shape[1]] = torch.where(score == len(MOTIF), 0.0, -20.0)
             found = found[:, self.halo : found.shape[1] - self.halo]
-            return Track(found, found)
+            return Track(found, found, found)
 
     torch.manual_seed(0)
     assert task.validate(Planted(SHAPE), torch.device("cpu"))["auprc"] > 0.98

@@ -24,9 +24,9 @@ class TrackConfig(Config):
         512,
         ge=0,
         le=1 << 16,
-        description="Bases to either side over which the strength of a promoter is averaged, a power of two; 0: not.",
+        description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
-    dropout: float = Field(0.3, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
+    dropout: float = Field(0.25, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
@@ -61,7 +61,7 @@ class TrackLossConfig(Config):
 
     profile: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
     total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
-    peak_total: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the number of 5' ends around summits.")
+    strength: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
     summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
     genes: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."

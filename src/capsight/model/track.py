@@ -1,4 +1,4 @@
-"""The track network, read top to bottom: DNA of any length in, two numbers for every base out.
+"""The track network, read top to bottom: DNA of any length in, three numbers for every base out.
 
 Choices:
 
@@ -14,14 +14,16 @@ Choices:
 * Tensors are ``(n, length, channels)``: contiguous for the element-wise steps, and what PyTorch calls channels-last
   for the convolutions, which are run in two dimensions of height 1. On CPUs this is several times faster than
   `torch.nn.Conv1d`.
-* How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So two linear functions of the
-  states are averaged over the `average` bases behind and before each base, and added to its `log_tags`. The averages
-  are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
-* Dropout stands before every convolution but the first. It is what a network of a few thousand promoters needs most.
+* How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So linear functions of the
+  states are averaged over the `average` bases behind and before each base, and added to what is answered of 5' ends.
+  The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
+* Dropout stands before every convolution but the first. A few thousand promoters are soon known by heart.
 
-The two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
+The first two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
 (`Track.log_summits`). Expected counts add up, so the number of 5' ends or summits in any interval is a sum over its
-bases, and 1 - exp(-sum) is the probability of at least one.
+bases, and 1 - exp(-sum) is the probability of at least one. Expected 5' ends are few both where a promoter is weak and
+where it is doubtful whether there is one. The third number, `Track.log_strength`, parts the two: how many 5' ends a
+promoter here has, if there is one.
 """
 
 from math import log, sqrt
@@ -36,8 +38,11 @@ from capsight.config.track import TrackConfig
 N_BASES: Final = 4
 #: Code of an unknown base.
 N_CODE: Final = 4
-#: Expected 5' ends and summits per base before training: that of a compact genome, within a factor of ten or so.
-_PRIOR: Final = (0.05, 0.00025)
+#: Expected 5' ends and summits per base, and 5' ends of a promoter, before training: those of a compact genome, within
+#: a factor of ten or so.
+_PRIOR: Final = (0.05, 0.00025, 100.0)
+#: Bases to either side of a summit whose 5' ends are its promoter's.
+PROMOTER_REACH: Final = 128
 
 
 class Track(NamedTuple):
@@ -49,10 +54,13 @@ class Track(NamedTuple):
         Expected 5' ends (tags), in the unit of the counts that the network was trained on.
     log_summits
         Expected summits of peaks.
+    log_strength
+        One more than the 5' ends within `PROMOTER_REACH` bases, if the summit of a peak is here.
     """
 
     log_tags: Tensor
     log_summits: Tensor
+    log_strength: Tensor
 
 
 def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -102,7 +110,7 @@ class TrackNetwork(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
-        self.strength = Convolution(config.width, 2, 1) if config.average else None
+        self.averaged = Convolution(config.width, 4, 1) if config.average else None
         self._initialise()
 
     @property
@@ -136,23 +144,25 @@ class TrackNetwork(nn.Module):
         return self.dropout(functional.relu(x))
 
     def answer(self, states: Tensor) -> Track:
-        """Turn states into the two numbers of each base."""
-        log_tags, log_summits = trimmed(self.head(states), self.margin - self.head.trim).float().unbind(-1)
-        if self.strength is not None:
-            log_tags = log_tags + self._averages(self.strength(states).float())
-        return Track(log_tags, log_summits)
+        """Turn states into the numbers of each base."""
+        answer = trimmed(self.head(states), self.margin - self.head.trim).float()
+        log_tags, log_summits, log_strength = answer.unbind(-1)
+        if self.averaged is not None:
+            of_tags, of_strength = self._averages(self.averaged(states).float()).unbind(-1)
+            log_tags, log_strength = log_tags + of_tags, log_strength + of_strength
+        return Track(log_tags, log_summits, log_strength)
 
     def _averages(self, values: Tensor) -> Tensor:
-        """Add the mean of the first channel over `average` bases from each on, and of the second over those before.
+        """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
 
-        Maps ``(n, length + 2 * margin, 2)`` to ``(n, length)``.
+        Maps ``(n, length + 2 * margin, 4)`` to ``(n, length, 2)``.
         """
         values = trimmed(values, self.margin - self.config.average)
         length, reach, sums = values.shape[1] - 2 * self.config.average, 1, values
         while reach < self.config.average:
             sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
             reach *= 2
-        return (sums[:, reach : reach + length, 0] + sums[:, :length, 1]) / reach
+        return (sums[:, reach : reach + length, :2] + sums[:, :length, 2:]) / reach
 
     def _convolutions(self) -> list[Convolution]:
         return [layer for layer in self.layers if isinstance(layer, Convolution)]
@@ -166,7 +176,7 @@ class TrackNetwork(nn.Module):
             for layer in self._convolutions():
                 layer.weight /= sqrt(len(self.layers))
             self.head.weight *= 0.3
-            if self.strength is not None:
-                nn.init.zeros_(self.strength.weight)
-                nn.init.zeros_(self.strength.bias)  # type: ignore[arg-type]
+            if self.averaged is not None:
+                nn.init.zeros_(self.averaged.weight)
+                nn.init.zeros_(self.averaged.bias)  # type: ignore[arg-type]
             self.head.bias.copy_(torch.tensor([log(value) for value in _PRIOR]))  # type: ignore[union-attr]

@@ -34,10 +34,13 @@ class Tracks(NamedTuple):
         Expected 5' ends at each base, in the unit of the counts that the network was trained on.
     expected_summits
         Expected summits of peaks at each base. Over an interval they add up; see `at_least_one`.
+    strength
+        5' ends of the promoter whose summit is at each base, if there is one. They do not add up.
     """
 
     expected_tags: Floats
     expected_summits: Floats
+    strength: Floats
 
 
 class Tile(NamedTuple):
@@ -47,6 +50,7 @@ class Tile(NamedTuple):
     end: int
     expected_tags: Floats
     expected_summits: Floats
+    strength: Floats
 
 
 def best_device() -> torch.device:
@@ -84,14 +88,14 @@ class TrackScorer:
     def score(self, codes: Codes) -> Tracks:
         """Answer for sequences of one length, ``(n, length)`` codes 0 to 4, plus strand."""
         n, length = codes.shape
-        tags, summits = np.empty((2, n, 2, length), np.float32)
+        answers = np.empty((len(Tracks._fields), n, 2, length), np.float32)
         rows = max(1, self.tile // max(length + 2 * self.halo, 1))
         for first in range(0, n, rows):
             batch = slice(first, first + rows)
             for start in range(0, length, self.tile):
                 end = min(start + self.tile, length)
-                tags[batch, :, start:end], summits[batch, :, start:end] = self._both(codes[batch], start, end)
-        return Tracks(tags, summits)
+                answers[:, batch, :, start:end] = self._both(codes[batch], start, end)
+        return Tracks(*answers)
 
     def tiles(self, codes: Codes, start: int = 0, end: int | None = None) -> Iterator[Tile]:
         """Answer for the bases from `start` to `end` of one sequence, ``(length,)``, tile by tile from the left.
@@ -100,23 +104,23 @@ class TrackScorer:
         """
         for first in range(start, (end := len(codes) if end is None else end), self.tile):
             last = min(first + self.tile, end)
-            tags, summits = self._both(codes[None], first, last)
-            yield Tile(first, last, tags[0], summits[0])
+            yield Tile(first, last, *self._both(codes[None], first, last)[:, 0])
 
-    def _both(self, codes: Codes, start: int, end: int) -> Tracks:
-        """Answer for the bases from `start` to `end` of sequences, on both strands."""
+    def _both(self, codes: Codes, start: int, end: int) -> Floats:
+        """Answer for the bases from `start` to `end` of sequences on both strands: `Tracks`, one after the other."""
         bases = self._with_halo(codes, start, end)
-        tags, summits = np.empty((2, len(codes), 2, end - start), np.float32)
+        answers = np.empty((len(Tracks._fields), len(codes), 2, end - start), np.float32)
         was_training = self.network.training
         self.network.eval()
         try:
             for strand, read in enumerate((bases, _COMPLEMENT[bases[:, ::-1]])):
                 step = -1 if strand else 1
-                for answer, found in zip((tags, summits), self._run(read), strict=True):
-                    answer[:, strand] = found.exp().cpu().numpy()[:, ::step]
+                tags, summits, strength = self._run(read)
+                found = torch.stack([tags.exp(), summits.exp(), strength.expm1().clamp_min(0)])
+                answers[:, :, strand] = found.cpu().numpy()[..., ::step]
         finally:
             self.network.train(was_training)
-        return Tracks(tags, summits)
+        return answers
 
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
         """Return the codes from `start` to `end` and a halo on either side; N beyond the ends, no soft mask."""

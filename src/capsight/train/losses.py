@@ -1,14 +1,15 @@
-"""What the track network's answers cost: the shape of profiles, their totals, and where summits are.
+"""What the track network's answers cost: profiles, totals, summits, and the strength of promoters.
 
-A crop is cut into blocks. Parting the counts of a block into their shape (multinomial likelihood) and their total
-(squared error of log(1 + n)) is BPNet's loss (Avsec et al. 2021, Nat. Genet. 53, 354-366); doing so in blocks of long
-crops from anywhere on the chromosomes is Borzoi's (Linder et al. 2025, Nat. Genet. 57, 949-961), which has a Poisson
-likelihood in place of the squared error. Different here:
+A crop is cut into blocks. Parting the counts of a block into their shape (multinomial likelihood) and their total is
+BPNet's loss (Avsec et al. 2021, Nat. Genet. 53, 354-366); doing so in blocks of long crops from anywhere on the
+chromosomes is Borzoi's (Linder et al. 2025, Nat. Genet. 57, 949-961). Different here:
 
 * The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + doubt). So a giant promoter
   weighs no more than one, and a handful of 5' ends, whose profile is mostly chance, little.
-* Blocks with a peak are few. The squared error of log(1 + n) is also taken in windows around summits, where n is the
-  strength of the promoter.
+* Totals have the likelihood of a negative binomial distribution of dispersion 1. Its expectation is that of the counts,
+  as with Poisson's (Borzoi), but an error of a factor of two costs the same for a strong promoter as for a weak one.
+  (BPNet's squared error of log(1 + n) expects too little wherever it is doubtful whether there is a promoter.)
+* Strength is learned at the summits of peaks alone, by the squared error of log(1 + n) there.
 * Summits of peaks are a point process: the Poisson likelihood of one count per base, 0 or 1. Its sum over an interval
   is the expected number of summits there, whatever the interval, and crops at their true prevalence need no weights.
 """
@@ -20,14 +21,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from capsight.config.track import TrackLossConfig
-from capsight.model.track import Track
+from capsight.model.track import PROMOTER_REACH, Track
 
 #: Bases that the summit loss is given per: about one summit in a compact genome, so that the losses are of one size.
 SUMMIT_BASES = 40_000
-#: Bases to either side of a summit that count as its promoter's.
-PEAK_REACH = 128
-#: Bases that the loss of totals around summits is given per, for the same reason.
-PEAK_BASES = 4096
+#: Bases that the loss of strengths is given per, for the same reason.
+STRENGTH_BASES = 4096
+#: Strength is asked for at so many bases to either side of a summit, as a call may be off by some.
+CALL_REACH = 10
 
 
 class TrackLosses(NamedTuple):
@@ -38,10 +39,10 @@ class TrackLosses(NamedTuple):
     profile
         Cross-entropy in nats of observed and predicted shares, ten times its weighted sum per block.
     total
-        Squared error of log(1 + 5' ends) of a block.
-    peak_total
-        Squared error of log(1 + 5' ends within `PEAK_REACH` bases of a summit), per `PEAK_BASES` bases; summits closer
-        to an end of the crop are left out.
+        Negative log-likelihood of the 5' ends of a block, without its constant.
+    strength
+        Squared error of log(1 + 5' ends within `PROMOTER_REACH` bases of a summit), per `STRENGTH_BASES` bases; summits
+        closer to an end of the crop are left out.
     summit
         Negative log-likelihood of summits, per `SUMMIT_BASES` bases, without its constant.
     weighted
@@ -50,7 +51,7 @@ class TrackLosses(NamedTuple):
 
     profile: Tensor
     total: Tensor
-    peak_total: Tensor
+    strength: Tensor
     summit: Tensor
     weighted: Tensor
 
@@ -85,21 +86,23 @@ def track_losses(track: Track, tags: Tensor, summits: Tensor, config: TrackLossC
     likelihood = (counts * functional.log_softmax(log_tags, dim=1)).sum(dim=1)
     # n / (n + doubt) times the mean over n 5' ends; a block without any has none
     profile = -10 * (likelihood / (totals + config.doubt).clamp_min(1e-6)).mean()
-    expected = functional.softplus(torch.logsumexp(log_tags, dim=1))  # log(1 + sum of expected 5' ends)
-    total = functional.mse_loss(expected, torch.log1p(totals))
+    log_total = torch.logsumexp(log_tags, dim=1)
+    total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
+    strength = _strengths(track.log_strength, tags, summits).sum() * STRENGTH_BASES / tags.numel()
     summit = (track.log_summits.exp() - summits * track.log_summits).mean() * SUMMIT_BASES
-    peak_total = _peak_totals(track.log_tags, tags, summits).sum() * PEAK_BASES / tags.numel()
     weighted = (
-        config.profile * profile + config.total * total + config.peak_total * peak_total + config.summit * summit / 100
+        config.profile * profile + config.total * total + config.strength * strength + config.summit * summit / 100
     )
-    return TrackLosses(profile, total, peak_total, summit, weighted)
+    return TrackLosses(profile, total, strength, summit, weighted)
 
 
-def _peak_totals(log_tags: Tensor, tags: Tensor, summits: Tensor) -> Tensor:
-    """Return the squared error of log(1 + 5' ends) around each summit, ``(n_summits,)``."""
-    if tags.shape[1] <= 2 * PEAK_REACH:
-        return log_tags.new_zeros(0)
-    row, start = torch.nonzero(summits[:, PEAK_REACH : summits.shape[1] - PEAK_REACH], as_tuple=True)
-    around = start[:, None] + torch.arange(2 * PEAK_REACH + 1, device=start.device)
-    expected = functional.softplus(torch.logsumexp(log_tags[row[:, None], around], dim=1))
-    return (expected - torch.log1p(tags[row[:, None], around].sum(dim=1))) ** 2
+def _strengths(log_strength: Tensor, tags: Tensor, summits: Tensor) -> Tensor:
+    """Return the mean squared error of strengths near each summit, ``(n_summits,)``."""
+    if tags.shape[1] <= 2 * PROMOTER_REACH:
+        return log_strength.new_zeros(0)
+    row, start = torch.nonzero(summits[:, PROMOTER_REACH : summits.shape[1] - PROMOTER_REACH], as_tuple=True)
+    around = torch.arange(2 * PROMOTER_REACH + 1, device=start.device)
+    near = slice(PROMOTER_REACH - CALL_REACH, PROMOTER_REACH + CALL_REACH + 1)
+    total = tags[row[:, None], start[:, None] + around].sum(dim=1)
+    answers = log_strength[row[:, None], start[:, None] + around[near]]
+    return ((answers - torch.log1p(total)[:, None]) ** 2).mean(dim=1)
