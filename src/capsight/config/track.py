@@ -1,0 +1,73 @@
+"""Settings of the track network: its shape, the crops it is trained on, and the losses."""
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from capsight.config.base import Config, split
+
+Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(split)]
+
+
+class TrackConfig(Config):
+    """Shape of the track network."""
+
+    width: int = Field(64, ge=1, le=1024, description="Channels of every convolution.")
+    first_kernel: int = Field(21, ge=1, le=101, description="Bases that the first convolution spans; odd.")
+    kernel: int = Field(3, ge=1, le=31, description="Positions that each dilated convolution spans; odd.")
+    dilations: Dilations = Field(
+        (1, 2, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384, 192),
+        description="Dilation of each residual convolution, from the first to the last.",
+    )
+    head_kernel: int = Field(15, ge=1, le=101, description="Positions that the last convolution spans; odd.")
+    average: int = Field(
+        512,
+        ge=0,
+        le=1 << 16,
+        description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
+    )
+    dropout: float = Field(0.25, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Self:
+        for name in ("first_kernel", "kernel", "head_kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
+        if self.average & (self.average - 1):
+            raise ValueError(f"average must be a power of two or 0, not {self.average}")
+        return self
+
+
+class CropsConfig(Config):
+    """What crops the track network is trained on."""
+
+    length: int = Field(8192, ge=16, le=1 << 20, description="Bases of a crop, without its halo.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Crops per update.")
+    peaks: float = Field(0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak.")
+    weak: float = Field(
+        0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
+    )
+    minimum_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.peaks + self.weak > 1:
+            raise ValueError(f"peaks ({self.peaks:g}) and weak ({self.weak:g}) are shares: more than 1 together")
+        return self
+
+
+class TrackLossConfig(Config):
+    """Weights of the losses of the track network."""
+
+    profile: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
+    total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
+    strength: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
+    summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    genes: float = Field(
+        0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
+    )
+    minimum_codons: int = Field(100, ge=1, le=100_000, description="Codons of an open reading frame, at least.")
+    block: int = Field(256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared.")
+    doubt: float = Field(
+        50.0, ge=0.0, le=1e9, description="A profile of n 5' ends weighs n / (n + doubt): weak profiles are noisy."
+    )

@@ -1,0 +1,182 @@
+"""The track network, read top to bottom: DNA of any length in, three numbers for every base out.
+
+Choices:
+
+* One-hot bases (N is a row of zeros), one wide convolution that can hold a whole motif, then residual dilated
+  convolutions whose span doubles from one to the next, as in BPNet (Avsec et al. 2021, Nat. Genet. 53, 354-366).
+  Beyond the first few, dilations are multiples of three, so that a position of the reading frame is compared with the
+  same position of other codons: stop codons, and which codons a gene uses, are within reach.
+* *No padding.* Every convolution gives only the positions that it has seen all neighbours of, so that the output is
+  shorter than the input by `halo` on either side, and an answer depends on the bases within `halo` of it and on
+  nothing else. There are no learned positions, no pooling, and no norm over positions or batches.
+* One strand at a time: the network answers for the strand that it is given, 5'→3'. The other strand is the same
+  network on the reverse complement (`capsight.predict.track`), so both are treated alike.
+* Tensors are ``(n, length, channels)``: contiguous for the element-wise steps, and what PyTorch calls channels-last
+  for the convolutions, which are run in two dimensions of height 1. On CPUs this is several times faster than
+  `torch.nn.Conv1d`.
+* How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So linear functions of the
+  states are averaged over the `average` bases behind and before each base, and added to what is answered of 5' ends.
+  The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
+* Dropout stands before every convolution but the first. A few thousand promoters are soon known by heart.
+
+The first two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
+(`Track.log_summits`). Expected counts add up, so the number of 5' ends or summits in any interval is a sum over its
+bases, and 1 - exp(-sum) is the probability of at least one. Expected 5' ends are few both where a promoter is weak and
+where it is doubtful whether there is one. The third number, `Track.log_strength`, parts the two: how many 5' ends a
+promoter here has, if there is one.
+"""
+
+from math import log, sqrt
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from capsight.config.track import TrackConfig
+
+N_BASES: Final = 4
+#: Code of an unknown base.
+N_CODE: Final = 4
+#: Expected 5' ends and summits per base, and 5' ends of a promoter, before training: those of a compact genome, within
+#: a factor of ten or so.
+_PRIOR: Final = (0.05, 0.00025, 100.0)
+#: Bases to either side of a summit whose 5' ends are its promoter's.
+PROMOTER_REACH: Final = 128
+
+
+class Track(NamedTuple):
+    """Natural logarithms of what the network expects at every base, each ``(n, length)``.
+
+    Attributes
+    ----------
+    log_tags
+        Expected 5' ends (tags), in the unit of the counts that the network was trained on.
+    log_summits
+        Expected summits of peaks.
+    log_strength
+        One more than the 5' ends within `PROMOTER_REACH` bases, if the summit of a peak is here.
+    """
+
+    log_tags: Tensor
+    log_summits: Tensor
+    log_strength: Tensor
+
+
+def one_hot(codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return codes 0 to 4 ``(n, length)`` as ``(n, length, 4)``; N is a row of zeros."""
+    table = torch.eye(N_CODE + 1, N_BASES, dtype=dtype, device=codes.device)
+    return table[codes.long()]
+
+
+def trimmed(x: Tensor, n: int) -> Tensor:
+    """Return ``(n_sequences, length, channels)`` without the first and last `n` positions."""
+    return x[:, n : x.shape[1] - n]
+
+
+class Convolution(nn.Conv2d):
+    """An unpadded convolution over ``(n, length, channels)``."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int, dilation: int = 1) -> None:
+        super().__init__(channels, out_channels, (1, kernel), dilation=(1, dilation))
+
+    @property
+    def trim(self) -> int:
+        """Positions that are lost on either side."""
+        return self.dilation[1] * (self.kernel_size[1] - 1) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(n, length, channels)`` to ``(n, length - 2 * trim, out_channels)``."""
+        weight = self.weight.contiguous(memory_format=torch.channels_last)
+        y = functional.conv2d(x.transpose(1, 2).unsqueeze(2), weight, self.bias, dilation=self.dilation)
+        return y.squeeze(2).transpose(1, 2)
+
+
+class TrackNetwork(nn.Module):
+    """The track network.
+
+    Parameters
+    ----------
+    config
+        The shape.
+    """
+
+    def __init__(self, config: TrackConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.first = Convolution(N_BASES, config.width, config.first_kernel)
+        self.layers = nn.ModuleList(
+            Convolution(config.width, config.width, config.kernel, dilation) for dilation in config.dilations
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
+        self.averaged = Convolution(config.width, 4, 1) if config.average else None
+        self._initialise()
+
+    @property
+    def halo(self) -> int:
+        """Bases on either side that an answer depends on."""
+        return self.first.trim + sum(layer.trim for layer in self._convolutions()) + self.margin
+
+    @property
+    def margin(self) -> int:
+        """Positions on either side of a base whose states its answer depends on."""
+        return max(self.head.trim, self.config.average)
+
+    def forward(self, bases: Tensor) -> Track:
+        """Read one-hot bases ``(n, length, 4)``; answer for the ``length - 2 * halo`` in the middle.
+
+        Raises
+        ------
+        ValueError
+            If the sequences are not longer than two halos.
+        """
+        if bases.shape[1] <= 2 * self.halo:
+            raise ValueError(f"{bases.shape[1]} bases are no more than the halo of {self.halo} on either side")
+        return self.answer(self.states(bases))
+
+    def states(self, bases: Tensor) -> Tensor:
+        """Read one-hot bases; return states of those in the middle, and of `margin` more on either side."""
+        x = self.first(bases)
+        for layer in self._convolutions():
+            change = layer(self.dropout(functional.relu(x)))
+            x = x[:, layer.trim : x.shape[1] - layer.trim] + change
+        return self.dropout(functional.relu(x))
+
+    def answer(self, states: Tensor) -> Track:
+        """Turn states into the numbers of each base."""
+        answer = trimmed(self.head(states), self.margin - self.head.trim).float()
+        log_tags, log_summits, log_strength = answer.unbind(-1)
+        if self.averaged is not None:
+            of_tags, of_strength = self._averages(self.averaged(states).float()).unbind(-1)
+            log_tags, log_strength = log_tags + of_tags, log_strength + of_strength
+        return Track(log_tags, log_summits, log_strength)
+
+    def _averages(self, values: Tensor) -> Tensor:
+        """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
+
+        Maps ``(n, length + 2 * margin, 4)`` to ``(n, length, 2)``.
+        """
+        values = trimmed(values, self.margin - self.config.average)
+        length, reach, sums = values.shape[1] - 2 * self.config.average, 1, values
+        while reach < self.config.average:
+            sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
+            reach *= 2
+        return (sums[:, reach : reach + length, :2] + sums[:, :length, 2:]) / reach
+
+    def _convolutions(self) -> list[Convolution]:
+        return [layer for layer in self.layers if isinstance(layer, Convolution)]
+
+    def _initialise(self) -> None:
+        """Keep the variance of the sum of all residual convolutions that of one (He et al. 2015, and Fixup)."""
+        for layer in (self.first, *self._convolutions()):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            for layer in self._convolutions():
+                layer.weight /= sqrt(len(self.layers))
+            self.head.weight *= 0.3
+            if self.averaged is not None:
+                nn.init.zeros_(self.averaged.weight)
+                nn.init.zeros_(self.averaged.bias)  # type: ignore[arg-type]
+            self.head.bias.copy_(torch.tensor([log(value) for value in _PRIOR]))  # type: ignore[union-attr]

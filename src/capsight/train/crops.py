@@ -1,0 +1,181 @@
+"""The crops that the track network is trained on: stretches of the training chromosomes, on either strand.
+
+Crop number i is a pure function of a seed and i, so a training that was interrupted goes on with the same crops. Three
+kinds are drawn, by `CropsConfig`: around summits of peaks, around 5' ends that are in no peak (weaker sites, and
+noise), and anywhere. Summit and 5' end lie at a random place of their crop: at the edge as often as in the middle. The
+rest of the genome is seen as it is, so that the network has met in training what a scan will show it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from capsight.config.track import CropsConfig
+from capsight.data import schema
+from capsight.data.bases import Codes, Ints
+from capsight.data.genome import Genome
+from capsight.data.tags import Tags, place_numbers, summit_tags
+
+Floats = NDArray[np.float32]
+
+#: 5' ends so close to the summit of a peak are that peak's, not a weaker site.
+PEAK_REACH = 100
+
+
+class Places(NamedTuple):
+    """Where crops lie, each ``(n,)``: number of the contig, strand, and leftmost base of the crop without its halo."""
+
+    contig: Ints
+    minus: NDArray[np.bool_]
+    start: Ints
+
+
+class Crops(NamedTuple):
+    """Some crops, 5'→3' on their own strand.
+
+    Attributes
+    ----------
+    codes
+        Bases 0 to 4 with a halo on either side, ``(n, length + 2 * halo)``; N outside the contig.
+    tags, summits
+        5' ends and summits of peaks at each base of the crop itself, ``(n, length)``.
+    """
+
+    codes: Codes
+    tags: Floats
+    summits: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class CropSource:
+    """Where crops come from.
+
+    Attributes
+    ----------
+    genome
+        The genome.
+    tags, summits
+        5' ends and summits of peaks; those on other contigs are never read.
+    contigs
+        Numbers of the contigs to draw from, ``(n_contigs,)``.
+    halo
+        Bases of context on either side.
+    config
+        Length, and how often each kind is drawn.
+    seed
+        Of the draws.
+    """
+
+    genome: Genome
+    tags: Tags
+    summits: Tags
+    contigs: Ints
+    halo: int
+    config: CropsConfig
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        genome: Genome,
+        tags: Tags,
+        peaks: pd.DataFrame,
+        names: list[str],
+        halo: int,
+        config: CropsConfig,
+        seed: int,
+    ) -> Self:
+        """Take the summits of peaks (`schema.PEAK_COLUMNS`) on the contigs `names`.
+
+        Raises
+        ------
+        ValueError
+            If a contig is unknown.
+        """
+        contigs = genome.index(names)
+        if not len(contigs) or contigs.min() < 0:
+            raise ValueError(f"contigs {names} are not all in the genome")
+        here = peaks[peaks[schema.CHROM].isin(names)]
+        return cls(genome, tags, summit_tags(here, genome), contigs, halo, config, seed)
+
+    def batch(self, index: int) -> Crops:
+        """Return batch number `index`: crops ``index * batch_size`` and those that follow."""
+        return self.at(*self.places(index))
+
+    def places(self, index: int) -> Places:
+        """Return where the crops of batch number `index` lie."""
+        first = index * self.config.batch_size
+        drawn = np.array([self._draw(i) for i in range(first, first + self.config.batch_size)], np.int64)
+        return Places(drawn[:, 0], drawn[:, 1].astype(bool), drawn[:, 2])
+
+    def at(self, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Crops:
+        """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``."""
+        length = self.config.length
+        codes = self.genome.fetch(contig, start - self.halo, length + 2 * self.halo, minus)
+        tags = self._counts(self.tags, self._tag_numbers, contig, minus, start)
+        return Crops(codes, tags, self._counts(self.summits, self._summit_numbers, contig, minus, start))
+
+    def _draw(self, i: int) -> tuple[int, int, int]:
+        """Return contig, strand (1 is minus) and start of crop number `i`."""
+        rng = np.random.default_rng([self.seed, i])
+        kind, shift = rng.random(), int(rng.integers(self.config.length))
+        for share, rows, places in (
+            (self.config.peaks, self._peaks, self.summits),
+            (self.config.weak, self._weak, self.tags),
+        ):
+            if kind < share and len(rows):
+                row = int(rng.choice(rows))
+                return int(places.contig[row]), int(places.minus[row]), int(places.position[row]) - shift
+            kind -= share
+        size = self.genome.lengths[self.contigs]
+        contig = int(rng.choice(self.contigs, p=size / size.sum()))
+        # from one that ends at the first base to one that begins at the last: every base is in as many
+        position = int(rng.integers(self.genome.lengths[contig] + self.config.length - 1))
+        return contig, int(rng.integers(2)), position - self.config.length + 1
+
+    def _counts(self, tags: Tags, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Floats:
+        """Return the counts at each base of crops, 5'→3', ``(n, length)``."""
+        length, size = self.config.length, self.genome.lengths[contig]
+        origin = place_numbers(self.genome, contig, minus.astype(np.int64), np.zeros_like(contig))
+        first = np.searchsorted(numbers, origin + np.clip(start, 0, size))
+        last = np.searchsorted(numbers, origin + np.clip(start + length, 0, size))
+        counts = np.zeros((len(contig), length), np.float32)
+        for row, (a, b) in enumerate(zip(first, last, strict=True)):
+            counts[row, tags.position[a:b] - start[row]] = tags.counts[a:b]
+        counts[minus] = counts[minus, ::-1]
+        return counts
+
+    @cached_property
+    def _tag_numbers(self) -> Ints:
+        return place_numbers(self.genome, self.tags.contig, self.tags.minus, self.tags.position)
+
+    @cached_property
+    def _summit_numbers(self) -> Ints:
+        return place_numbers(self.genome, self.summits.contig, self.summits.minus, self.summits.position)
+
+    @cached_property
+    def _peaks(self) -> Ints:
+        """Rows of the summits on the contigs to draw from."""
+        return np.flatnonzero(np.isin(self.summits.contig, self.contigs))
+
+    @cached_property
+    def _weak(self) -> Ints:
+        """Rows of the 5' ends on the contigs to draw from that are strong enough, and no peak's."""
+        rows = np.flatnonzero(np.isin(self.tags.contig, self.contigs) & (self.tags.counts >= self.config.minimum_tags))
+        if not len(self._summit_numbers):
+            return rows
+        # strands further apart than the reach: a summit at the end of one is no neighbour of the next one's start
+        number = self._tag_numbers[rows] + _apart(self.tags)[rows]
+        summits = self._summit_numbers + _apart(self.summits)
+        after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
+        distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
+        return rows[distance > PEAK_REACH]
+
+
+def _apart(tags: Tags) -> Ints:
+    """Return what to add to `place_numbers` so that two strands are more than `PEAK_REACH` apart."""
+    return (2 * tags.contig + tags.minus) * (PEAK_REACH + 1)

@@ -1,0 +1,114 @@
+"""What the training loop needs to know of the track network: crops, losses, and a scan of the validation contigs."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from capsight.config.track import TrackLossConfig
+from capsight.data.bases import Ints
+from capsight.data.genome import Genome
+from capsight.data.tags import Tags
+from capsight.model.track import TrackNetwork, one_hot
+from capsight.predict.track import Precision, TrackScorer
+from capsight.train.crops import CropSource
+from capsight.train.genes import GeneTargets, WithGenes, gene_loss
+from capsight.train.loop import Batch
+from capsight.train.losses import track_losses
+
+#: Parts of a batch.
+CODES: Final = "codes"
+TAGS: Final = "tags"
+SUMMITS: Final = "summits"
+GENES: Final = "genes"
+OFFSET: Final = "offset"
+
+#: Bases of a bin in which validation looks for summits.
+BIN: Final = 50
+
+
+@dataclass
+class TrackTask:
+    """Crops of the training contigs in, losses out; AUPRC of summits in a scan of the validation contigs.
+
+    Attributes
+    ----------
+    crops
+        Where the crops come from.
+    config
+        Weights of the losses.
+    genes
+        Open reading frames of the training contigs; `None` does without the second lesson.
+    validation
+        Numbers of the contigs to scan, ``(n_contigs,)``.
+    validation_summits
+        Summits on them.
+    precision
+        Of the scan.
+    """
+
+    crops: CropSource
+    config: TrackLossConfig
+    genes: GeneTargets | None
+    validation: Ints
+    validation_summits: Tags
+    precision: Precision = "fp32"
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Bases that are answered for in one batch."""
+        return self.crops.config.batch_size * self.crops.config.length
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch number `index`, a pure function of it."""
+        places = self.crops.places(index)
+        crops = self.crops.at(*places)
+        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block)
+        parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
+        if self.genes:
+            parts[GENES] = self.genes.at(*places, self.crops.config.length)
+        return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch; `model` is a `WithGenes` where there are genes, else a `TrackNetwork`."""
+        bases = one_hot(
+            batch[CODES], torch.bfloat16 if torch.is_autocast_enabled(batch[CODES].device.type) else torch.float32
+        )
+        track, genes = model(bases) if self.genes else (model(bases), None)
+        losses = track_losses(track, batch[TAGS], batch[SUMMITS], self.config, int(batch[OFFSET]))
+        if genes is None:
+            return losses.weighted
+        return losses.weighted + self.config.genes * gene_loss(genes, batch[GENES])
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Scan the validation contigs: AUPRC of summits in stranded bins, with the expected summits as the score."""
+        network = model.network if isinstance(model, WithGenes) else model
+        if not isinstance(network, TrackNetwork):
+            raise TypeError(f"{type(network).__name__} is no track network")
+        scorer = TrackScorer(network, self.precision)
+        truth, score = [], []
+        for contig in self.validation:
+            expected, observed = _bins(scorer, self.crops.genome, int(contig), self.validation_summits)
+            score.append(expected)
+            truth.append(observed)
+        return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
+
+
+def _bins(
+    scorer: TrackScorer, genome: Genome, contig: int, summits: Tags
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return expected summits, and whether there is one, of every bin of both strands of a contig."""
+    codes = genome.contig(contig)
+    n_bins = -(-len(codes) // BIN)
+    expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
+    for tile in scorer.tiles(codes):
+        number = np.arange(tile.start, tile.end) // BIN
+        for strand in (0, 1):
+            expected[strand] += np.bincount(number, tile.expected_summits[strand], n_bins)
+    here = summits.contig == contig
+    observed[summits.minus[here], summits.position[here] // BIN] = True
+    return expected.ravel(), observed.ravel()

@@ -1,0 +1,158 @@
+"""The scoring path of the track network: halo, strands, tiles, batches, precision."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from capsight.config.track import TrackConfig
+from capsight.data.bases import reverse_complement
+from capsight.model.track import TrackNetwork, one_hot
+from capsight.predict.track import Codes, Precision, TrackScorer, at_least_one
+
+HALO = 10 + 31 + 32
+
+
+@pytest.fixture(scope="module")
+def network() -> TrackNetwork:
+    torch.manual_seed(3)
+    made = TrackNetwork(TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average=32)).eval()
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights += 0.05 * torch.randn_like(weights)
+    return made
+
+
+def draw(n: int, length: int, seed: int = 0) -> Codes:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, (n, length), dtype=np.uint8)
+    codes[rng.random(codes.shape) < 0.02] = 4
+    return codes
+
+
+def close(one: np.ndarray, other: np.ndarray) -> None:
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_strands_are_the_network_on_the_sequence_and_on_its_reverse_complement(network: TrackNetwork) -> None:
+    codes = draw(1, 300)
+    found = TrackScorer(network).score(codes)
+    for strand, read in enumerate((codes, reverse_complement(codes))):
+        padded = np.pad(read, ((0, 0), (HALO, HALO)), constant_values=4)
+        with torch.no_grad():
+            track = network(one_hot(torch.from_numpy(padded)))
+        answers = (track.log_tags.exp(), track.log_summits.exp(), (track.log_strength.exp() - 1).clamp_min(0))
+        for mine, theirs in zip(found, answers, strict=True):
+            np.testing.assert_allclose(mine[:, strand], theirs.numpy()[:, :: -1 if strand else 1], rtol=2e-5, atol=1e-5)
+
+
+def test_a_part_with_its_halo_has_the_answers_of_the_whole(network: TrackNetwork) -> None:
+    scorer, codes = TrackScorer(network), draw(1, 900)
+    assert scorer.halo == HALO
+    whole = scorer.score(codes)
+    for a, b in [(200, 201), (111, 500), (HALO, 900 - HALO)]:
+        part = scorer.score(codes[:, a - HALO : b + HALO])
+        for everything, alone in zip(whole, part, strict=True):
+            close(everything[:, :, a:b], alone[:, :, HALO:-HALO])
+
+
+def test_the_reverse_complement_has_the_same_answers_on_the_other_strand(network: TrackNetwork) -> None:
+    codes = draw(3, 257)
+    there, back = TrackScorer(network).score(codes), TrackScorer(network).score(reverse_complement(codes))
+    for one, other in zip(there, back, strict=True):
+        close(one, other[:, ::-1, ::-1])
+
+
+@pytest.mark.parametrize("tile", [1, 37, 300, 301, 100_000])
+def test_tiles_change_nothing(network: TrackNetwork, tile: int) -> None:
+    codes = draw(1, 301)
+    whole = TrackScorer(network, tile=1000).score(codes)
+    for one, other in zip(whole, TrackScorer(network, tile=tile).score(codes), strict=True):
+        close(one, other)
+    tiles = list(TrackScorer(network, tile=tile).tiles(codes[0]))
+    assert [t.start for t in tiles] == list(range(0, 301, tile))
+    assert tiles[-1].end == 301
+    for name, track in whole._asdict().items():
+        close(track[0], np.concatenate([getattr(tile, name) for tile in tiles], axis=1))
+
+
+def test_tiles_of_a_part_know_what_lies_around_it(network: TrackNetwork) -> None:
+    codes = draw(1, 400)
+    whole = TrackScorer(network).score(codes).expected_tags[0]
+    tiles = list(TrackScorer(network, tile=50).tiles(codes[0], 130, 270))
+    assert [(t.start, t.end) for t in tiles] == [(130, 180), (180, 230), (230, 270)]
+    close(whole[:, 130:270], np.concatenate([t.expected_tags for t in tiles], axis=1))
+
+
+def test_batches_and_their_order_change_nothing(network: TrackNetwork) -> None:
+    codes = draw(9, 120)
+    together = TrackScorer(network, tile=500).score(codes).expected_summits
+    for row in (8, 0, 4):
+        close(together[[row]], TrackScorer(network).score(codes[[row]]).expected_summits)
+
+
+def test_the_soft_mask_is_not_read(network: TrackNetwork) -> None:
+    codes = draw(1, 100)
+    masked = codes | np.uint8(8)
+    assert np.array_equal(*(TrackScorer(network).score(c).expected_tags for c in (codes, masked)))
+
+
+def test_threads_change_nothing(network: TrackNetwork) -> None:
+    codes, before = draw(2, 3000), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = TrackScorer(network).score(codes).expected_tags
+        torch.set_num_threads(2)
+        close(one, TrackScorer(network).score(codes).expected_tags)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_bfloat16_is_nearly_the_same(network: TrackNetwork) -> None:
+    codes = draw(1, 2000)
+    exact, coarse = (TrackScorer(network, precision).score(codes).expected_tags for precision in get_args(Precision))
+    assert not np.array_equal(exact, coarse)
+    assert np.corrcoef(np.log(exact.ravel()), np.log(coarse.ravel()))[0, 1] > 0.999
+    assert coarse.dtype == np.float32
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_of_the_network_is_left_as_found(network: TrackNetwork, training: bool) -> None:
+    codes = draw(1, 50)
+    try:
+        network.train(training)
+        scorer = TrackScorer(network)
+        assert np.array_equal(scorer.score(codes).expected_tags, scorer.score(codes).expected_tags)  # no dropout
+        assert network.training is training
+    finally:
+        network.eval()
+
+
+def test_no_sequences_and_no_bases_have_no_answers(network: TrackNetwork) -> None:
+    scorer = TrackScorer(network)
+    assert scorer.score(draw(0, 50)).expected_tags.shape == (0, 2, 50)
+    assert scorer.score(draw(2, 0)).expected_tags.shape == (2, 2, 0)
+    assert list(scorer.tiles(draw(1, 0)[0])) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_has_the_same_answers(network: TrackNetwork) -> None:
+    codes = draw(1, 2000)
+    here = TrackScorer(network).score(codes).expected_tags
+    try:
+        there = TrackScorer(network.to("cuda")).score(codes).expected_tags
+    finally:
+        network.to("cpu")
+    np.testing.assert_allclose(here, there, rtol=1e-2)  # TensorFloat-32
+
+
+@pytest.mark.parametrize("reach", [0, 1, 3, 50])
+def test_at_least_one_is_that_of_a_poisson_process(reach: int) -> None:
+    expected = np.random.default_rng(0).gamma(0.1, 0.3, (2, 40)).astype(np.float32)
+    found = at_least_one(expected, reach)
+    for strand in range(2):
+        for i in range(40):
+            total = float(expected[strand, max(0, i - reach) : i + reach + 1].sum())
+            assert found[strand, i] == pytest.approx(1 - np.exp(-total), abs=1e-6)
