@@ -202,6 +202,18 @@ def test_writing_renames_or_removes(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out.tsv"]
 
 
+def test_a_fault_of_another_file_is_not_one_of_the_output(tmp_path: Path) -> None:
+    for write in (writing(tmp_path / "out.tsv"), artefact.building_file(tmp_path / "out.tsv", "stage", CONFIG, {})):
+        with pytest.raises(FileNotFoundError, match="input"), write:
+            (tmp_path / "input").read_text()
+    with (
+        pytest.raises(InputError, match=r"n: cannot be written: File name too long"),
+        writing(tmp_path / ("n" * 250)) as partial,
+    ):
+        partial.write_text("x")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_writing_into_a_missing_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"), writing(tmp_path / "no" / "out.tsv"):
         pass

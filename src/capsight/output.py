@@ -258,15 +258,14 @@ def writing(path: Path) -> Iterator[Path]:
         yield partial
         flush(partial)
         partial.replace(path)
-    except OSError as error:
-        if disk_full(error):
-            raise full(path) from None
-        raise _unwritable(path, error) from None
     except InputError:
         raise
     except Exception as error:
         if disk_full(error):
             raise full(path) from None
+        # Of another file, such as one that the block reads, nothing is said here.
+        if isinstance(error, OSError) and error.filename in (partial, str(partial)):
+            raise _unwritable(path, error) from None
         raise
     finally:
         with suppress(OSError):
@@ -338,16 +337,13 @@ def streaming(out: Path) -> Iterator[Path]:
     """Yield a temporary file; when the block ends well, its bytes go through `out`, a stream."""
     with tempfile.TemporaryDirectory(prefix="capsight-") as folder:
         path = Path(folder) / "output"
+        yield path
+        to_stdout = out == STDOUT or os.path.samestat(out.stat(), os.fstat(1))
+        if to_stdout:
+            sys.stdout.flush()
         try:
-            yield path
-            with path.open("rb") as whole:
-                if out == STDOUT or os.path.samestat(out.stat(), os.fstat(1)):
-                    sys.stdout.flush()
-                    with open(os.dup(1), "wb") as stream:
-                        shutil.copyfileobj(whole, stream)
-                else:
-                    with out.open("wb") as stream:
-                        shutil.copyfileobj(whole, stream)
+            with path.open("rb") as whole, open(os.dup(1) if to_stdout else out, "wb") as stream:
+                shutil.copyfileobj(whole, stream)
         except BrokenPipeError:
             raise
         except OSError as error:
