@@ -8,10 +8,16 @@ import torch
 
 from capsight.config.track import TrackConfig
 from capsight.data.bases import reverse_complement
-from capsight.model.track import TrackNetwork, one_hot
-from capsight.predict.track import Codes, Precision, TrackScorer, at_least_one
+from capsight.model.track import TrackModel, TrackNetwork, one_hot
+from capsight.model.track_folder import Calibration
+from capsight.predict.track import REACH, Codes, Precision, TrackScorer, features, within
 
-HALO = 10 + 31 + 32
+#: Of the network, and with what calibration reads.
+INNER = 10 + 31 + 32
+HALO = INNER + REACH
+
+
+NAMES = ("summits_within_10", "tags_within_10", "tags_within_50")
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +43,9 @@ def close(one: np.ndarray, other: np.ndarray) -> None:
 
 def test_strands_are_the_network_on_the_sequence_and_on_its_reverse_complement(network: TrackNetwork) -> None:
     codes = draw(1, 300)
-    found = TrackScorer(network).score(codes)
+    found = TrackScorer(network).counts(codes, 0, 300)
     for strand, read in enumerate((codes, reverse_complement(codes))):
-        padded = np.pad(read, ((0, 0), (HALO, HALO)), constant_values=4)
+        padded = np.pad(read, ((0, 0), (INNER, INNER)), constant_values=4)
         with torch.no_grad():
             track = network(one_hot(torch.from_numpy(padded)))
         answers = (track.log_tags.exp(), track.log_summits.exp(), (track.log_strength.exp() - 1).clamp_min(0))
@@ -47,11 +53,37 @@ def test_strands_are_the_network_on_the_sequence_and_on_its_reverse_complement(n
             np.testing.assert_allclose(mine[:, strand], theirs.numpy()[:, :: -1 if strand else 1], rtol=2e-5, atol=1e-5)
 
 
+def test_probability_is_a_logistic_function_of_counts_around_a_base(network: TrackNetwork) -> None:
+    codes, weights = draw(1, 400), (0.5, 1.25, -0.5)
+    scorer = TrackScorer(network, Calibration(intercept=-2, **dict(zip(NAMES, weights, strict=True))))
+    counts = scorer.counts(codes, 0, 400)
+    read = features(counts)[0, 1, 200]
+    sums = [counts.summits[0, 1, 190:211].sum(), counts.tags[0, 1, 190:211].sum(), counts.tags[0, 1, 150:251].sum()]
+    np.testing.assert_allclose(read, np.log(sums), rtol=1e-5)
+    expected = 1 / (1 + np.exp(2 - read @ np.array(weights)))
+    assert scorer.score(codes).probability[0, 1, 200] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_calibration_probability_is_that_of_one_summit_at_least_within_10(network: TrackNetwork) -> None:
+    codes = draw(1, 400)
+    summits = TrackScorer(network).counts(codes, 0, 400).summits[0, 0, 90:111].sum()
+    found = TrackScorer(network).score(codes).probability[0, 0, 100]
+    assert found == pytest.approx(1 - np.exp(-summits), rel=1e-5)
+
+
+def test_members_are_averaged(network: TrackNetwork) -> None:
+    torch.manual_seed(4)
+    both = TrackModel(network.config, 2).eval()
+    codes = draw(1, 200)
+    alone = [TrackScorer(member).score(codes).expected_tags for member in both.networks]  # type: ignore[arg-type]
+    close(TrackScorer(both).score(codes).expected_tags, np.mean(alone, axis=0))
+
+
 def test_a_part_with_its_halo_has_the_answers_of_the_whole(network: TrackNetwork) -> None:
     scorer, codes = TrackScorer(network), draw(1, 900)
     assert scorer.halo == HALO
     whole = scorer.score(codes)
-    for a, b in [(200, 201), (111, 500), (HALO, 900 - HALO)]:
+    for a, b in [(200, 201), (151, 500), (HALO, 900 - HALO)]:
         part = scorer.score(codes[:, a - HALO : b + HALO])
         for everything, alone in zip(whole, part, strict=True):
             close(everything[:, :, a:b], alone[:, :, HALO:-HALO])
@@ -87,9 +119,9 @@ def test_tiles_of_a_part_know_what_lies_around_it(network: TrackNetwork) -> None
 
 def test_batches_and_their_order_change_nothing(network: TrackNetwork) -> None:
     codes = draw(9, 120)
-    together = TrackScorer(network, tile=500).score(codes).expected_summits
+    together = TrackScorer(network, tile=500).score(codes).probability
     for row in (8, 0, 4):
-        close(together[[row]], TrackScorer(network).score(codes[[row]]).expected_summits)
+        close(together[[row]], TrackScorer(network).score(codes[[row]]).probability)
 
 
 def test_the_soft_mask_is_not_read(network: TrackNetwork) -> None:
@@ -111,7 +143,9 @@ def test_threads_change_nothing(network: TrackNetwork) -> None:
 
 def test_bfloat16_is_nearly_the_same(network: TrackNetwork) -> None:
     codes = draw(1, 2000)
-    exact, coarse = (TrackScorer(network, precision).score(codes).expected_tags for precision in get_args(Precision))
+    exact, coarse = (
+        TrackScorer(network, precision=precision).score(codes).expected_tags for precision in get_args(Precision)
+    )
     assert not np.array_equal(exact, coarse)
     assert np.corrcoef(np.log(exact.ravel()), np.log(coarse.ravel()))[0, 1] > 0.999
     assert coarse.dtype == np.float32
@@ -148,11 +182,8 @@ def test_a_gpu_has_the_same_answers(network: TrackNetwork) -> None:
     np.testing.assert_allclose(here, there, rtol=1e-2)  # TensorFloat-32
 
 
-@pytest.mark.parametrize("reach", [0, 1, 3, 50])
-def test_at_least_one_is_that_of_a_poisson_process(reach: int) -> None:
-    expected = np.random.default_rng(0).gamma(0.1, 0.3, (2, 40)).astype(np.float32)
-    found = at_least_one(expected, reach)
-    for strand in range(2):
-        for i in range(40):
-            total = float(expected[strand, max(0, i - reach) : i + reach + 1].sum())
-            assert found[strand, i] == pytest.approx(1 - np.exp(-total), abs=1e-6)
+@pytest.mark.parametrize("reach", [0, 1, 7, 40])
+def test_within_sums_over_what_is_there(reach: int) -> None:
+    values = np.random.default_rng(5).random((2, 30))
+    expected = [[row[max(i - reach, 0) : i + reach + 1].sum() for i in range(30)] for row in values]
+    np.testing.assert_allclose(within(values, reach), expected, rtol=1e-12)

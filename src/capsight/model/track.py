@@ -180,3 +180,36 @@ class TrackNetwork(nn.Module):
                 nn.init.zeros_(self.averaged.weight)
                 nn.init.zeros_(self.averaged.bias)  # type: ignore[arg-type]
             self.head.bias.copy_(torch.tensor([log(value) for value in _PRIOR]))  # type: ignore[union-attr]
+
+
+class TrackModel(nn.Module):
+    """One track network, or members of one shape whose expected counts are averaged, everywhere alike.
+
+    Parameters
+    ----------
+    config
+        The shape.
+    members
+        Number of networks.
+    """
+
+    def __init__(self, config: TrackConfig, members: int = 1) -> None:
+        super().__init__()
+        self.config = config
+        self.networks = nn.ModuleList(TrackNetwork(config) for _ in range(members))
+
+    @property
+    def halo(self) -> int:
+        """Bases on either side that an answer depends on."""
+        first = self.networks[0]
+        assert isinstance(first, TrackNetwork)
+        return first.halo
+
+    def forward(self, bases: Tensor) -> Track:
+        """Read one-hot bases ``(n, length, 4)``; answer for the ``length - 2 * halo`` in the middle."""
+        answers = [network(bases) for network in self.networks]
+        if len(answers) == 1:
+            return Track(*answers[0])
+        return Track(
+            *(torch.logsumexp(torch.stack(each), dim=0) - log(len(answers)) for each in zip(*answers, strict=True))
+        )

@@ -6,8 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
+from capsight.predict.track import within
+
 #: No other call within so many bases on the same strand has a higher score.
-DISTANCE: Final = 50
+DISTANCE: Final = 100
+#: Bases around a base whose tags make its score: those within 10 count, those within 4 count 0.3 more, the base itself
+#: 0.1 more. Chosen on yeast's chrVII (`docs/log.md`).
+SCORE_REACH: Final = 10
+_NEAR_REACH, _NEAR, _ITSELF = 4, 0.3, 0.1
+
+
+def call_tss(
+    expected_tags: NDArray[np.floating],
+    probability: NDArray[np.floating],
+    min_probability: float = 0.0,
+    distance: int = DISTANCE,
+) -> "Calls":
+    """Call TSSs on the tracks of a stretch, ``(2, length)`` each; the score of a call is its probability.
+
+    A call is the base with most expected tags around it (`SCORE_REACH`), and none within `distance` has more. Whether a
+    base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else.
+    """
+    tags = np.asarray(expected_tags, dtype=np.float64)
+    found = call(within(tags, SCORE_REACH) + _NEAR * within(tags, _NEAR_REACH) + _ITSELF * tags, 0.0, distance)
+    score = np.asarray(probability, dtype=np.float64)[found.strand, found.position]
+    order = np.lexsort((found.position, found.strand, -score))
+    order = order[score[order] >= min_probability]
+    return Calls(found.strand[order], found.position[order], score[order])
 
 
 class Calls(NamedTuple):

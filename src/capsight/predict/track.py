@@ -11,8 +11,10 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from capsight.model.track import N_CODE, Track, TrackNetwork, one_hot
+from capsight.model.track import N_CODE, Track, TrackModel, TrackNetwork, one_hot
+from capsight.model.track_folder import Calibration
 
 Codes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -21,6 +23,12 @@ Precision = Literal["fp32", "bf16"]
 #: Bases of a tile on a CPU: its activations fit into the cache. A GPU needs more to be busy.
 TILE_CPU: Final = 1 << 14
 TILE_GPU: Final = 1 << 18
+
+#: Calibration reads counts within so many bases: they belong to the halo.
+REACH: Final = 50
+#: Added to sums before their logarithm: far less than anything that is called has.
+_LEAST_SUMMITS: Final = 1e-8
+_LEAST_TAGS: Final = 1e-6
 
 _COMPLEMENT: Final = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
 
@@ -31,15 +39,15 @@ class Tracks(NamedTuple):
     Attributes
     ----------
     expected_tags
-        Expected 5' ends at each base, in the unit of the counts that the network was trained on.
-    expected_summits
-        Expected summits of peaks at each base. Over an interval they add up; see `at_least_one`.
+        Expected 5' ends at each base, in the unit of the counts that the network was trained on. They add up.
+    probability
+        Probability that a TSS called at this base is within 10 bases of the summit of a peak.
     strength
         5' ends of the promoter whose summit is at each base, if there is one. They do not add up.
     """
 
     expected_tags: Floats
-    expected_summits: Floats
+    probability: Floats
     strength: Floats
 
 
@@ -49,7 +57,15 @@ class Tile(NamedTuple):
     start: int
     end: int
     expected_tags: Floats
-    expected_summits: Floats
+    probability: Floats
+    strength: Floats
+
+
+class Counts(NamedTuple):
+    """What a network expects, before calibration, each ``(n, 2, length)``."""
+
+    tags: Floats
+    summits: Floats
     strength: Floats
 
 
@@ -66,24 +82,32 @@ class TrackScorer:
     Parameters
     ----------
     network
-        The network. It is used where it is; its mode is left as found.
+        The network, or several (`TrackModel`). It is used where it is; its mode is left as found.
+    calibration
+        Of probabilities; `None` takes those of the network, which are of a summit within 10 bases.
     precision
         ``bf16`` is two to three times as fast on hardware that has it, and names the same sites.
     tile
         Bases that are answered at once; `None` chooses by device.
     """
 
-    def __init__(self, network: TrackNetwork, precision: Precision = "fp32", tile: int | None = None) -> None:
+    def __init__(
+        self,
+        network: TrackNetwork | TrackModel,
+        calibration: Calibration | None = None,
+        precision: Precision = "fp32",
+        tile: int | None = None,
+    ) -> None:
         if tile is not None and tile < 1:
             raise ValueError(f"a tile of {tile} bases")
-        self.network, self.precision = network, precision
+        self.network, self.calibration, self.precision = network, calibration, precision
         self.device = next(network.parameters()).device
         self.tile = tile or (TILE_CPU if self.device.type == "cpu" else TILE_GPU)
 
     @property
     def halo(self) -> int:
         """Bases on either side that an answer depends on."""
-        return self.network.halo
+        return self.network.halo + REACH
 
     def score(self, codes: Codes) -> Tracks:
         """Answer for sequences of one length, ``(n, length)`` codes 0 to 4, plus strand."""
@@ -94,7 +118,7 @@ class TrackScorer:
             batch = slice(first, first + rows)
             for start in range(0, length, self.tile):
                 end = min(start + self.tile, length)
-                answers[:, batch, :, start:end] = self._both(codes[batch], start, end)
+                answers[:, batch, :, start:end] = self._tracks(codes[batch], start, end)
         return Tracks(*answers)
 
     def tiles(self, codes: Codes, start: int = 0, end: int | None = None) -> Iterator[Tile]:
@@ -104,12 +128,12 @@ class TrackScorer:
         """
         for first in range(start, (end := len(codes) if end is None else end), self.tile):
             last = min(first + self.tile, end)
-            yield Tile(first, last, *self._both(codes[None], first, last)[:, 0])
+            yield Tile(first, last, *self._tracks(codes[None], first, last)[:, 0])
 
-    def _both(self, codes: Codes, start: int, end: int) -> Floats:
-        """Answer for the bases from `start` to `end` of sequences on both strands: `Tracks`, one after the other."""
+    def counts(self, codes: Codes, start: int, end: int) -> Counts:
+        """Return what the network expects from `start` to `end` of sequences ``(n, length)``, before calibration."""
         bases = self._with_halo(codes, start, end)
-        answers = np.empty((len(Tracks._fields), len(codes), 2, end - start), np.float32)
+        answers = np.empty((len(Counts._fields), len(codes), 2, end - start), np.float32)
         was_training = self.network.training
         self.network.eval()
         try:
@@ -120,11 +144,23 @@ class TrackScorer:
                 answers[:, :, strand] = found.cpu().numpy()[..., ::step]
         finally:
             self.network.train(was_training)
-        return answers
+        return Counts(*answers)
+
+    def _tracks(self, codes: Codes, start: int, end: int) -> Floats:
+        """Answer for the bases from `start` to `end` of sequences on both strands: `Tracks`, one after the other."""
+        around = self.counts(codes, start - REACH, end + REACH)
+        inside = slice(REACH, REACH + end - start)
+        if self.calibration is None:
+            probability = -np.expm1(-within(around.summits, 10))[..., inside]
+        else:
+            c = self.calibration
+            weights = np.array([c.summits_within_10, c.tags_within_10, c.tags_within_50])
+            probability = expit(np.tensordot(features(around), weights, axes=1) + c.intercept)[..., inside]
+        return np.stack([around.tags[..., inside], probability.astype(np.float32), around.strength[..., inside]])
 
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
         """Return the codes from `start` to `end` and a halo on either side; N beyond the ends, no soft mask."""
-        left, right = start - self.halo, end + self.halo
+        left, right = start - self.network.halo, end + self.network.halo
         inside = codes[:, max(left, 0) : right] & np.uint8(7)
         ends = (max(-left, 0), max(right - codes.shape[1], 0))
         return np.pad(inside, ((0, 0), ends), constant_values=N_CODE)
@@ -139,13 +175,17 @@ class TrackScorer:
         return track
 
 
-def at_least_one(expected: Floats, reach: int) -> Floats:
-    """Return the probability of at least one event within `reach` bases of each, ``(..., length)``.
+def features(counts: Counts) -> NDArray[np.float64]:
+    """Return what calibration reads at each base, ``(..., length, 3)``; bases beyond the ends count nothing."""
+    summits, tags = counts.summits, counts.tags
+    sums = [within(summits, 10) + _LEAST_SUMMITS, within(tags, 10) + _LEAST_TAGS, within(tags, REACH) + _LEAST_TAGS]
+    return np.log(np.stack(sums, axis=-1))
 
-    Events are those of a Poisson process with `expected` of them per base, and the answer 1 - exp(-their sum).
-    """
-    padded = np.zeros((*expected.shape[:-1], expected.shape[-1] + 2 * reach + 1))
-    padded[..., reach + 1 : padded.shape[-1] - reach] = expected
-    sums = padded.cumsum(axis=-1)
-    within = sums[..., 2 * reach + 1 :] - sums[..., : expected.shape[-1]]
-    return (-np.expm1(-within.clip(min=0))).astype(np.float32)
+
+def within(values: NDArray[np.floating], reach: int) -> NDArray[np.float64]:
+    """Return the sum of the values within `reach` bases of each, ``(..., length)``."""
+    length = values.shape[-1]
+    padded = np.zeros((*values.shape[:-1], length + 2 * reach + 1))
+    np.cumsum(values, axis=-1, dtype=np.float64, out=padded[..., reach + 1 : reach + 1 + length])
+    padded[..., reach + 1 + length :] = padded[..., reach + length, None]
+    return (padded[..., 2 * reach + 1 :] - padded[..., :length]).clip(min=0)

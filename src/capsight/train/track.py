@@ -89,7 +89,7 @@ class TrackTask:
         network = model.network if isinstance(model, WithGenes) else model
         if not isinstance(network, TrackNetwork):
             raise TypeError(f"{type(network).__name__} is no track network")
-        scorer = TrackScorer(network, self.precision)
+        scorer = TrackScorer(network, precision=self.precision)
         truth, score = [], []
         for contig in self.validation:
             expected, observed = _bins(scorer, self.crops.genome, int(contig), self.validation_summits)
@@ -105,10 +105,11 @@ def _bins(
     codes = genome.contig(contig)
     n_bins = -(-len(codes) // BIN)
     expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
-    for tile in scorer.tiles(codes):
-        number = np.arange(tile.start, tile.end) // BIN
+    for start in range(0, len(codes), scorer.tile):
+        end = min(start + scorer.tile, len(codes))
+        summits_here = scorer.counts(codes[None], start, end).summits[0]
         for strand in (0, 1):
-            expected[strand] += np.bincount(number, tile.expected_summits[strand], n_bins)
+            expected[strand] += np.bincount(np.arange(start, end) // BIN, summits_here[strand], n_bins)
     here = summits.contig == contig
     observed[summits.minus[here], summits.position[here] // BIN] = True
     return expected.ravel(), observed.ravel()

@@ -1,0 +1,162 @@
+"""The folder of a track model: `config.json`, `model.safetensors`, and `capsight.json`, the card with its calibration.
+
+Weights are safetensors, never pickle. Nothing in a folder says how long sequences are: a track network reads any.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from capsight import __version__, artefact
+from capsight.config.track import TrackConfig
+from capsight.errors import InputError
+from capsight.model.track import TrackModel
+from capsight.shipped import check_version
+
+logger = logging.getLogger(__name__)
+
+ARCHITECTURE: Final = "config.json"
+WEIGHTS: Final = "model.safetensors"
+CARD: Final = "capsight.json"
+TASK: Final = "track"
+_MODEL_TYPE: Final = "capsight_track"
+#: More networks in one model than anybody would wait for.
+_MOST_MEMBERS: Final = 100
+
+
+class Calibration(BaseModel):
+    """Logistic regression from expected counts around a base to the probability that a call there is right.
+
+    Right is a call with the summit of a peak within 10 bases on its strand. The features are natural logarithms of
+    sums over the bases around the call (`capsight.predict.track.features`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    intercept: float
+    summits_within_10: float
+    tags_within_10: float
+    tags_within_50: float
+
+
+class Calling(BaseModel):
+    """From which probability on a scan calls a TSS, and what that was worth on the validation chromosomes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    min_probability: float = Field(ge=0, le=1)
+    distance: int = Field(ge=0)
+    precision: float = Field(ge=0, le=1)
+    recall: float = Field(ge=0, le=1)
+
+
+class TrackCard(BaseModel):
+    """What `capsight.json` says of a track model.
+
+    Attributes
+    ----------
+    halo
+        Bases on either side that an answer depends on.
+    counts
+        What its expected tags are counts of: ``ctss`` (5' ends, in the unit of the training counts), ``summits``,
+        ``peaks``, or ``sequences``.
+    train, validation, test
+        Contigs that it learned from, that calibration and threshold were fitted on, and that were left out.
+    calibration, calling
+        Without a validation chromosome there is neither: probabilities are those of the network.
+    metrics
+        On the validation contigs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    capsight: str = __version__
+    task: Literal["track"] = "track"
+    halo: int = Field(gt=0)
+    members: int = Field(1, ge=1, le=_MOST_MEMBERS)
+    counts: str = "ctss"
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    calling: Calling | None = None
+    metrics: dict[str, Any] = {}
+
+
+def is_track(folder: Path) -> bool:
+    """Tell the folder of a track model from any other."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(card, dict) and card.get("task") == TASK
+
+
+def save_track(model: TrackModel, card: TrackCard, folder: Path) -> None:
+    """Write networks, weights and card into an existing folder."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    shape = {"model_type": _MODEL_TYPE, "members": len(model.networks), **model.config.model_dump(mode="json")}
+    (folder / ARCHITECTURE).write_text(json.dumps(shape, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def read_track_card(folder: Path) -> TrackCard:
+    """Read the card of a track model.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks a file, or the card cannot be read.
+    """
+    for name in (CARD, ARCHITECTURE, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"is not a model folder: {name} is missing", where=folder, remedy="copy it whole, or train it anew"
+            )
+    try:
+        card = TrackCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        check_version(folder)
+        raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
+    if card.model_extra:  # what a newer version means by it would be left out
+        check_version(folder)
+    return card
+
+
+def load_track(folder: Path) -> tuple[TrackModel, TrackCard]:
+    """Load a track model, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        If the folder is incomplete or damaged.
+    """
+    card = read_track_card(folder)
+    try:
+        shape = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
+        if shape.pop("model_type") != _MODEL_TYPE or shape.pop("members") != card.members:
+            raise ValueError("another kind of network")
+        model = TrackModel(TrackConfig.model_validate(shape), card.members)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        check_version(folder)
+        raise InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE) from None
+    try:
+        weights = load_file(folder / WEIGHTS)
+        model.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        check_version(folder)
+        reason = str(error).splitlines()[0]
+        raise InputError(f"weights cannot be read: {reason}", where=folder / WEIGHTS) from None
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise InputError(
+            "holds weights that are not finite: its training went wrong", where=folder / WEIGHTS,
+            remedy="train it anew, with a lower learning rate",
+        )  # fmt: skip
+    artefact.check_unchanged(folder)
+    return model.eval(), card
