@@ -22,6 +22,7 @@ _STAGES = {
     "cluster": "capsight.data.cluster",
     "windows": "capsight.data.windows",
     "audit": "capsight.data.audit",
+    "train": "capsight.train.train",
     "pretrain": "capsight.train.pretrain",
     "finetune": "capsight.train.finetune",
     "baseline": "capsight.train.baselines",

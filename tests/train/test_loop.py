@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from capsight.artefact import sha256
 from capsight.config import PhaseConfig
 from capsight.errors import DamagedCheckpoint, InputError, KeepsPartial
+from capsight.train import checkpoint
 from capsight.train.checkpoint import STATE, SUMS, TENSORS, before
 from capsight.train.loop import Plan, fit, on_threads
 
@@ -187,7 +188,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
     def full(*_: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("capsight.train.checkpoint.save_file", full)
+    monkeypatch.setattr(checkpoint, "save_file", full)
     with pytest.raises(KeepsPartial, match=r"line: the checkpoint cannot be written: .*No space left on device"):
         fit(network(), Line(), plan(evaluate_every=100), tmp_path)
     assert json.loads((last / STATE).read_text())["step"] == 12

@@ -18,6 +18,7 @@ from capsight.cli import (
     report,
     run,
     simulate,
+    train,
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
@@ -37,6 +38,7 @@ for module in (
     cluster,
     windows,
     audit,
+    train,
     pretrain,
     finetune,
     baseline,

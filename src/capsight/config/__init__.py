@@ -16,6 +16,7 @@ from capsight.config.data import (
     WindowsConfig,
 )
 from capsight.config.recipe import Recipe
+from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig
 from capsight.config.training import (
     BaseConfig,
     FinetuneConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "ClusterConfig",
     "CnnConfig",
     "Config",
+    "CropsConfig",
     "CrossvalConfig",
     "EvaluateConfig",
     "ExplainConfig",
@@ -66,5 +68,8 @@ __all__ = [
     "Strategy",
     "TeacherConfig",
     "TokenizerConfig",
+    "TrackConfig",
+    "TrackLossConfig",
+    "TrainConfig",
     "WindowsConfig",
 ]

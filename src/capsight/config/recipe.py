@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from capsight.config.base import Config
 from capsight.config.comparing import BaselineConfig
 from capsight.config.data import SimulateConfig, WindowsConfig
+from capsight.config.track import TrainConfig
 from capsight.config.training import FinetuneConfig, PretrainConfig
 from capsight.config.using import EvaluateConfig, ExplainConfig, MatchConfig, MotifsConfig, PredictConfig
 
@@ -17,8 +18,9 @@ class Recipe(Config):
     description: str = Field("", description="What this recipe is for.")
     simulate: SimulateConfig | None = None
     windows: WindowsConfig
-    pretrain: PretrainConfig
-    finetune: FinetuneConfig
+    train: TrainConfig | None = None
+    pretrain: PretrainConfig | None = None
+    finetune: FinetuneConfig | None = None
     baseline: BaselineConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     predict: PredictConfig = PredictConfig(fold="test")

@@ -1,10 +1,11 @@
-"""Settings of the track network: its shape, the crops it is trained on, and the losses."""
+"""Settings of `train`: the shape of the track network, the crops that it is trained on, losses and optimiser."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import Config, split
+from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
+from capsight.config.training import Betas
 
 Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(split)]
 
@@ -71,3 +72,44 @@ class TrackLossConfig(Config):
     doubt: float = Field(
         50.0, ge=0.0, le=1e9, description="A profile of n 5' ends weighs n / (n + doubt): weak profiles are noisy."
     )
+
+
+class TrainConfig(Config):
+    """Training of a track network on both strands of the training chromosomes."""
+
+    model: TrackConfig = TrackConfig()
+    crops: CropsConfig = CropsConfig()
+    loss: TrackLossConfig = TrackLossConfig()
+    members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
+    epochs: float = Field(
+        26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, or sequences."
+    )
+    pretrain_epochs: float = Field(
+        0.0, ge=0, le=1_000_000, description="Passes before that, in which hidden bases are predicted; 0 is none."
+    )
+    mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden in these passes.")
+    learning_rate: Moderate = Field(5e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
+    warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
+    weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay, of all but biases.")
+    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
+    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
+    average: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    min_precision: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Precision on the validation chromosomes that a scan's default threshold is chosen for.",
+    )
+    evaluate_every: int | None = Field(
+        None, ge=1, le=MOST, description="Updates between scans of the validation chromosomes; default ten in all."
+    )
+    checkpoint_every: int = Field(
+        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."
+    )
+    threads: int = Field(
+        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
+    )
+    seed: Seed = Field(1, description="Seed of every random draw.")

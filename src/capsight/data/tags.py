@@ -90,7 +90,7 @@ def counted_tags(
             f"a 5' end at {position[row]}, but {name} has {size} bases", where=where,
             remedy="counts of another assembly?",
         )  # fmt: skip
-    return _sorted(genome, contig, position, ends.minus[known].astype(np.int64), ends.count[known])
+    return sorted_tags(genome, contig, position, ends.minus[known].astype(np.int64), ends.count[known])
 
 
 def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
@@ -103,7 +103,7 @@ def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
         }
     ).drop_duplicates()
     contig, position, minus = (columns[name].to_numpy() for name in columns)
-    return _sorted(genome, contig, position, minus, np.ones(len(columns)))
+    return sorted_tags(genome, contig, position, minus, np.ones(len(columns)))
 
 
 def _tell_unknown(ends: FiveEnds, number: Ints, genome: Genome) -> None:
@@ -123,7 +123,7 @@ def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> 
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 
-def _sorted(genome: Genome, contig: Ints, position: Ints, minus: Ints, counts: Floats) -> Tags:
+def sorted_tags(genome: Genome, contig: Ints, position: Ints, minus: Ints, counts: Floats) -> Tags:
     """Sort places; two names of one contig can give the same place, and its counts are summed."""
     number = place_numbers(genome, contig, minus, position)
     order = np.argsort(number, kind="stable")

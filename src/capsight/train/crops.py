@@ -3,7 +3,8 @@
 Crop number i is a pure function of a seed and i, so a training that was interrupted goes on with the same crops. Three
 kinds are drawn, by `CropsConfig`: around summits of peaks, around 5' ends that are in no peak (weaker sites, and
 noise), and anywhere. Summit and 5' end lie at a random place of their crop: at the edge as often as in the middle. The
-rest of the genome is seen as it is, so that the network has met in training what a scan will show it.
+others cut both strands of all contigs into crops, from another base on in every pass, and are read in random order: the
+genome is seen as it is, so that the network has met in training what a scan will show it.
 """
 
 from dataclasses import dataclass
@@ -131,11 +132,41 @@ class CropSource:
                 row = int(rng.choice(rows))
                 return int(places.contig[row]), int(places.minus[row]), int(places.position[row]) - shift
             kind -= share
-        size = self.genome.lengths[self.contigs]
-        contig = int(rng.choice(self.contigs, p=size / size.sum()))
-        # from one that ends at the first base to one that begins at the last: every base is in as many
-        position = int(rng.integers(self.genome.lengths[contig] + self.config.length - 1))
-        return contig, int(rng.integers(2)), position - self.config.length + 1
+        return self._anywhere(i)
+
+    @property
+    def crops_per_pass(self) -> int:
+        """Number of crops in which every base of both strands of all contigs is read once."""
+        return 2 * int(self._crops_per_strand.sum())
+
+    def _anywhere(self, i: int) -> tuple[int, int, int]:
+        """Return crop number `i` of endless passes over both strands."""
+        number, place = divmod(i, self.crops_per_pass)
+        if number not in self._passes:
+            self._passes.clear()
+            self._passes[number] = self._cut(np.random.default_rng([self.seed, 2, number]))
+        contig, minus, start = self._passes[number][place]
+        return int(contig), int(minus), int(start)
+
+    def _cut(self, rng: np.random.Generator) -> Ints:
+        """Cut each strand of each contig into crops, the first of which begins up to a crop before it; shuffle them."""
+        parts = []
+        for contig, n in zip(self.contigs, self._crops_per_strand, strict=True):
+            for minus in (0, 1):
+                first = -int(rng.integers(self.config.length))
+                start = first + self.config.length * np.arange(n)
+                parts.append(np.stack([np.full(n, contig), np.full(n, minus), start], axis=1))
+        return rng.permutation(np.concatenate(parts))
+
+    @cached_property
+    def _crops_per_strand(self) -> Ints:
+        """Crops that cover each contig wherever the first begins, ``(n_contigs,)``."""
+        return 1 + -(-(self.genome.lengths[self.contigs] - 1) // self.config.length)
+
+    @cached_property
+    def _passes(self) -> dict[int, Ints]:
+        """The crops of the pass that is being read: contig, strand and start, ``(n_crops, 3)``."""
+        return {}
 
     def _counts(self, tags: Tags, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Floats:
         """Return the counts at each base of crops, 5'→3', ``(n, length)``."""

@@ -75,6 +75,8 @@ class Plan:
         Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
     line
         Line of the terminal that the progress bar is on, from 0.
+    decay_biases
+        Whether weight decay is of parameters of one dimension as well.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Plan:
     average: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
     line: int = 0
+    decay_biases: bool = True
 
 
 @dataclass
@@ -164,8 +167,9 @@ class _Loop:
         trained = [p for p in model.parameters() if p.requires_grad]
         phase = plan.phase
         optimizer = torch.optim.AdamW(
-            trained, lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay
-        )
+            trained if plan.decay_biases else _without_decay_of_biases(trained),
+            lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay,
+        )  # fmt: skip
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.bare = self.accelerator.unwrap_model(self.model)
         self.state = _State()
@@ -410,6 +414,15 @@ class _Loop:
         if "random/cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["random/cuda"])
         self.losses = list(group("losses").get("", torch.zeros(0)))
+
+
+def _without_decay_of_biases(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Return two groups of parameters, of which the second, biases and scales, has no weight decay."""
+    flat = [parameter for parameter in parameters if parameter.ndim < 2]
+    return [
+        {"params": [parameter for parameter in parameters if parameter.ndim >= 2]},
+        {"params": flat, "weight_decay": 0.0},
+    ]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

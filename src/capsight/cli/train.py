@@ -1,0 +1,29 @@
+"""`capsight train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
+from capsight.config import TrainConfig
+
+EXAMPLE = "capsight train --windows windows -o model"
+
+
+def command(
+    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    output: Output,
+    epochs: Annotated[float | None, described(TrainConfig, "epochs", "--epochs")] = None,
+    threads: Annotated[int | None, described(TrainConfig, "threads", "--threads")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    restart: Restart = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
+    checked = settings(TrainConfig, config, assignments, epochs=epochs, threads=threads, seed=seed)
+    from capsight.train.train import train
+
+    train(checked, windows, output)

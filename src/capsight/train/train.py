@@ -1,0 +1,174 @@
+"""`train`: a track network, from the genome, the 5' ends and the peaks of a windows folder."""
+
+import json
+import logging
+from collections.abc import Callable
+from math import ceil
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from capsight import artefact
+from capsight.config import PhaseConfig
+from capsight.config.track import TrainConfig
+from capsight.data import schema
+from capsight.data.bases import Ints
+from capsight.data.tags import CTSS
+from capsight.data.windows import SEQUENCES_FILE, Windows
+from capsight.model.relora import plain_schedule
+from capsight.model.track import TrackModel, TrackNetwork
+from capsight.model.track_folder import TrackCard, save_track
+from capsight.predict.track import REACH, TrackScorer, best_device
+from capsight.train.calibrate import calibrate
+from capsight.train.crops import CropSource
+from capsight.train.genes import GeneTargets, WithGenes
+from capsight.train.launch import check_launch
+from capsight.train.loop import Plan, Task, choose_precision, fit, on_threads
+from capsight.train.masked import MaskedTask, WithBases
+from capsight.train.sequences import SequenceTask
+from capsight.train.targets import Targets, targets_of
+from capsight.train.track import TrackTask
+
+logger = logging.getLogger(__name__)
+
+#: Scans of the validation chromosomes during a training, where the settings name no other number of updates.
+LOOKS: Final = 10
+SEQUENCES: Final = "sequences"
+
+Log = list[dict[str, Any]]
+
+
+def train(config: TrainConfig, windows: Path, out: Path) -> Path:
+    """Train a track network on the training chromosomes; calibrate it on a scan of the validation chromosomes.
+
+    Parameters
+    ----------
+    config
+        Shape, crops, losses, optimiser.
+    windows
+        Folder of the `windows` stage: it says genome, 5' ends, peaks and folds. The windows themselves are read only
+        where they are labelled sequences.
+    out
+        Model folder to write.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used, or training diverges.
+
+    Notes
+    -----
+    Where no 5' ends were counted, one summit of a peak counts as one 5' end: profiles then weigh n / (n + 1), and
+    strengths are not learned. Labelled sequences have no places at all: see `capsight.train.sequences`.
+    """
+    inputs = {"windows": windows}
+    if artefact.is_done(out, "train", config, inputs):
+        logger.info("train: %s is done already", out)
+        return out
+    check_launch()
+    data = Windows.open(windows)
+    labelled = (data.folder / SEQUENCES_FILE).is_file()
+    with artefact.building(out, "train", config, inputs) as folder, on_threads(config.threads):
+        targets = None if labelled else targets_of(data)
+        model, logs = TrackModel(config.model, config.members), []
+        for number in range(config.members):
+            seed, suffix = config.seed + number, f"-{number + 1}" if config.members > 1 else ""
+            torch.manual_seed(seed)
+            network = TrackNetwork(config.model)
+            if targets is None:
+                log = _on_sequences(config, data, network, seed, f"train{suffix}", folder)
+            else:
+                log = _on_crops(config, data, targets, network, seed, suffix, folder)
+            model.networks[number].load_state_dict(network.state_dict())
+            logs.append(log)
+        text = "".join(json.dumps({"member": i, **record}) + "\n" for i, log in enumerate(logs, 1) for record in log)
+        (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
+        save_track(model, _card(config, data, targets, model), folder)
+    return out
+
+
+def _on_crops(
+    config: TrainConfig, data: Windows, targets: Targets, network: TrackNetwork, seed: int, suffix: str, folder: Path
+) -> Log:
+    """Train one network on crops of the training chromosomes, in place."""
+    training, validation = (_contigs(data, fold) for fold in (schema.TRAIN, schema.VALIDATION))
+
+    def crops(contigs: Ints) -> CropSource:
+        return CropSource(data.genome, targets.tags, targets.summits, contigs, network.halo, config.crops, seed)
+
+    source = crops(training)
+    per_pass = source.crops_per_pass / config.crops.batch_size
+    if config.pretrain_epochs:
+        masked = MaskedTask(source, crops(validation), config.mask_fraction)
+        steps = ceil(config.pretrain_epochs * per_pass)
+        fit(WithBases(network), masked, _plan(config, steps, seed, f"pretrain{suffix}"), folder)
+    loss = config.loss
+    if targets.counts != CTSS:
+        loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
+    genes = GeneTargets.of(data.genome, training, loss.minimum_codons, targets.tags) if loss.genes else None
+    precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
+    task = TrackTask(source, loss, genes, validation, targets.summits, precision)
+    torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
+    learner = WithGenes(network) if genes else network
+    return fit(learner, task, _plan(config, ceil(config.epochs * per_pass), seed, f"train{suffix}"), folder)
+
+
+def _on_sequences(
+    config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path
+) -> Log:
+    """Train one network on labelled sequences, in place."""
+    bases = config.crops.batch_size * config.crops.length
+    folds = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
+    task = SequenceTask(*folds, network.halo, bases, seed)
+    return fit(network, task, _plan(config, ceil(config.epochs * task.batches_per_pass), seed, name), folder)
+
+
+def _plan(config: TrainConfig, steps: int, seed: int, name: str) -> Plan:
+    """Return how long to train, how fast, and when to look."""
+    phase = PhaseConfig(
+        steps=steps,
+        batch_size=config.crops.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=min(config.warmup_steps, steps - 1),
+        min_ratio=0.0,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+    )
+    return Plan(
+        name=name,
+        phase=phase,
+        schedule=lambda step: plain_schedule(step, phase),
+        seed=seed,
+        checkpoint_every=config.checkpoint_every,
+        evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
+        precision=config.precision,
+        average=config.average,
+        decay_biases=False,
+    )
+
+
+def _card(config: TrainConfig, data: Windows, targets: Targets | None, model: TrackModel) -> TrackCard:
+    """Calibrate, and say what the model is."""
+    if targets is None:
+        return TrackCard(halo=model.halo + REACH, members=config.members, counts=SEQUENCES)
+    validation = _contigs(data, schema.VALIDATION)
+    scorer = TrackScorer(model.to(best_device()))
+    calibration, calling = calibrate(scorer, data.genome, validation, targets.summits, config.min_precision)
+    names = {
+        fold: tuple(data.genome.names[i] for i in _contigs(data, fold))
+        for fold in (schema.TRAIN, schema.VALIDATION, schema.TEST)
+    }
+    return TrackCard(
+        halo=scorer.halo, members=config.members, counts=targets.counts, calibration=calibration, calling=calling,
+        **names,
+    )  # fmt: skip
+
+
+def _contigs(data: Windows, fold: str) -> Ints:
+    """Return the numbers of the contigs of a fold, in the order of the genome."""
+    chroms = data.table.loc[data.table[schema.FOLD] == fold, schema.CHROM].unique()
+    numbers: Ints = data.genome.index(chroms)
+    numbers.sort()
+    return numbers
