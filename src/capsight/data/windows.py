@@ -30,6 +30,7 @@ from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
 from capsight.data.text import given, readable
+from capsight.data.windows_peaks import write_windows_peaks
 from capsight.errors import InputError
 from capsight.recipes import load_yaml
 
@@ -57,7 +58,7 @@ _SCHEMA: Final = pa.schema(
 
 
 def windows(config: WindowsConfig, out: Path) -> Path:
-    """Lay windows, label them, assign folds, and write ``windows.parquet``, ``five_ends.parquet``, ``summary.json``.
+    """Lay windows, label them, assign folds, and write them with the 5' ends and peaks behind them.
 
     Parameters
     ----------
@@ -85,8 +86,7 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
     ``five_ends.parquet`` holds the 5' ends of `config.ctss`, `ctss_plus` and `ctss_minus`, or else the summits of the
-    peaks; labelled sequences
-    have none.
+    peaks; ``peaks.parquet`` all peaks, also those without a window. Labelled sequences have neither.
 
     With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.
     """
@@ -106,7 +106,7 @@ def windows(config: WindowsConfig, out: Path) -> Path:
 
 
 def _lay(config: WindowsConfig, folder: Path) -> Made:
-    """Lay windows on a genome, and write the 5' ends that go with them."""
+    """Lay windows on a genome, and write the 5' ends and the peaks that go with them."""
     checked, genome, aliases, peaks = _laid_on(config)
     made = lay(checked, genome, peaks)
     counted = bool(config.ctss or config.ctss_plus)
@@ -116,6 +116,7 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
     else:
         tags = summit_tags(peaks, genome)
     told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
+    write_windows_peaks(peaks, genome, folder)
     return made._replace(remarks=made.remarks | {"five_ends": told})
 
 
