@@ -109,6 +109,13 @@ def _learn(settings: Recipe, out: Path) -> None:
 
         _announce("baseline", "a model to compare with, on the same windows")
         baseline(settings.baseline, out / WINDOWS, out / BASELINE)
+    if settings.train:
+        from capsight.train.train import train
+
+        _announce("train", "a track of every base of both strands, from crops of the training chromosomes")
+        train(settings.train, out / WINDOWS, out / MODEL)
+    if not (settings.pretrain and settings.finetune):
+        return
     from capsight.train.finetune import finetune
     from capsight.train.pretrain import pretrain
 
@@ -127,7 +134,7 @@ def _measure(settings: Recipe, out: Path) -> None:
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
     if settings.baseline:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
-    if settings.finetune.base:
+    if settings.finetune and settings.finetune.base:
         by_base = settings.evaluate.model_copy(update={"resolution": "base"})
         evaluate(by_base, out / MODEL, out / WINDOWS, out / BASE_EVALUATION)
     _announce("predict", "scores for every window")
@@ -183,6 +190,7 @@ def cnn_baseline(settings: Recipe) -> BaselineConfig:
     given = settings.baseline.model_dump(exclude_unset=True) if settings.baseline else {}
     given = given if given.get("model") == "cnn" else {}
     own = {key: FinetuneConfig.model_fields[key].default for key in NOT_FOR_CNN}
+    assert settings.finetune  # as read_recipe has checked
     training = settings.finetune.model_dump() | own | given.get("training", {})
     return BaselineConfig.model_validate({"model": "cnn", **given, "training": training, "seed": training["seed"]})
 

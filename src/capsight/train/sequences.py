@@ -68,9 +68,7 @@ class SequenceTask:
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC on the validation fold; 0.5 where it has one label only."""
         logits = []
-        for rows in np.array_split(
-            np.arange(len(self.validation.table)), -(-len(self.validation.table) // self.size)
-        ):
+        for rows in np.array_split(np.arange(len(self.validation.table)), -(-len(self.validation.table) // self.size)):
             batch = {name: part.to(device) for name, part in self._read(self.validation, rows).items()}
             logits.append(self._logits(model, batch).float().cpu().numpy())
         labels = self.validation.labels

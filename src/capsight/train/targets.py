@@ -10,9 +10,9 @@ import pandas as pd
 from capsight.data import schema
 from capsight.data.bases import Ints
 from capsight.data.genome import Genome
-from capsight.data.peak_table import read_peaks_of
 from capsight.data.tags import CTSS, FIVE_ENDS_FILE, Tags, place_numbers, read_tags, sorted_tags, summit_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
+from capsight.data.windows_peaks import read_windows_peaks
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def targets_of(data: Windows) -> Targets:
         If the folder has no 5' ends or no peaks.
     """
     tags = read_tags(data.folder / FIVE_ENDS_FILE, data.genome)
-    peaks = read_peaks_of(data.folder, data.genome)
+    peaks = read_windows_peaks(data.folder, data.genome)
     counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["five_ends"]["source"] == CTSS
     if not _are_bare(peaks):
         return Targets(tags, summit_tags(peaks, data.genome), CTSS if counted else SUMMITS)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +23,7 @@ from capsight.train.calibrate import calibrate
 from capsight.train.crops import CropSource
 from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
-from capsight.train.loop import Plan, Task, choose_precision, fit, on_threads
+from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
 from capsight.train.sequences import SequenceTask
 from capsight.train.targets import Targets, targets_of
@@ -114,9 +113,7 @@ def _on_crops(
     return fit(learner, task, _plan(config, ceil(config.epochs * per_pass), seed, f"train{suffix}"), folder)
 
 
-def _on_sequences(
-    config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path
-) -> Log:
+def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path) -> Log:
     """Train one network on labelled sequences, in place."""
     bases = config.crops.batch_size * config.crops.length
     folds = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
