@@ -20,14 +20,14 @@ class TrackConfig(Config):
         (1, 2, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384, 192),
         description="Dilation of each residual convolution, from the first to the last.",
     )
-    head_kernel: int = Field(15, ge=1, le=101, description="Positions that the last convolution spans; odd.")
+    head_kernel: int = Field(13, ge=1, le=101, description="Positions that the last convolution spans; odd.")
     average: int = Field(
         512,
         ge=0,
         le=1 << 16,
         description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
-    dropout: float = Field(0.25, ge=0.0, lt=1.0, description="Dropout before every convolution but the first.")
+    dropout: float = Field(0.25, ge=0.0, le=0.99, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:

@@ -45,6 +45,10 @@ _PRIOR: Final = (0.05, 0.00025, 100.0)
 PROMOTER_REACH: Final = 128
 
 
+#: A convolution to fewer channels than this is filled up with zeros: on CPUs it takes a fifth of the time then.
+_LEAST_CHANNELS: Final = 16
+
+
 class Track(NamedTuple):
     """Natural logarithms of what the network expects at every base, each ``(n, length)``.
 
@@ -87,9 +91,36 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, length, channels)`` to ``(n, length - 2 * trim, out_channels)``."""
-        weight = self.weight.contiguous(memory_format=torch.channels_last)
-        y = functional.conv2d(x.transpose(1, 2).unsqueeze(2), weight, self.bias, dilation=self.dilation)
-        return y.squeeze(2).transpose(1, 2)
+        weight, bias = self.weight, self.bias
+        assert bias is not None
+        if lacking := max(0, _LEAST_CHANNELS - self.out_channels):
+            weight = functional.pad(weight, (0, 0, 0, 0, 0, 0, 0, lacking))
+            bias = functional.pad(bias, (0, lacking))
+        weight = weight.contiguous(memory_format=torch.channels_last)
+        y = functional.conv2d(x.transpose(1, 2).unsqueeze(2), weight, bias, dilation=self.dilation)
+        return y[:, : self.out_channels].squeeze(2).transpose(1, 2)
+
+
+class Dropout(nn.Module):
+    """Dropout from one random byte a number: three times as fast as PyTorch's on a CPU, where it takes most of a step.
+
+    Parameters
+    ----------
+    p
+        Share of numbers set to zero, to the nearest 1/256.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.cut = round(p * 256)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Set numbers to zero at random in training, and scale the others so that means stay."""
+        if not self.training or not self.cut:
+            return x
+        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.cut
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.cut))
 
 
 class TrackNetwork(nn.Module):
@@ -108,7 +139,7 @@ class TrackNetwork(nn.Module):
         self.layers = nn.ModuleList(
             Convolution(config.width, config.width, config.kernel, dilation) for dilation in config.dilations
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
         self.averaged = Convolution(config.width, 4, 1) if config.average else None
         self._initialise()
