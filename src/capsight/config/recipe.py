@@ -30,6 +30,10 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if bool(self.pretrain) != bool(self.finetune):
+            raise ValueError("pretrain and finetune go together: a window network is pre-trained, then fine-tuned")
+        if bool(self.train) == bool(self.finetune):
+            raise ValueError("add a section train (a track network), or pretrain and finetune (a window network)")
         if self.motifs and not self.explain:
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:
@@ -38,7 +42,7 @@ class Recipe(Config):
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         if self.evaluate.resolution == "base":
             raise ValueError("evaluate.resolution: a run measures windows, and with finetune.base single bases too")
-        if self.predict.resolution != "window" and not self.finetune.base:
+        if self.predict.resolution != "window" and not (self.finetune and self.finetune.base):
             asked = self.predict.resolution
             raise ValueError(f"predict.resolution {asked!r} asks single bases: set finetune.base to true")
         return self

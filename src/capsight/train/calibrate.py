@@ -5,7 +5,7 @@ regression on expected counts around the call (Platt 1999, with three features f
 """
 
 import logging
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,9 @@ def calibrate(
     n_summits = int(there.sum())
     found = _scan(scorer, genome, contigs)
     best = np.sort(np.argsort(-found.score, kind="stable")[: _CALLS_PER_SUMMIT * n_summits])
-    found = _Candidates(*(column[best] for column in found))
+    found = _Candidates(
+        found.contig[best], found.strand[best], found.position[best], found.score[best], found.features[best]
+    )
     right = _right(found, genome, contigs, summits)
     if right.sum() < _LEAST_RIGHT or right.all():
         logger.warning(
@@ -88,7 +90,8 @@ def calibrate(
 
 def _scan(scorer: TrackScorer, genome: Genome, contigs: Ints) -> _Candidates:
     """Return all calls of contigs."""
-    margin, parts = DISTANCE + SCORE_REACH + REACH, []
+    margin = DISTANCE + SCORE_REACH + REACH
+    parts: list[tuple[NDArray[Any], ...]] = []
     total = int(genome.lengths[contigs].sum())
     with tqdm(total=total, desc="calibrate", unit="base", unit_scale=True) as bar:
         for number in contigs:
@@ -104,7 +107,8 @@ def _scan(scorer: TrackScorer, genome: Genome, contigs: Ints) -> _Candidates:
                 read = features(counts)[0, strand, position]
                 parts.append((np.full(len(strand), number), strand, position + first, calls.score[inside], read))
                 bar.update(end - start)
-    return _Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    contig, strand, position, score, read_there = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Candidates(contig, strand, position, score, read_there)
 
 
 def _right(found: _Candidates, genome: Genome, contigs: Ints, summits: Tags) -> NDArray[np.bool_]:

@@ -139,7 +139,8 @@ def _train(model: str, settings: Recipe, folder: Path) -> Path:
         from capsight.train.finetune import finetune
         from capsight.train.pretrain import pretrain
 
-        assert settings.pretrain and settings.finetune
+        assert settings.pretrain is not None
+        assert settings.finetune is not None
         start = pretrain(settings.pretrain, folder / "windows", folder / "pretrained")
         return finetune(settings.finetune, folder / "windows", start, folder / "model")
     if model == "cnn":

@@ -46,8 +46,9 @@ Batch = Mapping[str, Tensor]
 class Task(Protocol):
     """What the loop needs to know of a training stage."""
 
-    #: Tokens that one micro-batch holds, for the speed that the progress bar shows.
-    tokens_per_batch: int
+    @property
+    def tokens_per_batch(self) -> int:
+        """Tokens, or bases, that one micro-batch holds, for the speed that the progress bar shows."""
 
     def batch(self, index: int) -> Batch:
         """Return micro-batch number `index`, a pure function of it."""

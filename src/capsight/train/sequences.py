@@ -5,6 +5,7 @@ That is compared with the label.
 """
 
 from dataclasses import dataclass
+from math import exp
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,8 @@ CODES: Final = "codes"
 LABELS: Final = "labels"
 #: Sequences in a batch, at least; short ones are mostly halo.
 _LEAST: Final = 32
+#: Natural logarithm of so many expected summits that a sequence has one for certain.
+_CERTAIN: Final = 1.5
 
 
 @dataclass
@@ -86,5 +89,8 @@ class SequenceTask:
         assert isinstance(model, TrackNetwork)
         log_summits = model(one_hot(codes, dtype)).log_summits
         known = trimmed(codes[..., None], self.halo)[..., 0] != N_CODE
-        summits = torch.where(known, log_summits.exp(), 0).sum(dim=1).clamp(1e-6, 30)
-        return torch.log(torch.expm1(summits))  # log(p / (1 - p)) of p = 1 - exp(-summits)
+        log_sum = torch.logsumexp(log_summits.masked_fill(~known, -1e4), dim=1).clamp(min=-30)
+        # beyond a few expected summits the sum goes on as a line, so that training can come back from there
+        straight = exp(_CERTAIN) * (1 + log_sum - _CERTAIN)
+        summits = torch.where(log_sum < _CERTAIN, log_sum.clamp(max=_CERTAIN).exp(), straight)
+        return summits + torch.log(-torch.expm1(-summits))  # log(p / (1 - p)) of p = 1 - exp(-summits)

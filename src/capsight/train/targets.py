@@ -73,7 +73,7 @@ def _are_bare(peaks: pd.DataFrame) -> bool:
 def _with_summits(peaks: pd.DataFrame, tags: Tags, genome: Genome) -> pd.DataFrame:
     """Put the summit of each peak where most 5' ends are, of several the first; where there are none, leave it."""
     numbers = place_numbers(genome, tags.contig, tags.minus, tags.position)
-    contig, minus = genome.index(peaks[schema.CHROM]), (peaks[schema.STRAND] == "-").to_numpy(np.int64)
+    contig, minus = genome.index(peaks[schema.CHROM]), (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
     ends = (peaks[name].to_numpy(np.int64) for name in (schema.START, schema.END))
     first, last = (np.searchsorted(numbers, place_numbers(genome, contig, minus, end)) for end in ends)
     summit = peaks[schema.SUMMIT].to_numpy(np.int64).copy()
@@ -88,5 +88,5 @@ def _spread(peaks: pd.DataFrame, genome: Genome) -> Tags:
     size = peaks[schema.END].to_numpy(np.int64) - start
     row = np.repeat(np.arange(len(peaks)), size)
     position: Ints = start[row] + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
-    minus = (peaks[schema.STRAND] == "-").to_numpy(np.int64)
+    minus = (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
     return sorted_tags(genome, genome.index(peaks[schema.CHROM])[row], position, minus[row], 1 / size[row])

@@ -18,7 +18,7 @@ from capsight.data.windows import SEQUENCES_FILE, Windows
 from capsight.model.relora import plain_schedule
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
-from capsight.predict.track import REACH, TrackScorer, best_device
+from capsight.predict.track import REACH, Precision, TrackScorer, best_device
 from capsight.train.calibrate import calibrate
 from capsight.train.crops import CropSource
 from capsight.train.genes import GeneTargets, WithGenes
@@ -106,7 +106,7 @@ def _on_crops(
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
     genes = GeneTargets.of(data.genome, training, loss.minimum_codons, targets.tags) if loss.genes else None
-    precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
+    precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
     task = TrackTask(source, loss, genes, validation, targets.summits, precision)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
