@@ -17,16 +17,12 @@ from capsight.config.data import (
 )
 from capsight.config.recipe import Recipe
 from capsight.config.training import (
-    BaseConfig,
     FinetuneConfig,
-    KmersConfig,
     LoraConfig,
     ModelConfig,
     PhaseConfig,
     PretrainConfig,
     ReloraConfig,
-    SpecialistConfig,
-    TeacherConfig,
     TokenizerConfig,
 )
 from capsight.config.using import (
@@ -40,7 +36,6 @@ from capsight.config.using import (
 __all__ = [
     "NOT_FOR_CNN",
     "AuditConfig",
-    "BaseConfig",
     "BaselineConfig",
     "ClusterConfig",
     "CnnConfig",
@@ -50,7 +45,6 @@ __all__ = [
     "ExplainConfig",
     "FetchConfig",
     "FinetuneConfig",
-    "KmersConfig",
     "LoraConfig",
     "MatchConfig",
     "ModelConfig",
@@ -62,9 +56,7 @@ __all__ = [
     "Recipe",
     "ReloraConfig",
     "SimulateConfig",
-    "SpecialistConfig",
     "Strategy",
-    "TeacherConfig",
     "TokenizerConfig",
     "WindowsConfig",
 ]

@@ -73,8 +73,6 @@ class Plan:
         Rates validation metrics, larger is better; the best rated weights are kept. `None` keeps the last.
     after_step
         Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
-    line
-        Line of the terminal that the progress bar is on, from 0.
     """
 
     name: str
@@ -88,7 +86,6 @@ class Plan:
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     average: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
-    line: int = 0
 
 
 @dataclass
@@ -240,7 +237,6 @@ class _Loop:
         hidden = not self.accelerator.is_main_process or self._is_over()
         options: dict[str, Any] = {
             "desc": self.plan.name,
-            "position": self.plan.line,
             "unit": "step",
             "mininterval": _bar_interval(),
             "disable": hidden,
