@@ -22,8 +22,6 @@ pytestmark = pytest.mark.pipeline
 FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
-    "predict-summit": "predict --model model fasta.fa --resolution summit",
-    "predict-base": "predict --model model fasta.fa --resolution base",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
 }
