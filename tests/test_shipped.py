@@ -96,16 +96,14 @@ FORMER = r"model: was made by an earlier version, with {}: this one has no such 
         ({"capsight": "99.0", "task": ["new"]}, "was made by capsight 99.0, which is newer"),
         ({"capsight": "99.0", "heads": 3}, "was made by capsight 99.0, which is newer"),
         ({"task": ["new"]}, "is not a model card that this version"),
-        (
-            {"base": True, "specialists": 4},
-            FORMER.format("a head for single bases and networks for single bases alone"),
-        ),
+        ({"base": True, "specialists": 0}, FORMER.format("a head for single bases")),
+        ({"specialists": 4}, FORMER.format("networks for single bases alone")),
         ({"trees": 6}, FORMER.format("boosted trees beside the network")),
         (("config.json", {"kmers": 6}), FORMER.format("a head that reads k-mers")),
         ("model.safetensors", "is not a model folder: model.safetensors is missing"),
         ("config.json", "is not a model folder: config.json is missing"),
     ],
-    ids=["newer", "newer-with-more", "damaged", "base", "trees", "kmers", "no-weights", "no-shape"],
+    ids=["newer", "newer-with-more", "damaged", "base", "specialists", "trees", "kmers", "no-weights", "no-shape"],
 )
 def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, change: object, said: str) -> None:
     model = tmp_path / "model"

@@ -42,8 +42,8 @@ FOLDERS = {
 }
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
-    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-summit": "fasta.fa", "predict-base": "fasta.fa",
-    "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
+    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "explain": "windows/windows.parquet",
+    "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "motifs": ".", "report": ".",
 }  # fmt: skip
