@@ -52,7 +52,6 @@ class ModelConfig(Config):
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
-    stem_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each residual convolution of the stem.")
     init: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -181,7 +180,6 @@ class FinetuneConfig(Config):
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
-    stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem; default likewise.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")

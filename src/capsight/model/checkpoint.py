@@ -36,7 +36,8 @@ _FORMER_PARTS = {
     "trees": "boosted trees beside the network",
     "kmers": "a head that reads k-mers",
 }
-_FORMER_KEYS = (*_FORMER_PARTS, "base_folds", "kmer_width")
+#: With these go keys that say nothing of how a model answers.
+_FORMER_KEYS = (*_FORMER_PARTS, "base_folds", "kmer_width", "stem_dropout")
 
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
@@ -176,9 +177,7 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
     return model.eval(), card
 
 
-def start_classifier(
-    folder: Path, seed: int, dropout: float | None = None, stem_dropout: float | None = None
-) -> CapsightForClassification:
+def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> CapsightForClassification:
     """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`.
 
     Parameters
@@ -187,8 +186,8 @@ def start_classifier(
         A pre-trained folder, or an earlier model, whose head is loaded too.
     seed
         Of the head.
-    dropout, stem_dropout
-        In place of those of pre-training.
+    dropout
+        In place of that of pre-training.
 
     Raises
     ------
@@ -196,8 +195,7 @@ def start_classifier(
         If the folder cannot be used.
     """
     read_card(folder)
-    given = {"hidden_dropout": dropout, "stem_dropout": stem_dropout}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = {} if dropout is None else {"hidden_dropout": dropout}
     torch.manual_seed(seed)
     model = _make(CapsightForClassification, folder, **changes)
     _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head."))

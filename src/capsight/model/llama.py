@@ -43,7 +43,6 @@ class CapsightConfig(LlamaConfig):
     pooling: str = "mean"
     n_tokens: int = 512
     hidden_dropout: float = 0.0
-    stem_dropout: float = 0.0
 
 
 class Output(NamedTuple):
@@ -89,7 +88,6 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
         pooling=config.pooling,
         n_tokens=n_tokens,
         hidden_dropout=config.dropout,
-        stem_dropout=config.stem_dropout,
     )
 
 
@@ -109,13 +107,12 @@ class Stem(nn.Module):
         self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
         self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.dropout_of_change = nn.Dropout(config.stem_dropout)
 
     def forward(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, n_positions, width)``."""
         x = self.motifs(side_by_side(one_hot))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
-            x = x + convolution(self.dropout_of_change(functional.gelu(norm(x))))
+            x = x + convolution(functional.gelu(norm(x)))
         x = x.squeeze(2)
         x = functional.pad(functional.gelu(x).transpose(1, 2), (0, 0, 0, -x.shape[-1] % self.pool))
         weight = self.join.weight.transpose(1, 2).flatten(1)  # bases before channels, as they lie in memory

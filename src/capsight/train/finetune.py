@@ -48,7 +48,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
-    model = start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout)
+    model = start_classifier(pretrained, config.seed, config.dropout)
     with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
         task = ClassificationTask(config, data, tokenizer)
         log = train_classifier(model, task, folder, "finetune")
