@@ -1,6 +1,7 @@
 """Models are found by folder first, then by the name under which they are shipped."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from capsight.config import PredictConfig
 from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier, read_card
 from capsight.predict.score import predict
+from capsight.predict.scorer import load_scorer
 
 #: sacCer3 chrIV:1538-2050 (0-based), plus strand: a promoter with a TATA box. chrIV was not trained on.
 PROMOTER = (
@@ -120,6 +122,14 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cnn_with_trees_beside_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    card = {"model": "cnn", "length": 64, "cnn": {}, "trees": 6}
+    (tmp_path / "model" / "baseline.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=re.escape(FORMER.format("boosted trees beside the network"))):
+        load_scorer(tmp_path / "model")
 
 
 def test_a_newer_model_that_can_be_read_is_used_with_a_warning(

@@ -4,11 +4,11 @@ Choices:
 
 * The blocks are Hugging Face's `LlamaModel` (rotary positions, RMS norm, gated SiLU feed-forward), causal or
   bidirectional (`is_causal=False`). Without a stem, a model folder is a plain LLaMA folder.
-* The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions (dilated: each
-  sees further than the one before, and single bases know their promoter before attention does), and a linear map of
-  every `pool` tokens together, so that attention runs over few positions. A maximum over them would forget which of
-  them had the motif: the base at the cap site would not be told from its neighbours. A learned vector per position is
-  added after it, because a cap site has a fixed place in its window and rotary positions are only relative.
+* The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions (dilated:
+  each sees further than the one before), and a linear map of every `pool` tokens together, so that attention runs
+  over few positions. A maximum over them would forget which of them had the motif: the base at the cap site would not
+  be told from its neighbours. A learned vector per position is added after it, because a cap site has a fixed place
+  in its window and rotary positions are only relative.
 * One vector per window is made by taking the last position (the paper), the mean, or a learned weighting.
 * No biases in the blocks and the heads, no tied weights, no batch statistics: a window's score depends on that
   window alone.
