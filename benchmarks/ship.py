@@ -3,8 +3,7 @@
     python benchmarks/ship.py RUN NAME
 
 Copies what prediction needs from RUN/model to src/capsight/models/NAME, keeps the record (inputs by checksum, paths by
-their last part), and fills the figures of RUN/evaluation and RUN/evaluation-base into
-the card, benchmarks/cards/NAME.md.
+their last part), and fills the figures of RUN/evaluation into the card, benchmarks/cards/NAME.md.
 """
 
 import argparse
@@ -19,7 +18,6 @@ import yaml
 from capsight import artefact
 from capsight.data.tokenizer import make_tokenizer
 from capsight.model.checkpoint import read_card
-from capsight.train.base_evaluation import METRICS_FILE as BASE_METRICS_FILE
 from capsight.train.evaluate import METRICS_FILE
 
 HERE = Path(__file__).parent
@@ -32,11 +30,7 @@ def figures(run: Path) -> dict[str, str]:
     shown = {name: f"{value:.3f}" for name, value in metrics.items() if isinstance(value, float)}
     for name, (low, high) in metrics["intervals"].items():
         shown[name] = f"{metrics[name]:.3f} ({low:.3f} to {high:.3f})"
-    bases = json.loads((run / "evaluation-base" / BASE_METRICS_FILE).read_text(encoding="utf-8"))
-    summits = {
-        f"base_{name}": f"{value:.2f}" for name, value in bases["summits"]["predicted"].items() if name != "intervals"
-    }
-    return shown | summits | {"n": f"{metrics['n']:,}", "n_positive": f"{metrics['n_positive']:,}"}
+    return shown | {"n": f"{metrics['n']:,}", "n_positive": f"{metrics['n_positive']:,}"}
 
 
 def record(run: Path) -> dict[str, Any]:

@@ -119,7 +119,6 @@ TINY = {
         "warmup_steps": 20,
         "checkpoint_every": 7,
         "average": 0.9,
-        "base": {"batch_size": 4, "profile": 0.1, "total": 0.01, "presence": 0.1},
     },
     "baseline": {},
     "evaluate": {"bootstrap": 20},

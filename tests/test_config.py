@@ -78,15 +78,6 @@ def test_a_run_has_one_folder_of_windows() -> None:
         parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "loco": True}})
 
 
-def test_a_run_measures_single_bases_by_itself_and_predicts_them_where_it_can() -> None:
-    stages = {"pretrain": {}, "finetune": {}, "windows": {"genome": "g", "peaks": "p"}}
-    with pytest.raises(ConfigError, match=r"evaluate\.resolution: a run measures windows, and with finetune\.base"):
-        parse(Recipe, stages | {"evaluate": {"resolution": "base"}})
-    with pytest.raises(ConfigError, match=r"predict\.resolution 'base' asks .*set finetune\.base to true"):
-        parse(Recipe, stages | {"predict": {"resolution": "base"}})
-    assert parse(Recipe, stages | {"predict": {"resolution": "base"}, "finetune": {"base": True}}).finetune.base
-
-
 def test_names_are_split_at_commas() -> None:
     config = parse(WindowsConfig, {"genome": "g", "peaks": "p", "validation": "chr1,chr2", "test": ["chr3"]})
     assert config.validation == ("chr1", "chr2")
@@ -267,7 +258,7 @@ def test_set_reaches_into_what_stands_for_a_section(there: object) -> None:
         (PretrainConfig, {"m[in": {"steps": 1}}, r"unknown key 'm\[in'; did you mean 'main'"),
         (PretrainConfig, {"mainConfig": {}}, r"unknown key 'mainConfig'$"),
         (PretrainConfig, {"wdith": 1}, r"unknown key 'wdith'$"),  # `model.width` is another section's
-        (FinetuneConfig, {"base": {"specialists": [{"epoch": 1}]}}, r"did you mean 'base\.specialists\.0\.epochs'\?"),
+        (FinetuneConfig, {"lora": {"rnak": 1}}, r"did you mean 'lora\.rank'\?"),
         (FinetuneConfig, {"rank": 1}, r"did you mean 'lora\.rank'\?"),  # its very name, elsewhere
         (
             Recipe,
@@ -291,9 +282,7 @@ def test_an_empty_section_is_its_defaults() -> None:
     assert found.baseline is None  # a stage that may be absent
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(FinetuneConfig, "lora"), (FinetuneConfig, "base"), (PretrainConfig, "relora")]
-)
+@pytest.mark.parametrize(("kind", "name"), [(FinetuneConfig, "lora"), (PretrainConfig, "relora")])
 def test_true_is_defaults_and_nothing_is_neither(kind: type, name: str) -> None:
     assert getattr(parse(kind, {name: True}), name) == getattr(parse(kind, {name: {}}), name) != False  # noqa: E712
     with pytest.raises(ConfigError, match=f"{name}: is empty: write true for its defaults, or false"):

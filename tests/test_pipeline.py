@@ -23,7 +23,7 @@ pytestmark = pytest.mark.pipeline
 
 SAME = ("windows/windows.parquet", "windows/five_ends.parquet", "pretrained/model.safetensors",
         "model/model.safetensors", "model/adapter/adapter_model.safetensors", "model/metrics.jsonl",
-        "evaluation/metrics.json", "evaluation-base/metrics-base.json", "predictions.tsv", "attributions.npz",
+        "evaluation/metrics.json", "predictions.tsv", "attributions.npz",
         "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "report/accuracy.png")  # fmt: skip
 
 
@@ -151,8 +151,7 @@ def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finis
     from capsight.model.checkpoint import load_classifier
 
     plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, stem: 0, causal: true, pooling: last}",
-             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1",
-             "finetune.base=false"]  # fmt: skip
+             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1"]  # fmt: skip
     out = run(recipe, tmp_path / "plain", plain)
     model, card = load_classifier(out / "model")
     codes = Windows.open(out / "windows").fold("test").codes(pd.RangeIndex(5).to_numpy())

@@ -1,6 +1,7 @@
 """Models are found by folder first, then by the name under which they are shipped."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from capsight.config import PredictConfig
 from capsight.errors import InputError
 from capsight.model.checkpoint import load_classifier, read_card
 from capsight.predict.score import predict
+from capsight.predict.scorer import load_scorer
 
 #: sacCer3 chrIV:1538-2050 (0-based), plus strand: a promoter with a TATA box. chrIV was not trained on.
 PROMOTER = (
@@ -85,6 +87,10 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
         shipped.find_model(Path("run/model/capsight.json"))
 
 
+#: What is reported of models with parts that are no more.
+FORMER = r"model: was made by an earlier version, with {}: this one has no such part (train it anew)"
+
+
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
 @pytest.mark.parametrize(
     ("change", "said"),
@@ -92,10 +98,14 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
         ({"capsight": "99.0", "task": ["new"]}, "was made by capsight 99.0, which is newer"),
         ({"capsight": "99.0", "heads": 3}, "was made by capsight 99.0, which is newer"),
         ({"task": ["new"]}, "is not a model card that this version"),
+        ({"base": True, "specialists": 0}, FORMER.format("a head for single bases")),
+        ({"specialists": 4}, FORMER.format("networks for single bases alone")),
+        ({"trees": 6}, FORMER.format("boosted trees beside the network")),
+        (("config.json", {"kmers": 6}), FORMER.format("a head that reads k-mers")),
         ("model.safetensors", "is not a model folder: model.safetensors is missing"),
         ("config.json", "is not a model folder: config.json is missing"),
     ],
-    ids=["newer", "newer-with-more", "damaged", "no-weights", "no-shape"],
+    ids=["newer", "newer-with-more", "damaged", "base", "specialists", "trees", "kmers", "no-weights", "no-shape"],
 )
 def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, change: object, said: str) -> None:
     model = tmp_path / "model"
@@ -103,14 +113,23 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
     if isinstance(change, str):
         (model / change).unlink()
     else:
-        card = json.loads((model / "capsight.json").read_text())
-        (model / "capsight.json").write_text(json.dumps(card | change))
+        name, values = change if isinstance(change, tuple) else ("capsight.json", change)
+        content = json.loads((model / name).read_text())
+        (model / name).write_text(json.dumps(content | values))
     (tmp_path / "s.fa").write_text(">s\nACGT\n")
     given = [str(tmp_path / "s.fa")] if command == "predict" else ["--windows", str(tmp_path)]
     done = CliRunner().invoke(app, [command, "--model", str(model), *given, "-o", str(tmp_path / "out")])
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cnn_with_trees_beside_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    card = {"model": "cnn", "length": 64, "cnn": {}, "trees": 6}
+    (tmp_path / "model" / "baseline.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=re.escape(FORMER.format("boosted trees beside the network"))):
+        load_scorer(tmp_path / "model")
 
 
 def test_a_newer_model_that_can_be_read_is_used_with_a_warning(
@@ -142,7 +161,3 @@ def test_the_yeast_model_is_whole_and_answers(tmp_path: Path) -> None:
     scores = pd.read_csv(tmp_path / "windows.tsv", sep="\t").set_index("name")["score"]
     assert scores["cap"] > 0.9
     assert scores["reversed"] < 0.1
-    predict(PredictConfig(resolution="base"), Path("yeast"), fasta, tmp_path / "bases.tsv")
-    bases = pd.read_csv(tmp_path / "bases.tsv", sep="\t")
-    best = bases[bases["name"] == "cap"].sort_values("probability").iloc[-1]
-    assert abs(best["position"] - 256) <= 10

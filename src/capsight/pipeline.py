@@ -2,7 +2,6 @@
 
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
                        → baseline/ → evaluation-baseline/
-              model/ with finetune.base → evaluation-base/
               windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
 everything → report/
 """
@@ -29,7 +28,6 @@ MODEL = "model"
 BASELINE = "baseline"
 EVALUATION = "evaluation"
 BASELINE_EVALUATION = "evaluation-baseline"
-BASE_EVALUATION = "evaluation-base"
 PREDICTIONS = "predictions.tsv"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
@@ -39,7 +37,7 @@ REPORT = "report"
 #: Every result of a run, and the stage that makes it.
 _STAGES = {
     SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
-    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", BASE_EVALUATION: "evaluate", PREDICTIONS: "predict",
+    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", PREDICTIONS: "predict",
     ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match", REPORT: "report",
 }  # fmt: skip
 
@@ -134,9 +132,6 @@ def _measure(settings: Recipe, out: Path) -> None:
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
     if settings.baseline:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
-    if settings.finetune and settings.finetune.base:
-        by_base = settings.evaluate.model_copy(update={"resolution": "base"})
-        evaluate(by_base, out / MODEL, out / WINDOWS, out / BASE_EVALUATION)
     _announce("predict", "scores for every window")
     predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
 

@@ -281,19 +281,6 @@ def test_counts_are_kept_beside_windows(files: Path) -> None:
     assert not list(files.glob("out*"))
 
 
-def test_single_bases_need_a_model_that_knows_them(files: Path) -> None:
-    assert windows(files).returncode == 0
-    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
-    done = capsight("predict", "out", "--model", "base", "--resolution", "base", "--least", "0.1", "-o", "p", cwd=files)
-    assert "is a baseline, which does not answer base by base" in one_line_error(done)
-    done = capsight("evaluate", "--model", "base", "--windows", "out", "--resolution", "base", cwd=files)
-    assert "capsight finetune --set base=true" in one_line_error(done)
-    done = capsight("predict", "out", "--model", "base", "--resolution", "codon", "-o", "p", cwd=files)
-    assert "resolution: " in one_line_error(done)
-    assert not (files / "p").exists()
-    assert not list(files.glob("evaluation*"))
-
-
 def test_evaluate_shows_what_it_writes(files: Path) -> None:
     assert windows(files).returncode == 0
     assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0

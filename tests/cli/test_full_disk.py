@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pipeline
 
 COMMANDS = {
     "cluster": "cluster {run}/simulation/ctss.bed --set cluster_tpm=0 --set position_tpm=0 -o {out}",
-    "predict": "predict --model {run}/model {run}/windows --resolution base --least 0 -o {out}",
+    "predict": "predict --model {run}/model {run}/many.fa -o {out}",
     "explain": "explain --model {run}/model --windows {run}/windows --method ig --set steps=2 -o {out}",
     "simulate": "simulate --set bases=3000000 --set chromosomes=3 --set spacing=700 -o {out}",
     "windows": "windows --genome {run}/simulation/genome.fa --peaks {run}/simulation/peaks.bed --length 64"
@@ -58,6 +58,7 @@ def on_a_small_disk(
     if os.geteuid() or not shutil.which("unshare"):
         pytest.skip("mounting a small file system needs root and unshare")
     (finished / "tiny.yaml").write_text(recipe.read_text())
+    (finished / "many.fa").write_text("".join(f">sequence-{i}\n{'ACGTTGCATT' * 6}\n" for i in range(50_000)))
 
     def run(command: str, free: int) -> Done:
         disk = tmp_path_factory.mktemp("disk")

@@ -22,8 +22,6 @@ pytestmark = pytest.mark.pipeline
 FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
-    "predict-summit": "predict --model model fasta.fa --resolution summit",
-    "predict-base": "predict --model model fasta.fa --resolution base",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
 }
@@ -44,8 +42,8 @@ FOLDERS = {
 }
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
-    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-summit": "fasta.fa", "predict-base": "fasta.fa",
-    "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
+    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "explain": "windows/windows.parquet",
+    "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "motifs": ".", "report": ".",
 }  # fmt: skip

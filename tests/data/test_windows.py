@@ -300,7 +300,7 @@ def test_no_validation_or_test_chromosomes_give_training_only(world):
     with pytest.raises(InputError, match="the test fold has no windows"):
         data.fold("test")
     with pytest.raises(InputError, match="the validation fold has no windows"):
-        data.fold("train", "validation")
+        data.fold("validation")
     assert len(data.fold("train").table) == len(data.table)
 
 

@@ -16,18 +16,8 @@ def command(
         Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
     ],
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="What to write.", show_default="evaluation, or evaluation-base"),
-    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="What to write.")] = Path("evaluation"),
     fold: Annotated[str | None, described(EvaluateConfig, "fold", "--fold")] = None,
-    resolution: Annotated[str | None, described(EvaluateConfig, "resolution", "--resolution")] = None,
-    replicate: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--replicate", help="base: counts of 5' ends (CTSS, BED6) of one replicate; repeatable.", show_default=False
-        ),
-    ] = None,
     bootstrap: Annotated[int | None, described(EvaluateConfig, "bootstrap", "--bootstrap")] = None,
     audit: Annotated[
         Path | None,
@@ -41,14 +31,8 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Measure a model on one fold: metrics.json and a table, with bootstrap intervals."""
-    given = {"fold": fold, "resolution": resolution, "bootstrap": bootstrap, "seed": seed}
-    checked = settings(EvaluateConfig, config, assignments, **given)
-    from capsight.cli.show import show_base_metrics, show_metrics
+    checked = settings(EvaluateConfig, config, assignments, fold=fold, bootstrap=bootstrap, seed=seed)
+    from capsight.cli.show import show_metrics
     from capsight.train.evaluate import evaluate
 
-    if checked.resolution == "base":
-        out = output or Path("evaluation-base")
-        show_base_metrics(evaluate(checked, model, windows, out, audit, replicate or ()))
-    else:
-        out = output or Path("evaluation")
-        show_metrics({"model": evaluate(checked, model, windows, out, audit, replicate or ())})
+    show_metrics({"model": evaluate(checked, model, windows, output, audit)})

@@ -20,14 +20,12 @@ def command(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Table to write.")] = Path("predictions.tsv"),
     fold: Annotated[str | None, described(PredictConfig, "fold", "--fold")] = None,
-    resolution: Annotated[str | None, described(PredictConfig, "resolution", "--resolution")] = None,
-    least: Annotated[float | None, described(PredictConfig, "least", "--least")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Score sequences or windows: a table with one probability per record (or base), in input order."""
-    checked = settings(PredictConfig, config, assignments, fold=fold, resolution=resolution, least=least)
+    """Score sequences or windows: a table with one probability per record, in input order."""
+    checked = settings(PredictConfig, config, assignments, fold=fold)
     from capsight.predict.score import predict
 
     predict(checked, model, source, output)

@@ -15,15 +15,6 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
         console.print(table)
 
 
-def show_base_metrics(folder: Path) -> None:
-    """Print the metrics of answers base by base."""
-    from capsight.report.base_tables import base_tables
-
-    console = PlainConsole()
-    for table in base_tables(folder):
-        console.print(table)
-
-
 def show_audit(folder: Path) -> bool:
     """Print the verdicts of an audit; return whether it failed."""
     from capsight.report.results import read_audit
@@ -61,7 +52,6 @@ def show_run(run: Path) -> None:
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation/metrics.json", "all metrics with their intervals"),
-        ("evaluation-base/metrics-base.json", "how near the predicted summits are"),
         ("predictions.tsv", "the probability of each window that was scored"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),

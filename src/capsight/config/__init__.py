@@ -18,16 +18,12 @@ from capsight.config.data import (
 from capsight.config.recipe import Recipe
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig
 from capsight.config.training import (
-    BaseConfig,
     FinetuneConfig,
-    KmersConfig,
     LoraConfig,
     ModelConfig,
     PhaseConfig,
     PretrainConfig,
     ReloraConfig,
-    SpecialistConfig,
-    TeacherConfig,
     TokenizerConfig,
 )
 from capsight.config.using import (
@@ -41,7 +37,6 @@ from capsight.config.using import (
 __all__ = [
     "NOT_FOR_CNN",
     "AuditConfig",
-    "BaseConfig",
     "BaselineConfig",
     "ClusterConfig",
     "CnnConfig",
@@ -52,7 +47,6 @@ __all__ = [
     "ExplainConfig",
     "FetchConfig",
     "FinetuneConfig",
-    "KmersConfig",
     "LoraConfig",
     "MatchConfig",
     "ModelConfig",
@@ -64,9 +58,7 @@ __all__ = [
     "Recipe",
     "ReloraConfig",
     "SimulateConfig",
-    "SpecialistConfig",
     "Strategy",
-    "TeacherConfig",
     "TokenizerConfig",
     "TrackConfig",
     "TrackLossConfig",

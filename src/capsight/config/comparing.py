@@ -16,9 +16,6 @@ _TUNED_FEATURES: dict[str, dict[str, int]] = {"kmer-lr": {"k": 6}, "kmer-gbm": {
 NOT_FOR_CNN = {
     "lora": "there are no pre-trained weights to adapt: all are trained",
     "dropout": "the CNN's own is cnn.dropout",
-    "stem_dropout": "the CNN has no stem",
-    "base": "the CNN answers for windows, not for single bases",
-    "kmers": "the CNN has one head",
 }
 
 

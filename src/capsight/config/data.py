@@ -76,7 +76,7 @@ class WindowsConfig(Config):
     )
     ctss: Paths = Field(
         (),
-        description="Counts of 5' ends (CTSS, BED6), to train single bases on; several are summed. Default: summits.",
+        description="Counts of 5' ends (CTSS, BED6); several are summed. Default: summits.",
     )
     ctss_plus: Paths = Field(
         (), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed."

@@ -40,9 +40,4 @@ class Recipe(Config):
             raise ValueError("match reads what motifs writes: add a section motifs")
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
-        if self.evaluate.resolution == "base":
-            raise ValueError("evaluate.resolution: a run measures windows, and with finetune.base single bases too")
-        if self.predict.resolution != "window" and not (self.finetune and self.finetune.base):
-            asked = self.predict.resolution
-            raise ValueError(f"predict.resolution {asked!r} asks single bases: set finetune.base to true")
         return self

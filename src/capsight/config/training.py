@@ -7,9 +7,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split, switched_on
 
-#: Each makes prediction of single bases slower by as much as the network itself.
-MOST_SPECIALISTS = 20
-
 #: Windows in a batch, batches in an update, passes over a fold.
 MOST_WINDOWS = 1_000_000
 #: A convolution that is dilated further reads nothing of any window.
@@ -55,7 +52,6 @@ class ModelConfig(Config):
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
-    stem_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before each residual convolution of the stem.")
     init: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -168,132 +164,11 @@ class LoraConfig(Config):
     )
 
 
-class SpecialistConfig(Config):
-    """A network that learns single bases alone: in what it differs from the network it stands beside.
-
-    Networks that differ in more than their seed are wrong in different places, and their mean is right more often.
-    """
-
-    epochs: float | None = Field(None, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
-    learning_rate: Moderate | None = Field(None, gt=0, description="Peak learning rate.")
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout.")
-    stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem.")
-    positives: float | None = Field(None, gt=0, lt=1, description="As positives of base.")
-    power: float | None = Field(None, gt=0, le=1, description="As power of base.")
-    smooth: int | None = Field(None, ge=0, le=20, description="As smooth of base.")
-    model: ModelConfig | None = Field(
-        None, description="A shape of its own, drawn at random; default is the pre-trained network."
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.model and not self.model.stem:
-            raise ValueError("a specialist reads single bases: its model needs a stem")
-        return self
-
-
-def _so_many(given: Any) -> Any:
-    """Let a number stand for so many specialists that differ in their seed alone."""
-    is_number = isinstance(given, int) and not isinstance(given, bool)
-    return [{}] * given if is_number and 0 <= given <= MOST_SPECIALISTS else given
-
-
-class BaseConfig(Config):
-    """A second head, for single bases, trained beside the classifier on windows moved at random."""
-
-    batch_size: int = Field(32, ge=2, le=MOST_WINDOWS, description="Moved windows per forward pass and process.")
-    positives: float = Field(0.75, gt=0, lt=1, description="Share of positives among them: these have the 5' ends.")
-    elsewhere: int = Field(
-        0,
-        ge=0,
-        le=MOST_WINDOWS,
-        description="Moved windows around any 5' ends, peak or not, beside these: they teach profile and total.",
-    )
-    least: float = Field(5, gt=0, le=MOST, description="5' ends that there are at least where these are laid.")
-    doubt: float = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="The profile of a window with n 5' ends weighs n / (n + this); 0: all weigh the same.",
-    )
-    power: float = Field(
-        1.0, gt=0, le=1, description="Shares are of counts to this power: below 1, weak sites of a promoter teach more."
-    )
-    smooth: int = Field(
-        0, ge=0, le=20, description="The share of a base is spread over so many bases to either side, less the further."
-    )
-    specialists: Annotated[tuple[SpecialistConfig, ...], BeforeValidator(_so_many)] = Field(
-        (),
-        max_length=MOST_SPECIALISTS,
-        description="Networks that learn single bases alone: how many, or in what each differs. All answer.",
-    )
-    validation_too: bool = Field(
-        False, description="Specialists learn from the validation fold, too: nothing of theirs is chosen by it."
-    )
-    processes: int = Field(
-        1,
-        ge=1,
-        le=1_024,
-        description="Specialists trained at once, each by a process of its own; 1: in turn.",
-        json_schema_extra=BOOKKEEPING,
-    )
-    taught: Moderate = Field(
-        0.0,
-        ge=0,
-        description="Weight of what the network learns of the specialists' shares, who then are trained first.",
-    )
-    stay: bool = Field(True, description="Keep the specialists in the model: it says the mean of all.")
-    profile: Moderate = Field(1.0, ge=0, description="Weight of the profile loss: where in a window the 5' ends are.")
-    total: Moderate = Field(0.02, ge=0, description="Weight of the total loss: how many 5' ends a window has.")
-    presence: Moderate = Field(
-        0.1, ge=0, description="Weight of the presence loss: whether a cap site is in the middle half."
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.taught and not self.specialists:
-            raise ValueError("taught needs specialists to learn from: set specialists")
-        if self.specialists and not (self.taught or self.stay):
-            raise ValueError("specialists that neither teach nor stay are of no use: set taught or stay")
-        if self.specialists and self.taught and self.validation_too:
-            raise ValueError(
-                "validation picks the network, whose teachers must not know it: set taught or validation_too"
-            )
-        return self
-
-
-class KmersConfig(Config):
-    """A head that reads words, whose answer is averaged with the network's: for data of a few thousand windows."""
-
-    k: int = Field(6, ge=1, le=8, description="Bases of the longest words.")
-    width: int = Field(96, ge=1, le=1_024, description="Features of each word.")
-
-
-class TeacherConfig(Config):
-    """Boosted trees mark DNA without labels, and the network learns from it: for a few thousand windows."""
-
-    windows: int = Field(
-        100_000, ge=100, le=100_000_000, description="Random windows of the training chromosomes that the trees mark."
-    )
-    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Marked windows per forward pass and process.")
-    weight: Moderate = Field(4.0, gt=0, description="Weight of what is learned from them; that of the labels is 1.")
-    stays: bool = Field(True, description="Keep the trees in the model: it says the mean of their and its log-odds.")
-
-
 class FinetuneConfig(Config):
     """Classification of windows, starting from a pre-trained folder."""
 
     lora: Annotated[LoraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         False, description="LoRA: true, or its settings; false trains all weights."
-    )
-    base: Annotated[BaseConfig | Literal[False], BeforeValidator(switched_on)] = Field(
-        False, description="A head for single bases beside the classifier: true, or its settings; false is none."
-    )
-    kmers: Annotated[KmersConfig | Literal[False], BeforeValidator(switched_on)] = Field(
-        False, description="A head that reads words, averaged with the network: true, or its settings; false is none."
-    )
-    teacher: Annotated[TeacherConfig | Literal[False], BeforeValidator(switched_on)] = Field(
-        False, description="A teacher that marks DNA without labels: true, or its settings; false is none."
     )
     epochs: float = Field(8.0, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
     batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
@@ -305,7 +180,6 @@ class FinetuneConfig(Config):
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
-    stem_dropout: float | None = Field(None, ge=0, lt=1, description="Dropout in the stem; default likewise.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")

@@ -15,9 +15,6 @@ class EvaluateConfig(Config):
     """Metrics on one fold, with bootstrap intervals."""
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
-    resolution: Literal["window", "base"] = Field(
-        "window", description="Measure the answers for windows, or those for single bases (finetune.base)."
-    )
     bootstrap: int = Field(1_000, ge=0, le=1_000_000, description="Resamples behind each 95 % interval; 0 gives none.")
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
     seed: Seed = Field(1, description="Seed of the bootstrap.")
@@ -43,14 +40,6 @@ class PredictConfig(Config):
 
     fold: Literal["train", "validation", "test"] | None = Field(
         None, description="Only this fold of windows.parquet; default all."
-    )
-    resolution: Literal["window", "base", "summit"] = Field(
-        "window",
-        description="A probability for every window; or, of models with finetune.base, for every base, or the one base "
-        "to name.",
-    )
-    least: float = Field(
-        0.01, ge=0, le=1, description="base: bases below this probability are left out, but for the best of a record."
     )
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
 

@@ -17,10 +17,6 @@ REPEAT: Final = "repeat"
 DISTANCE: Final = "distance"
 POSITION: Final = "position"
 COUNT: Final = "count"
-PROBABILITY: Final = "probability"
-STRENGTH: Final = "strength"
-NEAR: Final = "near"
-STRONGEST: Final = "strongest"
 
 #: Columns of `windows.parquet`, in order. Coordinates are 0-based half-open; `distance` is the gap in
 #: bases from the window to the nearest peak on either strand (0: they overlap; -1: no peak on the contig).
@@ -34,13 +30,6 @@ FIVE_END_COLUMNS: Final = (CHROM, POSITION, STRAND, COUNT)
 
 #: Columns of `predictions.tsv`; `.` where a coordinate is unknown.
 PREDICTION_COLUMNS: Final = (NAME, CHROM, START, END, STRAND, SCORE)
-
-#: Columns of the predictions for single bases; `position` is 0-based, on the contig or else in the sequence.
-BASE_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, PROBABILITY, STRENGTH)
-
-#: Columns of the predicted summits, one for each record: `near` and `strength` are of all bases within reach of
-#: `position`, `strongest` is the most probable of these, and `probability` that base's own.
-SUMMIT_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, NEAR, STRENGTH, STRONGEST, PROBABILITY)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

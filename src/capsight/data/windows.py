@@ -271,17 +271,17 @@ class Windows:
         length = int(table[schema.END].iloc[0] - table[schema.START].iloc[0])
         return cls(folder, table, genome, length, record["seed"])
 
-    def fold(self, *names: str) -> Self:
-        """Return the windows of one fold or several, in their order, rows renumbered.
+    def fold(self, name: str) -> Self:
+        """Return the windows of one fold, in their order, rows renumbered.
 
         Raises
         ------
         InputError
-            If one of the folds has none.
+            If it has none.
         """
-        rows = self.table[self.table[schema.FOLD].isin(names)]
-        if missing := set(names) - set(rows[schema.FOLD]):
-            raise InputError(f"the {min(missing)} fold has no windows", where=self.folder)
+        rows = self.table[self.table[schema.FOLD] == name]
+        if not len(rows):
+            raise InputError(f"the {name} fold has no windows", where=self.folder)
         return replace(self, table=rows.reset_index(drop=True))
 
     @property

@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from capsight.data.tokenizer import Tokenizer, make_tokenizer
-from capsight.model.checkpoint import load_classifier
+from capsight.data.tokenizer import Tokenizer
 from capsight.model.llama import CapsightForClassification
-from capsight.predict.scorer import best_device
-from capsight.predict.trees import Trees, with_trees
+from capsight.predict.scorer import load_network
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
@@ -25,8 +23,6 @@ class Reader:
 
     Attributes
     ----------
-    trees
-        What answers beside the network in `log_odds`; gradients and attention do not see it.
     length
         Bases that the network reads.
     batch_size
@@ -34,7 +30,6 @@ class Reader:
     """
 
     model: CapsightForClassification
-    trees: Trees | None
     tokenizer: Tokenizer
     length: int
     device: torch.device
@@ -43,9 +38,7 @@ class Reader:
     @classmethod
     def open(cls, folder: Path, batch_size: int) -> "Reader":
         """Load a model folder."""
-        model, card = load_classifier(folder)
-        trees, device = Trees.load(folder, card.trees), best_device()
-        return cls(model.to(device), trees, make_tokenizer(card.tokenizer, folder), card.length, device, batch_size)
+        return cls(*load_network(folder), batch_size)
 
     def tokens(self, codes: Codes) -> Tensor:
         """Return tokens ``(n_windows, n_tokens)`` on the device."""
@@ -57,10 +50,9 @@ class Reader:
 
     @torch.inference_mode()
     def log_odds(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the log-odds of a cap site in nats, ``(n_windows,)``, of all that answers in the model."""
+        """Return the log-odds of a cap site in nats, ``(n_windows,)``."""
         parts = [difference(self.model(self.tokens(codes[rows])).logits).cpu() for rows in self.batches(len(codes))]
-        odds = torch.cat(parts).numpy() if parts else np.zeros(0)
-        return with_trees(odds, self.trees, codes).astype(np.float32)
+        return torch.cat(parts).numpy().astype(np.float32) if parts else np.zeros(0, np.float32)
 
     def position_spans(self, codes: Codes) -> NDArray[np.int32]:
         """Return the bases behind every position of the blocks, ``(n_windows, n_positions, 2)``, half-open.

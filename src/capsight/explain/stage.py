@@ -30,7 +30,7 @@ from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, PerBase, Reader
-from capsight.predict.tiles import window_names
+from capsight.predict.score import window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)

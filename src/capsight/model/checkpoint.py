@@ -6,21 +6,20 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from capsight import __version__, artefact
-from capsight.config import KmersConfig, ModelConfig, TokenizerConfig
+from capsight.config import TokenizerConfig
 from capsight.errors import InputError
-from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining, architecture
+from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
 from capsight.shipped import check_version, newer_version
 
 logger = logging.getLogger(__name__)
@@ -30,19 +29,22 @@ WEIGHTS = "model.safetensors"
 CARD = "capsight.json"
 
 _KNOWN_TYPES = ("llama", CapsightConfig.model_type)
-_EXTRA_HEADS = ("base_head.", "kmer_head.")
-#: Parts of a classifier that say nothing of single bases.
-_OF_WINDOWS = ("score.", "pooling.", "kmer_head.", "stem.positions.")
+#: Parts that models of earlier versions could have, by the key in the card or `config.json` that tells of them.
+_FORMER_PARTS = {
+    "base": "a head for single bases",
+    "specialists": "networks for single bases alone",
+    "trees": "boosted trees beside the network",
+    "kmers": "a head that reads k-mers",
+}
+#: With these go keys that say nothing of how a model answers.
+_FORMER_KEYS = (*_FORMER_PARTS, "base_folds", "kmer_width", "stem_dropout")
 
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
 
 
 class ModelCard(BaseModel):
-    """What `capsight.json` holds beside the network: how to make its input, and what it was worth.
-
-    `base_folds` are what any of its networks learned single bases from; none where that was not noted.
-    """
+    """What `capsight.json` holds beside the network: how to make its input, and what it was worth."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -51,10 +53,6 @@ class ModelCard(BaseModel):
     length: int = Field(gt=0)
     strand: str = STRANDED
     tokenizer: TokenizerConfig
-    base: bool = False
-    base_folds: tuple[str, ...] = ()
-    trees: int = Field(0, ge=0, le=100)
-    specialists: int = Field(0, ge=0, le=100)
     metrics: dict[str, Any] = {}
 
 
@@ -68,53 +66,9 @@ def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
         folder / WEIGHTS,
         metadata={"format": "pt"},
     )
-    _write_architecture(model, folder)
-    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def save_specialists(models: Sequence[nn.Module], folder: Path) -> int:
-    """Write networks for single bases into folders of their own in a model folder; return how many there are.
-
-    In half precision, and without what says nothing of single bases.
-    """
-    for number, model in enumerate(models):
-        own = folder / _specialist(number)
-        own.mkdir(exist_ok=True)
-        kept = {k: v for k, v in model.state_dict().items() if not k.startswith(_OF_WINDOWS)}
-        half = {k: v.detach().cpu().to(torch.float16).contiguous() for k, v in kept.items()}
-        save_file(half, own / WEIGHTS, metadata={"format": "pt"})
-        _write_architecture(model, own)
-    return len(models)
-
-
-def load_specialists(folder: Path, card: ModelCard) -> list[CapsightForClassification]:
-    """Load the networks for single bases beside that of a model folder, which is known to be unchanged.
-
-    Raises
-    ------
-    InputError
-        If one is missing, or does not read what the network of the folder reads.
-    """
-    network = read_architecture(folder)
-    models = []
-    for number in range(card.specialists):
-        own = folder / _specialist(number)
-        model = _make(CapsightForClassification, own)
-        config: CapsightConfig = model.config
-        if (config.n_tokens, config.vocab_size) != (network.n_tokens, network.vocab_size) or model.base_head is None:
-            raise InputError("does not say single bases of what the model reads", where=own, remedy="train it anew")
-        _restore(model, own / WEIGHTS, spared=_OF_WINDOWS)
-        models.append(model.eval())
-    return models
-
-
-def _specialist(number: int) -> str:
-    return f"specialist-{number + 1}"
-
-
-def _write_architecture(model: nn.Module, folder: Path) -> None:
     text = json.dumps(_architecture(model), indent=2, sort_keys=True)
     (folder / ARCHITECTURE).write_text(text + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _architecture(model: nn.Module) -> dict[str, Any]:
@@ -135,7 +89,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises
     ------
     InputError
-        If `folder` is no model folder, or lacks its weights.
+        If `folder` is no model folder, lacks its weights, or has a part that only earlier versions knew.
     """
     if not folder.is_dir():
         raise InputError("there is no such model folder", where=folder)
@@ -145,8 +99,9 @@ def read_card(folder: Path) -> ModelCard:
                 f"is not a model folder: {name} is missing", where=folder, remedy="copy it whole, or train it anew"
             )
     try:
-        card = ModelCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
+        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        card = ModelCard.model_validate(without_former_parts(values, folder))
+    except (ValueError, RecursionError):
         check_version(folder)
         raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
     if card.model_extra:  # what a newer version means by it would be left out
@@ -159,12 +114,30 @@ def read_card(folder: Path) -> ModelCard:
 def read_architecture(folder: Path) -> CapsightConfig:
     """Read `config.json` of a model folder."""
     try:
-        values = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
+        values = without_former_parts(json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8")), folder)
         if values.pop("model_type") not in _KNOWN_TYPES:
             raise _unknown_network(folder)
         return CapsightConfig(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
         raise _unknown_network(folder) from None
+
+
+def without_former_parts(values: Any, folder: Path) -> Any:
+    """Return what a card or `config.json` holds, but for the keys of parts that only earlier versions knew.
+
+    Raises
+    ------
+    InputError
+        If the model has such a part: without it, it would give other answers.
+    """
+    if not isinstance(values, dict):
+        return values
+    if former := [part for key, part in _FORMER_PARTS.items() if values.get(key)]:
+        raise InputError(
+            f"was made by an earlier version, with {' and '.join(former)}: this one has no such part", where=folder,
+            remedy="train it anew",
+        )  # fmt: skip
+    return {key: value for key, value in values.items() if key not in _FORMER_KEYS}
 
 
 def _unknown_network(folder: Path) -> InputError:
@@ -204,93 +177,30 @@ def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]
     return model.eval(), card
 
 
-def start_classifier(
-    folder: Path,
-    seed: int,
-    dropout: float | None = None,
-    stem_dropout: float | None = None,
-    *,
-    base: bool = False,
-    kmers: KmersConfig | None = None,
-) -> CapsightForClassification:
-    """Make a classifier from a pre-trained folder: backbone loaded, heads drawn from `seed`.
+def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> CapsightForClassification:
+    """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`.
 
     Parameters
     ----------
     folder
-        A pre-trained folder, or an earlier model: heads that it has are loaded too.
+        A pre-trained folder, or an earlier model, whose head is loaded too.
     seed
-        Of the heads.
-    dropout, stem_dropout
-        In place of those of pre-training.
-    base
-        Whether the classifier gets a head for single bases.
-    kmers
-        Of the head that reads words, where the classifier gets one.
+        Of the head.
+    dropout
+        In place of that of pre-training.
 
     Raises
     ------
     InputError
-        If the folder cannot be used, or a head is wanted that reads single bases, and the network does not.
+        If the folder cannot be used.
     """
-    card, config = read_card(folder), read_architecture(folder)
-    heads = (("base", "for single bases", config.base, base), ("kmers", "for words", config.kmers, kmers))
-    for setting, what, there, wanted in heads:
-        if wanted:
-            _check_sees_bases(card, config, folder, setting)
-        elif there:
-            logger.info("the head %s of %s is left out: %s is not set", what, folder, setting)
-    changes: dict[str, Any] = {"base": base, "kmers": 0, **_dropouts(dropout, stem_dropout)}
-    if kmers:
-        if config.kmers and (config.kmers, config.kmer_width) != (kmers.k, kmers.width):
-            raise InputError(
-                f"its head for words has k {config.kmers} and width {config.kmer_width}, not {kmers.k} and "
-                f"{kmers.width}",
-                where=folder, remedy="set kmers as there, or start from what it was trained from",
-            )  # fmt: skip
-        changes |= {"kmers": kmers.k, "kmer_width": kmers.width}
+    read_card(folder)
+    changes = {} if dropout is None else {"hidden_dropout": dropout}
     torch.manual_seed(seed)
     model = _make(CapsightForClassification, folder, **changes)
-    _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head.", *_EXTRA_HEADS))
+    _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head."))
     artefact.check_unchanged(folder)
     return model
-
-
-def draw_classifier(
-    folder: Path, shape: ModelConfig, seed: int, dropout: float | None = None, stem_dropout: float | None = None
-) -> CapsightForClassification:
-    """Make a classifier with a head for single bases that reads what the network of a folder reads, in another shape.
-
-    All of its weights are drawn from `seed`; `dropout` and `stem_dropout` go before those of the shape.
-    """
-    there = read_architecture(folder)
-    config = architecture(shape, there.vocab_size, there.n_tokens, there.pad_token_id)
-    config.base = True
-    for name, value in _dropouts(dropout, stem_dropout).items():
-        setattr(config, name, value)
-    torch.manual_seed(seed)
-    return CapsightForClassification(config)
-
-
-def _dropouts(dropout: float | None, stem_dropout: float | None) -> dict[str, float]:
-    """Return those that are given, by their names in a network's configuration."""
-    given = {"hidden_dropout": dropout, "stem_dropout": stem_dropout}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _check_sees_bases(card: ModelCard, config: CapsightConfig, folder: Path, wanted: str) -> None:
-    """Refuse the head `wanted` on a network without a stem, or one that reads anything but single bases."""
-    tokenizer = card.tokenizer
-    if not config.stem:
-        raise InputError(
-            "the network has no stem, and so no states of single bases", where=folder,
-            remedy=f"set {wanted} to false, or pretrain with model.stem",
-        )  # fmt: skip
-    if (tokenizer.kind, tokenizer.k, tokenizer.stride) != ("kmer", 1, 1):
-        raise InputError(
-            "the network does not read one token per base", where=folder,
-            remedy=f"set {wanted} to false, or pretrain with tokenizer.k: 1 and tokenizer.stride: 1",
-        )  # fmt: skip
 
 
 def _restore(model: nn.Module, path: Path, *, spared: tuple[str, ...] = ()) -> None:

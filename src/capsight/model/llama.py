@@ -1,16 +1,14 @@
 """The network, read top to bottom: an optional convolutional stem, LLaMA blocks, and one of two heads.
 
-A classifier may have two further heads: for single bases (`base_head`), and one that reads words (`kmer_head`).
-
 Choices:
 
 * The blocks are Hugging Face's `LlamaModel` (rotary positions, RMS norm, gated SiLU feed-forward), causal or
   bidirectional (`is_causal=False`). Without a stem, a model folder is a plain LLaMA folder.
-* The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions (dilated: each
-  sees further than the one before, and single bases know their promoter before attention does), and a linear map of
-  every `pool` tokens together, so that attention runs over few positions. A maximum over them would forget which of
-  them had the motif: the base at the cap site would not be told from its neighbours. A learned vector per position is
-  added after it, because a cap site has a fixed place in its window and rotary positions are only relative.
+* The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions (dilated:
+  each sees further than the one before), and a linear map of every `pool` tokens together, so that attention runs
+  over few positions. A maximum over them would forget which of them had the motif: the base at the cap site would not
+  be told from its neighbours. A learned vector per position is added after it, because a cap site has a fixed place
+  in its window and rotary positions are only relative.
 * One vector per window is made by taking the last position (the paper), the mean, or a learned weighting.
 * No biases in the blocks and the heads, no tied weights, no batch statistics: a window's score depends on that
   window alone.
@@ -25,9 +23,7 @@ from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
 
 from capsight.config import ModelConfig
-from capsight.model.base_head import BaseHead, BaseOutput
 from capsight.model.convolution import Convolution, side_by_side
-from capsight.model.kmer_head import N_BASES, KmerHead
 
 #: Bases that the first convolution of the stem spans: enough for a TATA box with its flanks.
 STEM_KERNEL = 15
@@ -36,7 +32,7 @@ RESIDUAL_KERNEL = 7
 
 
 class CapsightConfig(LlamaConfig):
-    """A `LlamaConfig` with the stem and the pooling of `capsight`, and its heads for single bases and for words."""
+    """A `LlamaConfig` with the stem and the pooling of `capsight`."""
 
     model_type = "capsight"
 
@@ -47,10 +43,6 @@ class CapsightConfig(LlamaConfig):
     pooling: str = "mean"
     n_tokens: int = 512
     hidden_dropout: float = 0.0
-    stem_dropout: float = 0.0
-    base: bool = False
-    kmers: int = 0
-    kmer_width: int = 96
 
 
 class Output(NamedTuple):
@@ -62,13 +54,10 @@ class Output(NamedTuple):
         ``(n_windows, n_tokens, vocabulary)`` from the language head, ``(n_windows, 2)`` from the classifier.
     states
         ``(n_windows, n_positions, width)``: what the last block gave, normalised.
-    opinions
-        What the heads of a classifier say each, where there are two: `logits` is their mean, and each learns by itself.
     """
 
     logits: Tensor
     states: Tensor
-    opinions: tuple[Tensor, ...] = ()
 
 
 def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int = 0) -> CapsightConfig:
@@ -99,7 +88,6 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
         pooling=config.pooling,
         n_tokens=n_tokens,
         hidden_dropout=config.dropout,
-        stem_dropout=config.stem_dropout,
     )
 
 
@@ -119,25 +107,17 @@ class Stem(nn.Module):
         self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
         self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.dropout_of_change = nn.Dropout(config.stem_dropout)
 
     def forward(self, one_hot: Tensor) -> Tensor:
         """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, n_positions, width)``."""
-        return self.pooled(self.unpooled(one_hot))
-
-    def unpooled(self, one_hot: Tensor) -> Tensor:
-        """Map ``(n_windows, n_tokens, vocabulary)`` to ``(n_windows, stem, n_tokens)``."""
         x = self.motifs(side_by_side(one_hot))
         for norm, convolution in zip(self.norms, self.residual, strict=True):
-            x = x + convolution(self.dropout_of_change(functional.gelu(norm(x))))
-        return x.squeeze(2)
-
-    def pooled(self, x: Tensor, *, placed: bool = True) -> Tensor:
-        """Map ``(n_windows, stem, n_tokens)`` to ``(n_windows, n_positions, width)``; `placed` tells positions."""
+            x = x + convolution(functional.gelu(norm(x)))
+        x = x.squeeze(2)
         x = functional.pad(functional.gelu(x).transpose(1, 2), (0, 0, 0, -x.shape[-1] % self.pool))
         weight = self.join.weight.transpose(1, 2).flatten(1)  # bases before channels, as they lie in memory
         x = functional.linear(x.unflatten(1, (-1, self.pool)).flatten(2), weight)
-        return self.dropout(x + self.positions.weight[: x.shape[1]] if placed else x)
+        return self.dropout(x + self.positions.weight[: x.shape[1]])
 
 
 class Pooling(nn.Module):
@@ -218,83 +198,30 @@ class CapsightForPretraining(CapsightPreTrainedModel):
 
 
 class CapsightForClassification(CapsightPreTrainedModel):
-    """The backbone with a classification head: is there a cap site in the middle of this window?
-
-    With ``config.base``, it has a head for single bases too, which is asked by ``base=True``. With ``config.kmers``, a
-    head that reads words of up to so many bases answers too.
-    """
+    """The backbone with a classification head: is there a cap site in the middle of this window?"""
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
         self.pooling = Pooling(config.pooling, config.hidden_size, -(-config.n_tokens // config.pool))
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
-        self.base_head = make_base_head(config) if config.base else None
-        self.kmer_head = make_kmer_head(config) if config.kmers else None
         self.post_init()
 
-    def forward(
-        self, input_ids: Tensor | None = None, embedded: Tensor | None = None, *, base: bool = False, **_: Any
-    ) -> Output | BaseOutput:
-        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them; with `base`, their single bases."""
+    def forward(self, input_ids: Tensor | None = None, embedded: Tensor | None = None, **_: Any) -> Output:
+        """Score tokens ``(n_windows, n_tokens)``, or what `embed` made of them."""
         if embedded is None:
             if input_ids is None:
                 raise ValueError("either input_ids or embedded is needed")
             embedded = self.embed(input_ids)
-        if base:
-            return self.single_bases(embedded)
         states = self.encode(embedded)
-        logits = self.score(self.dropout(self.pooling(states)))
-        if self.kmer_head is None:
-            return Output(logits, states)
-        by_words = self.kmer_head(embedded[..., -N_BASES:])
-        return Output((logits + by_words) / 2, states, (logits, by_words))
-
-    def single_bases(self, embedded: Tensor) -> BaseOutput:
-        """Ask the head for single bases.
-
-        The learned vectors of positions are left out: a cap site looks the same wherever it stands in the window.
-        """
-        if self.base_head is None or self.stem is None:
-            raise ValueError("this network has no head for single bases")
-        unpooled = self.stem.unpooled(embedded)
-        head: BaseOutput = self.base_head(unpooled, self.blocks(self.stem.pooled(unpooled, placed=False)))
-        return head
-
-
-def make_base_head(config: CapsightConfig) -> BaseHead:
-    """Return the head for single bases of a network.
-
-    Raises
-    ------
-    ValueError
-        If it has no stem, which alone sees single bases.
-    """
-    if not config.stem:
-        raise ValueError("a head for single bases reads the stem: the network needs one")
-    return BaseHead(config.stem, config.hidden_size, config.pool, config.hidden_dropout)
-
-
-def make_kmer_head(config: CapsightConfig) -> KmerHead:
-    """Return the head of a network that reads words.
-
-    Raises
-    ------
-    ValueError
-        If it has no stem, and so does not take one-hot bases.
-    """
-    if not config.stem:
-        raise ValueError("a head for words reads one-hot bases: the network needs a stem")
-    n_positions = -(-config.n_tokens // config.pool)
-    dropout, labels = config.hidden_dropout, config.num_labels
-    return KmerHead(config.kmers, config.kmer_width, n_positions, config.pool, dropout, labels)
+        return Output(self.score(self.dropout(self.pooling(states))), states)
 
 
 #: Parts of the network by the names that recipes use, as suffixes of module names.
 PARTS = {
     "embeddings": ("embed_tokens",),
     "norms": ("input_layernorm", "post_attention_layernorm", "model.norm"),
-    "head": ("lm_head", "score", "pooling", "base_head", "kmer_head"),
+    "head": ("lm_head", "score", "pooling"),
     "stem": ("stem",),
 }
 

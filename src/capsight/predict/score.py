@@ -1,9 +1,9 @@
-"""`predict`: the probability of a cap site for every sequence or window of a file, or for their bases."""
+"""`predict`: the probability of a cap site for every sequence or window of a file."""
 
 import csv
 import logging
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,15 @@ from capsight.data import schema
 from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.text import given
+from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.predict.base import predict_bases
-from capsight.predict.base_scorer import BaseScorer
 from capsight.predict.scorer import Scorer, load_scorer
-from capsight.predict.summits import predict_summits
-from capsight.predict.tiles import UNKNOWN, open_windows, window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
+
+#: Stands for a coordinate that is unknown.
+UNKNOWN: Final = "."
 
 
 class Loaded(NamedTuple):
@@ -39,41 +39,34 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     Parameters
     ----------
     config
-        Fold (of windows), batch size, and whether records are scored or their bases.
+        Fold (of windows) and batch size.
     model
         Model folder, baseline folder, or the name of a shipped model.
     source
         FASTA, CSV with a ``sequence`` column, or ``windows.parquet`` (or its folder).
     out
-        TSV to write: name, chrom, start, end, strand, score; ``.`` where a coordinate is unknown. By base: name,
-        chrom, position, strand, probability, strength; of summits also `near`, the probability of all bases near it.
+        TSV to write: name, chrom, start, end, strand, score; ``.`` where a coordinate is unknown.
 
     Raises
     ------
     InputError
-        If a file cannot be used, or the model has no answer for single bases.
+        If a file cannot be used.
 
     Notes
     -----
     A sequence longer than the window is scored in its central window, a shorter one is padded with N on both
-    sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.cut_tiles`).
+    sides; both are counted in the log.
     """
     model, source = find_model(model), given(source)
     inputs = {"model": model, "source": source}
-    by_window = config.resolution == "window"
-    scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
+    scorer = load_scorer(model, config.batch_size)
     if not source.exists():
         raise InputError("there is no such file", where=source)
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
     with artefact.building_file(out, "predict", config, inputs) as partial:
-        if isinstance(scorer, BaseScorer):
-            write, what = (predict_bases, "bases") if config.resolution == "base" else (predict_summits, "summits")
-            n = write(config, scorer, source, partial)
-            logger.info("predict: %s %s written", f"{n:,}", what)
-        else:
-            _predict_records(config, scorer, source, partial)
+        _predict_records(config, scorer, source, partial)
     return out
 
 
@@ -90,9 +83,18 @@ def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: P
 
 def _load_windows(source: Path, fold: str | None, length: int) -> Loaded:
     """Read windows; each is named by its place."""
-    data = open_windows(source, fold, length)
+    data = Windows.open(source)
+    data = data.fold(fold) if fold else data
+    if data.length != length:
+        raise InputError(f"the model reads {length} bases and the windows have {data.length}", where=source)
     table = data.table[[schema.CHROM, schema.START, schema.END, schema.STRAND]]
     return Loaded(data.codes(np.arange(len(table))), table.assign(name=window_names(table)))
+
+
+def window_names(table: pd.DataFrame) -> pd.Series:
+    """Return a name for each window by its place: ``chrI:100..612,+``."""
+    text = table[[schema.CHROM, schema.START, schema.END, schema.STRAND]].astype(str)
+    return text[schema.CHROM] + ":" + text[schema.START] + ".." + text[schema.END] + "," + text[schema.STRAND]
 
 
 def _load_sequences(source: Path, length: int) -> Loaded:

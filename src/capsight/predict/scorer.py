@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from capsight import artefact
 from capsight.config import CnnConfig, TokenizerConfig
 from capsight.data.tokenizer import Tokenizer, make_tokenizer
-from capsight.model.checkpoint import load_classifier
+from capsight.model.checkpoint import load_classifier, without_former_parts
 from capsight.model.cnn import load_cnn
+from capsight.model.llama import CapsightForClassification
 from capsight.predict.classical import BASELINE_CARD, load_classical, read_baseline_card, unreadable
-from capsight.predict.trees import Trees, with_trees
 
 Scores = NDArray[np.float64]
 
@@ -39,6 +39,34 @@ class Scorer(NamedTuple):
 
     length: int
     score: Callable[[NDArray[np.uint8]], Scores]
+
+
+class Network(NamedTuple):
+    """What a model folder holds, ready to be asked: the network is on `device` and in evaluation mode.
+
+    Attributes
+    ----------
+    length
+        Bases that it reads.
+    """
+
+    model: CapsightForClassification
+    tokenizer: Tokenizer
+    length: int
+    device: torch.device
+
+
+def load_network(folder: Path) -> Network:
+    """Load a model folder onto the best device.
+
+    Raises
+    ------
+    InputError
+        If `folder` is no model folder, is damaged, or holds a pre-trained model without a classifier.
+    """
+    model, card = load_classifier(folder)
+    device = best_device()
+    return Network(model.to(device), make_tokenizer(card.tokenizer, folder), card.length, device)
 
 
 def best_device() -> torch.device:
@@ -68,9 +96,8 @@ def load_scorer(folder: Path, batch_size: int = 256) -> Scorer:
     """
     if (folder / BASELINE_CARD).is_file():
         return _load_baseline(folder, batch_size)
-    model, card = load_classifier(folder)
-    trees = Trees.load(folder, card.trees)
-    return _network_scorer(model, trees, make_tokenizer(card.tokenizer, folder), card.length, batch_size)
+    network = load_network(folder)
+    return _network_scorer(network.model, network.tokenizer, network.length, network.device, batch_size)
 
 
 def _load_baseline(folder: Path, batch_size: int) -> Scorer:
@@ -78,23 +105,21 @@ def _load_baseline(folder: Path, batch_size: int) -> Scorer:
     card = read_baseline_card(folder)
     if card["model"] != "cnn":
         return Scorer(card["length"], load_classical(folder, card))
-    tokenizer = make_tokenizer(CNN_TOKENS)
+    card = without_former_parts(card, folder)
+    tokenizer, device = make_tokenizer(CNN_TOKENS), best_device()
     try:
         shape = CnnConfig.model_validate(card["cnn"])
         artefact.check_unchanged(folder)
         model = load_cnn(shape, card["length"], tokenizer.vocabulary, folder / CNN_WEIGHTS)
-        n_trees = int(card.get("trees", 0))
     except (KeyError, ValueError, RuntimeError, OSError, SafetensorError):
         raise unreadable(folder) from None
-    return _network_scorer(model, Trees.load(folder, n_trees), tokenizer, card["length"], batch_size)
+    return _network_scorer(model.to(device), tokenizer, card["length"], device, batch_size)
 
 
 def _network_scorer(
-    model: nn.Module, trees: Trees | None, tokenizer: Tokenizer, length: int, batch_size: int
+    model: nn.Module, tokenizer: Tokenizer, length: int, device: torch.device, batch_size: int
 ) -> Scorer:
-    """Return how a network, and the trees beside it, score windows, on the best device."""
-    device = best_device()
-    model.to(device)
+    """Return how a network on `device` scores windows."""
 
     def score(codes: NDArray[np.uint8]) -> Scores:
         step = 16 * batch_size  # bounds the memory of tokens
@@ -102,7 +127,6 @@ def _network_scorer(
             log_odds(model, torch.from_numpy(tokenizer.encode(codes[i : i + step])), device, batch_size)
             for i in range(0, len(codes), step)
         ]
-        odds = np.concatenate([np.zeros(0), *parts])
-        return np.asarray(expit(with_trees(odds, trees, codes)))
+        return np.asarray(expit(np.concatenate([np.zeros(0), *parts])))
 
     return Scorer(length, score)

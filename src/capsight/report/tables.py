@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from capsight.data import schema
-from capsight.report.base_tables import base_tables
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
@@ -54,10 +53,8 @@ def run_tables(run: Path) -> list[Table]:
     InputError
         If it holds no evaluation.
     """
-    folders, by_base = evaluations(run), run / "evaluation-base"
-    of_bases = base_tables(by_base) if by_base.is_dir() else []
     made = (truth_table, faithfulness_table, motif_table, factor_table)
-    tables = [*metrics_tables(folders), *of_bases, *(table(run) for table in made)]
+    tables = [*metrics_tables(evaluations(run)), *(table(run) for table in made)]
     return [table for table in tables if table]
 
 

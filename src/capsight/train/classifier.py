@@ -13,15 +13,13 @@ from capsight.config import PhaseConfig
 from capsight.model.llama import CapsightPreTrainedModel
 from capsight.model.relora import add_adapters, plain_schedule
 from capsight.train.loop import Plan, fit
-from capsight.train.tasks import BaseTask, ClassificationTask
+from capsight.train.tasks import ClassificationTask
 
 #: On a CPU, explicit attention over so few positions takes less time than PyTorch's fused one (15 % of a step at 64).
 FEW_POSITIONS = 128
 
 
-def train_classifier(
-    model: nn.Module, task: ClassificationTask | BaseTask, folder: Path, name: str, *, line: int = 0
-) -> list[dict[str, Any]]:
+def train_classifier(model: nn.Module, task: ClassificationTask, folder: Path, name: str) -> list[dict[str, Any]]:
     """Train `model` in place as the task's settings say, adapters merged at the end; return the log.
 
     Parameters
@@ -32,17 +30,15 @@ def train_classifier(
         Artefact that is being built; checkpoints go into it, and with LoRA the adapter.
     name
         What the training is called in checkpoints and messages.
-    line
-        Line of the terminal that its progress bar is on, from 0, where several trainings share one.
     """
-    plan, lora = _plan(task, name, line), task.config.lora
+    plan, lora = _plan(task, name), task.config.lora
     if isinstance(model, CapsightPreTrainedModel):
         _choose_attention(model)
     if not lora:
         return fit(model, task, plan, folder)
     adapted = add_adapters(model, lora)
     log = fit(adapted, task, plan, folder)
-    adapter = folder / ("adapter" if isinstance(task, ClassificationTask) else f"adapter-{name}")
+    adapter = folder / "adapter"
     adapted.save_pretrained(adapter)
     (adapter / "README.md").unlink(missing_ok=True)  # peft's template, with nothing filled in
     settings = adapter / "adapter_config.json"
@@ -59,7 +55,7 @@ def _choose_attention(model: CapsightPreTrainedModel) -> None:
         model.set_attn_implementation("eager")
 
 
-def _plan(task: ClassificationTask | BaseTask, name: str, line: int) -> Plan:
+def _plan(task: ClassificationTask, name: str) -> Plan:
     """Say how long to train, how fast, and when to look."""
     config = task.config
     steps_per_epoch = task.n / (config.batch_size * config.accumulation)
@@ -86,7 +82,6 @@ def _plan(task: ClassificationTask | BaseTask, name: str, line: int) -> Plan:
         patience=config.patience,
         select=None if config.select == "last" else lambda metrics: rating(metrics, config.select),
         average=config.average,
-        line=line,
     )
 
 

@@ -38,5 +38,4 @@ def fit_cnn(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, An
         log = train_classifier(model, task, folder, config.model)
     metrics = write_log(log, training.select, folder)
     save_cnn(model, folder / CNN_WEIGHTS)
-    told = {"n_parameters": parameters, "n_train": task.n, "metrics": metrics}
-    return {"cnn": dump(shape), "trees": task.save_trees(folder), **told}
+    return {"cnn": dump(shape), "n_parameters": parameters, "n_train": task.n, "metrics": metrics}

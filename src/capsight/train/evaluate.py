@@ -18,10 +18,9 @@ from capsight.data import schema
 from capsight.data.loci import Loci
 from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
-from capsight.errors import ConfigError, InputError
+from capsight.errors import InputError
 from capsight.predict.scorer import load_scorer
 from capsight.shipped import find_model
-from capsight.train.base_evaluation import evaluate_bases
 
 logger = logging.getLogger(__name__)
 
@@ -37,20 +36,13 @@ Truth = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
-def evaluate(
-    config: EvaluateConfig,
-    model: Path,
-    windows: Path,
-    out: Path,
-    audit: Path | None = None,
-    replicates: Sequence[Path] = (),
-) -> Path:
-    """Score one fold and write ``metrics.json`` and ``scores.parquet``; by base, see `evaluate_bases`.
+def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audit: Path | None = None) -> Path:
+    """Score one fold and write ``metrics.json`` and ``scores.parquet``.
 
     Parameters
     ----------
     config
-        Fold and bootstrap, and whether windows are measured or single bases.
+        Fold and bootstrap.
     model
         Model folder, baseline folder, or the name of a shipped model.
     windows
@@ -59,8 +51,6 @@ def evaluate(
         Folder to write.
     audit
         Folder of the `audit` stage of the same windows: metrics are then also given by similarity to training.
-    replicates
-        By base: files of 5'-end counts to compare with each other and with what is predicted.
 
     Raises
     ------
@@ -68,12 +58,6 @@ def evaluate(
         If the model does not read windows of this length, the fold has only one label, or the audit is of others.
     """
     model = find_model(model)
-    if config.resolution == "base":
-        if audit:
-            raise ConfigError("single bases are not measured by similarity to training: leave the audit out")
-        return evaluate_bases(config, model, windows, out, replicates)
-    if replicates:
-        raise ConfigError("replicates are compared base by base", remedy="set resolution to base")
     inputs = {"model": model, "windows": windows} | ({"audit": audit} if audit else {})
     scorer = load_scorer(model, config.batch_size)  # first: a folder that is no model has the clearer error
     if artefact.is_done(out, "evaluate", config, inputs):

@@ -8,12 +8,11 @@ from capsight.config import FinetuneConfig
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, save_model, save_specialists, start_classifier
+from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.train.classifier import train_classifier, write_log
 from capsight.train.launch import check_launch
 from capsight.train.loop import on_threads
-from capsight.train.specialists import base_folds, train_specialists
-from capsight.train.tasks import JointTask, make_task
+from capsight.train.tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     Parameters
     ----------
     config
-        Adapters, optimiser, augmentation and early stopping; and a head for single bases, where it is wanted.
+        Adapters, optimiser, augmentation and early stopping.
     windows
         Folder of the `windows` stage.
     pretrained
@@ -35,7 +34,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     Raises
     ------
     InputError
-        If the folders do not fit each other, or cannot give a head for single bases.
+        If the folders do not fit each other.
     """
     inputs = {"windows": windows, "pretrained": pretrained}
     if artefact.is_done(out, "finetune", config, inputs):
@@ -48,25 +47,12 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
             f"the network reads {card.length} bases and the windows have {data.length}",
             where=pretrained, remedy="pretrain on windows of the same length",
         )  # fmt: skip
-    if card.trees and not config.teacher:
-        logger.info("the trees of %s are left out: teacher is not set", pretrained)
-    if card.specialists:
-        logger.info("the specialists of %s are left out: they are always trained anew", pretrained)
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
-    base, kmers = bool(config.base), config.kmers or None
-    model = start_classifier(pretrained, config.seed, config.dropout, config.stem_dropout, base=base, kmers=kmers)
+    model = start_classifier(pretrained, config.seed, config.dropout)
     with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
-        task = make_task(config, data, tokenizer)
-        specialists = train_specialists(config, windows, pretrained, folder)
-        if isinstance(task, JointTask):
-            task.bases.teachers = specialists
+        task = ClassificationTask(config, data, tokenizer)
         log = train_classifier(model, task, folder, "finetune")
-        metrics = write_log(log, config.select, folder)
-        update = {
-            "task": "classification", "base": base, "trees": task.save_trees(folder), "metrics": metrics,
-            "specialists": save_specialists(specialists, folder) if config.base and config.base.stay else 0,
-            "base_folds": base_folds(config),
-        }  # fmt: skip
+        update = {"task": "classification", "metrics": write_log(log, config.select, folder)}
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)
     return out

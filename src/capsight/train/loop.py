@@ -74,8 +74,6 @@ class Plan:
         Rates validation metrics, larger is better; the best rated weights are kept. `None` keeps the last.
     after_step
         Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
-    line
-        Line of the terminal that the progress bar is on, from 0.
     decay_biases
         Whether weight decay is of parameters of one dimension as well.
     """
@@ -91,7 +89,6 @@ class Plan:
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     average: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
-    line: int = 0
     decay_biases: bool = True
 
 
@@ -245,7 +242,6 @@ class _Loop:
         hidden = not self.accelerator.is_main_process or self._is_over()
         options: dict[str, Any] = {
             "desc": self.plan.name,
-            "position": self.plan.line,
             "unit": "step",
             "mininterval": _bar_interval(),
             "disable": hidden,

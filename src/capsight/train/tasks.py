@@ -1,9 +1,7 @@
-"""What a network is fine-tuned to do: tell windows apart, say single bases, or both in the same update."""
+"""What a network is fine-tuned to do: tell windows apart."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,16 +15,11 @@ from capsight.config import FinetuneConfig
 from capsight.data import schema
 from capsight.data.bases import mutated, reverse_complement
 from capsight.data.loader import Shuffled
-from capsight.data.profiles import Profiles
 from capsight.data.tokenizer import Tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.model.llama import Output
 from capsight.predict.scorer import log_odds
-from capsight.predict.trees import with_trees
-from capsight.train.base import MOVED, MovedPositives, MovedWindows, taught_profile_loss
 from capsight.train.loop import Batch
-from capsight.train.teacher import MARK, MARKED, mark_windows, taught_loss
 
 
 @dataclass
@@ -47,15 +40,8 @@ class ClassificationTask:
         self.validation_labels = self.validation.labels[self.held]
         self._check_labels(schema.TRAIN, self.training.labels[self.rows], config.max_train)
         self._check_labels(schema.VALIDATION, self.validation_labels, config.max_validation)
-        self.validation_codes = self.validation.codes(self.held)
-        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation_codes))
+        self.validation_tokens = torch.from_numpy(self.tokenizer.encode(self.validation.codes(self.held)))
         self.tokens_per_batch = config.batch_size * self.tokenizer.n_tokens(self.data.length)
-        self.marked = self.trees = None
-        if teacher := config.teacher:
-            self.marked = mark_windows(teacher, self.data, self.rows, self.tokenizer, config.mutate, config.seed)
-            self.tokens_per_batch += teacher.batch_size * self.tokenizer.n_tokens(self.data.length)
-            if teacher.stays:
-                self.trees = self.marked.trees
 
     def _check_labels(self, fold: str, labels: NDArray[np.int64], most: int | None) -> None:
         """Refuse a fold of which only one label is used."""
@@ -83,126 +69,24 @@ class ClassificationTask:
         if config.mutate:
             codes = mutated(codes, config.mutate, rng)
         labels = torch.from_numpy(self.training.labels[rows].astype(np.int64))
-        batch = {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
-        return batch | dict(self.marked.batch(index)) if self.marked else batch
+        return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy in nats per window and, where there are two heads that answer, head.
-
-        With a teacher, that between its marks and what the heads say of them is added.
-        """
-        opinions, smoothing = _opinions(model(input_ids=batch["tokens"])), self.config.label_smoothing
-        loss = functional.cross_entropy(
-            opinions.flatten(0, 1), batch["labels"].repeat(len(opinions)), label_smoothing=smoothing
-        )
-        if not self.config.teacher:
-            return loss
-        return loss + self.config.teacher.weight * taught_loss(_opinions(model(input_ids=batch[MARKED])), batch[MARK])
+        """Return the mean cross-entropy in nats per window."""
+        logits = model(input_ids=batch["tokens"]).logits.float()
+        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return AUROC, Matthews correlation and loss on the validation fold, of all that answers in the model."""
+        """Return AUROC, Matthews correlation and loss on the validation fold."""
         odds, truth = log_odds(model, self.validation_tokens, device), self.validation_labels
         if not np.isfinite(odds).all():
             return dict.fromkeys(("auroc", "mcc", "loss"), math.nan)  # which the loop refuses, with the step
-        score = expit(with_trees(odds, self.trees, self.validation_codes))
+        score = expit(odds)
         return {
             "auroc": float(roc_auc_score(truth, score)),
             "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
             "loss": float(log_loss(truth, score)),
         }
-
-    def save_trees(self, folder: Path) -> int:
-        """Write the trees that stay in the model into its folder; return how many there are."""
-        if self.trees is None:
-            return 0
-        self.trees.save(folder)
-        return len(self.trees.boosters)
-
-
-@dataclass
-class BaseTask:
-    """Say which bases of moved windows have 5' ends.
-
-    Attributes
-    ----------
-    folds
-        What is learned from. Where the validation fold is part of it, nothing is validated.
-    teachers
-        Networks that say single bases, in evaluation mode.
-    """
-
-    config: FinetuneConfig
-    data: Windows
-    tokenizer: Tokenizer
-    folds: tuple[str, ...] = (schema.TRAIN,)
-    teachers: Sequence[nn.Module] = ()
-
-    def __post_init__(self) -> None:
-        config, tokenizer = self.config, self.tokenizer
-        assert config.base
-        training = Profiles.open(self.data.fold(*self.folds))
-        rows = _sample(len(training.windows.table), config.max_train, config.seed)
-        self.n = len(rows)
-        self.moved = MovedWindows(config.base, training, tokenizer, rows, config.seed)
-        self.held = None if schema.VALIDATION in self.folds else self._held()
-        self.tokens_per_batch = self.moved.size * tokenizer.n_tokens(self.data.length)
-
-    def _held(self) -> MovedPositives:
-        """Lay out the positives of the validation fold."""
-        validation, config = Profiles.open(self.data.fold(schema.VALIDATION)), self.config
-        rows = _sample(len(validation.windows.table), config.max_validation, config.seed)
-        return MovedPositives(validation, self.tokenizer, rows, config.seed)
-
-    def batch(self, index: int) -> Batch:
-        """Return micro-batch `index`: moved windows, their counts and labels."""
-        return self.moved.batch(index)
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of the moved windows, and that of what teachers say of them, where there are any."""
-        output, config = model(input_ids=batch[MOVED], base=True), self.config.base
-        loss = self.moved.loss(output, batch)
-        if not (self.teachers and config and config.taught):
-            return loss
-        tokens = batch[MOVED]
-        with torch.no_grad():
-            said = [teacher.to(tokens.device)(input_ids=tokens, base=True).profile.float() for teacher in self.teachers]
-        return loss + config.taught * taught_profile_loss(output.profile.float(), said)
-
-    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return how far predicted summits are off, where there is something to validate on."""
-        return self.held.validate(model, device) if self.held else {}
-
-
-@dataclass
-class JointTask(ClassificationTask):
-    """Tell centred windows apart and, in the same update, say which bases of moved ones have 5' ends."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.bases = BaseTask(self.config, self.data, self.tokenizer)
-        self.tokens_per_batch += self.bases.tokens_per_batch
-
-    def batch(self, index: int) -> Batch:
-        """Return micro-batch `index`: centred windows, and moved ones."""
-        return {**super().batch(index), **self.bases.batch(index)}
-
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Return the loss of the centred windows plus that of the moved ones."""
-        return super().loss(model, batch) + self.bases.loss(model, batch)
-
-    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return the metrics of classification, and how far predicted summits are off."""
-        return super().validate(model, device) | self.bases.validate(model, device)
-
-
-def make_task(config: FinetuneConfig, data: Windows, tokenizer: Tokenizer) -> ClassificationTask:
-    """Return what is to be learned: to classify, and with ``config.base`` single bases too."""
-    return JointTask(config, data, tokenizer) if config.base else ClassificationTask(config, data, tokenizer)
-
-
-def _opinions(output: Output) -> Tensor:
-    """Return what each head that answers says, ``(n_heads, n_windows, 2)``."""
-    return torch.stack(output.opinions or (output.logits,)).float()
 
 
 def _sample(n: int, most: int | None, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""5' ends per base of a window: against brute force, on both strands, moved, off the contig, shuffled."""
+"""The 5' ends beside windows: of counts or summits, summed, of other names, damaged."""
 
 import logging
 import shutil
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.profiles import Profiles, draw_shifts, middle_half
+from capsight.data.tags import read_tags
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 
@@ -46,84 +46,26 @@ def make(write_fasta, tmp_path):
     return run
 
 
-def brute(data, row, shift, counts):
-    """Return the profile of one window, base by base."""
-    window = data.table.iloc[row]
-    minus = window.strand == "-"
-    start = window.start + (-shift if minus else shift)
-    profile = [counts.get((window.chrom, start + i, window.strand), 0) for i in range(LENGTH)]
-    return profile[::-1] if minus else profile
+def tags_of(data):
+    return read_tags(data.folder / "five_ends.parquet", data.genome)
 
 
-def test_profiles_are_those_of_brute_force_on_both_strands_and_moved(make):
+def test_counts_are_read_as_they_were_written(make):
     counts = ctss()
-    data = make(bed(counts), ratio=2.0)
-    rng = np.random.default_rng(1)
-    for part in (data, data.fold("test")):
-        profiles = Profiles.open(part)
-        rows = rng.permutation(np.repeat(np.arange(len(part.table)), 3))
-        shift = rng.integers(-30, 30, len(rows))  # far enough to leave the contig
-        found = profiles.counts(rows, shift)
-        assert found.dtype == np.float32
-        assert found.tolist() == [brute(part, r, s, counts) for r, s in zip(rows, shift, strict=True)]
-        still = profiles.counts(rows)
-        assert still.tolist() == [brute(part, r, 0, counts) for r in rows]
-        assert (still.sum(axis=1) > 0).mean() > 0.5
-    assert set(data.table.strand) == {"+", "-"}
+    tags = tags_of(make(bed(counts)))
+    names = [CONTIGS[contig] for contig in tags.contig], tags.position.tolist(), ["+-"[x] for x in tags.minus]
+    assert dict(zip(zip(*names, strict=True), tags.counts.tolist(), strict=True)) == counts
 
 
-def test_a_move_takes_profile_and_bases_alike(make):
-    data = make(bed(ctss()))
-    rows = np.flatnonzero(data.labels == 1)
-    shift = draw_shifts(len(rows), LENGTH, np.random.default_rng(0))
-    counts, codes = Profiles.open(data).counts, data.codes
-    for by, row in zip(shift, rows, strict=True):
-        at = np.array([row])
-        keep, moved = slice(max(by, 0), LENGTH + min(by, 0)), slice(max(-by, 0), LENGTH + min(-by, 0))
-        here = np.array([by])
-        assert codes(at)[0, keep].tolist() == codes(at, here)[0, moved].tolist()
-        assert counts(at)[0, keep].tolist() == counts(at, here)[0, moved].tolist()
-
-
-@pytest.mark.parametrize("least", [5, 60])
-def test_windows_around_any_five_ends_are_those_of_brute_force(make, least):
-    counts = ctss(n=90) | {("chrI", 3, "+"): 80, ("chrI", 898, "-"): 80}  # windows that leave the contig
-    profiles = Profiles.open(make(bed(counts)).fold("train")).around(least)  # chrI
-    expected = []
-    for strand in "+-":
-        here = sorted((p, n) for (c, p, s), n in counts.items() if (c, s) == ("chrI", strand) and n >= 2)
-        runs = [[here[0]]]
-        for place in here[1:]:
-            if place[0] - runs[-1][-1][0] > 25:
-                runs.append([])
-            runs[-1].append(place)
-        tops = [max(run, key=lambda place: (place[1], -place[0])) for run in runs if sum(n for _, n in run) >= least]
-        expected += [(strand, position, n) for position, n in tops]
-    table, rows = profiles.windows.table, np.arange(len(expected))
-    assert set(table.chrom) == {"chrI"}
-    found = profiles.counts(rows)[:, LENGTH // 2]
-    middle = np.where(table.strand == "-", table.end - 1 - LENGTH // 2, table.start + LENGTH // 2)
-    assert list(zip(table.strand, middle, found, strict=True)) == expected
-    assert profiles.windows.codes(rows, draw_shifts(len(rows), LENGTH, np.random.default_rng(0))).shape[1] == LENGTH
-
-
-def test_where_there_are_too_few_five_ends_no_windows_are_laid(make):
-    profiles = Profiles.open(make().fold("train"))  # one 5' end for each summit
-    assert not len(profiles.around(5).windows.table)
-
-
-def test_without_counts_the_summits_are_the_five_ends(make, caplog):
+def test_without_counts_the_summits_are_the_five_ends(make):
     data = make()
-    profile = Profiles.open(data).counts(np.arange(len(data.table)))
-    for row, label in zip(profile, data.labels, strict=True):
-        assert np.flatnonzero(row).tolist() == ([LENGTH // 2] if label else [])
-    assert profile.max() == 1
+    assert tags_of(data).counts.tolist() == [1] * len(PEAKS)
     table = pq.read_table(data.folder / "five_ends.parquet").to_pandas()
     assert list(table.columns) == ["chrom", "position", "strand", "count"]
     assert sorted(zip(table.chrom, table.position, table.strand, strict=True)) == sorted(PEAKS)
 
 
-def test_counts_are_summed_sorted_and_the_same_bytes(make, caplog):
+def test_counts_are_summed_sorted_and_the_same_bytes(make):
     one, two = ctss(1), ctss(2)
     forth, back = make(bed(one), bed(two)), make(bed(two), bed(one), out="back")
     paths = [data.folder / "five_ends.parquet" for data in (forth, back)]
@@ -133,13 +75,6 @@ def test_counts_are_summed_sorted_and_the_same_bytes(make, caplog):
     assert keys == sorted(set(keys))
     assert table["count"].sum() == sum(one.values()) + sum(two.values())
     assert set(one) | set(two) == set(zip(table.chrom, table.position, table.strand, strict=True))
-
-
-def test_a_shuffled_window_has_no_five_ends(make):
-    data = make(bed(ctss()), negatives="shuffled")
-    profile = Profiles.open(data).counts(np.arange(len(data.table)))
-    assert (profile[data.labels == 0] == 0).all()
-    assert (profile[data.labels == 1].sum(axis=1) > 0).all()
 
 
 def test_other_names_and_unknown_contigs(make, tmp_path, caplog):
@@ -187,10 +122,10 @@ def test_windows_without_five_ends_say_so(make, tmp_path):
     data = make()
     (data.folder / "five_ends.parquet").unlink()
     with pytest.raises(InputError, match=r"five_ends.parquet: there is no such file.*make them again"):
-        Profiles.open(data)
+        tags_of(data)
     shutil.copyfile(data.folder / "windows.parquet", data.folder / "five_ends.parquet")
     with pytest.raises(InputError, match=r"five_ends.parquet: is not a table of 5' ends"):
-        Profiles.open(data)
+        tags_of(data)
     table = pq.read_table(make(out="again").folder / "five_ends.parquet")
     for wrong in (
         table.slice(0, 0),
@@ -199,25 +134,4 @@ def test_windows_without_five_ends_say_so(make, tmp_path):
     ):
         pq.write_table(wrong, data.folder / "five_ends.parquet")
         with pytest.raises(InputError, match="is not a table of 5' ends of this genome"):
-            Profiles.open(data)
-
-
-def test_moved_middles_lie_anywhere_in_the_middle_half():
-    for length in (40, 42, 512):
-        part = middle_half(length)
-        shift = draw_shifts(20_000, length, np.random.default_rng(0))
-        assert set((length // 2 - shift).tolist()) == set(range(length)[part])
-        assert len(range(length)[part]) == length // 2
-
-
-@pytest.mark.real
-def test_yeast_summits_have_the_most_five_ends(yeast, tmp_path):
-    counts = yeast.peaks.with_name("stripeseq.ypd.ctss.bed.gz")
-    config = WindowsConfig(**yeast._asdict(), ctss=(counts,), validation="chrVII", test="chrIV")
-    data = Windows.open(windows(config, tmp_path / "windows"))
-    profile = Profiles.open(data).counts(np.flatnonzero(data.labels == 1))
-    negative = Profiles.open(data).counts(np.flatnonzero(data.labels == 0))
-    near = profile[:, 256 - 5 : 256 + 6]
-    assert (near.argmax(axis=1) == 5).mean() > 0.97  # the others have equals, or another peak begins
-    assert (profile.argmax(axis=1) == 256).mean() > 0.8
-    assert profile.sum() > 40 * negative.sum()
+            tags_of(data)
