@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from capsight.explain.gradients import shuffled
-from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.explain.reader import Codes, Explained, PerBase
+from capsight.progress import progress
 
 #: Shares of a window's bases at which both curves are read: dense where motifs are.
 SHARES = (0.0, 0.01, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.5)
@@ -38,17 +40,20 @@ class Faithfulness(NamedTuple):
     score: float
 
 
-def faithfulness(reader: Reader, codes: Codes, scores: PerBase, *, seed: int) -> Faithfulness:
+def faithfulness(reader: Explained, codes: Codes, scores: PerBase, *, seed: int) -> Faithfulness:
     """Measure one explanation of some windows, ``(n_windows, length)`` scores."""
     baseline = shuffled(codes, 1, seed).codes[:, 0]
     chance = np.random.default_rng([seed, 7]).random(codes.shape)
-    deletion, insertion = _areas(reader, codes, baseline, scores)
-    random_deletion, random_insertion = _areas(reader, codes, baseline, chance)
+    with progress("faithfulness", 4 * len(SHARES), " readings") as bar:
+        deletion, insertion = _areas(reader, codes, baseline, scores, bar)
+        random_deletion, random_insertion = _areas(reader, codes, baseline, chance, bar)
     gain = 0.5 * ((random_deletion - deletion) + (insertion - random_insertion))
     return Faithfulness(deletion, insertion, random_deletion, random_insertion, gain)
 
 
-def _areas(reader: Reader, codes: Codes, baseline: Codes, scores: NDArray[np.floating]) -> tuple[float, float]:
+def _areas(
+    reader: Explained, codes: Codes, baseline: Codes, scores: NDArray[np.floating], bar: tqdm
+) -> tuple[float, float]:
     """Return the areas under the deletion and the insertion curve of one ranking."""
     rank = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
     deletion, insertion = [], []
@@ -56,9 +61,10 @@ def _areas(reader: Reader, codes: Codes, baseline: Codes, scores: NDArray[np.flo
         chosen = rank < round(share * codes.shape[1])
         deletion.append(_mean_probability(reader, np.where(chosen, baseline, codes)))
         insertion.append(_mean_probability(reader, np.where(chosen, codes, baseline)))
+        bar.update(2)
     width = SHARES[-1] - SHARES[0]
     return float(np.trapezoid(deletion, SHARES) / width), float(np.trapezoid(insertion, SHARES) / width)
 
 
-def _mean_probability(reader: Reader, codes: Codes) -> float:
+def _mean_probability(reader: Explained, codes: Codes) -> float:
     return float((1 / (1 + np.exp(-reader.log_odds(codes).astype(np.float64)))).mean())

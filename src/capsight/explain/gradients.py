@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from capsight.compiled import load_compiled
-from capsight.explain.reader import Codes, PerBase, Reader, difference, spread
+from capsight.explain.reader import Codes, Explained, PerBase
+from capsight.progress import progress
 
 
 class Gradients(NamedTuple):
@@ -75,25 +76,24 @@ def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
     return Shuffles(result, repeats)
 
 
-def integrated_gradients(reader: Reader, codes: Codes, *, baselines: int, steps: int, seed: int) -> Gradients:
+def integrated_gradients(reader: Explained, codes: Codes, *, baselines: int, steps: int, seed: int) -> Gradients:
     """Attribute the log-odds of every window to its bases."""
-    model = reader.model
-    method = IntegratedGradients(lambda embedded: difference(model(embedded=embedded).logits))
+    method = IntegratedGradients(reader.from_embedding)
     drawn = shuffled(codes, baselines, seed).codes
     scores = np.zeros(codes.shape, np.float32)
     delta = np.zeros(len(codes), np.float32)
-    spans = reader.tokenizer.spans(codes)
-    for rows in reader.batches(len(codes)):
-        target = model.embed(reader.tokens(codes[rows])).detach()
-        for i in range(baselines):
-            start = model.embed(reader.tokens(drawn[rows, i])).detach()
-            parts: Tensor = method.attribute(
-                target, start, n_steps=steps, internal_batch_size=max(reader.batch_size, len(target))
-            )
-            with torch.no_grad():
-                gain = difference(model(embedded=target).logits) - difference(model(embedded=start).logits)
-            per_token = parts.sum(dim=2).detach().cpu().numpy()
-            scores[rows] += spread(per_token, spans[rows], reader.length) / baselines
-            error = (per_token.sum(axis=1) - gain.cpu().numpy()) / np.maximum(np.abs(gain.cpu().numpy()), 1.0)
-            delta[rows] += np.abs(error) / baselines
+    with progress("integrated gradients", len(codes) * baselines, " windows") as bar:
+        for rows in reader.batches(len(codes)):
+            target = reader.embed(codes[rows])
+            for i in range(baselines):
+                start = reader.embed(drawn[rows, i])
+                parts: Tensor = method.attribute(
+                    target, start, n_steps=steps, internal_batch_size=max(reader.batch_size, len(target))
+                )
+                with torch.no_grad():
+                    gain = (reader.from_embedding(target) - reader.from_embedding(start)).cpu().numpy()
+                per_position = parts.sum(dim=2).detach().cpu().numpy()
+                scores[rows] += reader.per_base(per_position, codes[rows]) / baselines
+                delta[rows] += np.abs((per_position.sum(axis=1) - gain) / np.maximum(np.abs(gain), 1.0)) / baselines
+                bar.update(len(target))
     return Gradients(scores, delta)

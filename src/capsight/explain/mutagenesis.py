@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.explain.reader import Codes, Explained, PerBase
+from capsight.progress import progress
 
 
-def saturate(reader: Reader, codes: Codes) -> NDArray[np.float32]:
+def saturate(reader: Explained, codes: Codes) -> NDArray[np.float32]:
     """Return the change of log-odds for every substitution.
 
     Returns
@@ -17,13 +18,15 @@ def saturate(reader: Reader, codes: Codes) -> NDArray[np.float32]:
     """
     n, length = codes.shape
     change = np.zeros((n, 4, length), np.float32)
-    for row in range(n):
-        place = np.repeat(np.flatnonzero(codes[row] < 4), 3)
-        other = (codes[row, place] + np.tile([1, 2, 3], len(place) // 3)) % 4
-        mutants = np.repeat(codes[row][None], len(place) + 1, axis=0)
-        mutants[np.arange(len(place)), place] = other
-        odds = reader.log_odds(mutants)  # the last row is the window itself
-        change[row, other, place] = odds[:-1] - odds[-1]
+    with progress("mutagenesis", n, " windows") as bar:
+        for row in range(n):
+            place = np.repeat(np.flatnonzero(codes[row] < 4), 3)
+            other = (codes[row, place] + np.tile([1, 2, 3], len(place) // 3)) % 4
+            mutants = np.repeat(codes[row][None], len(place) + 1, axis=0)
+            mutants[np.arange(len(place)), place] = other
+            odds = reader.log_odds(mutants)  # the last row is the window itself
+            change[row, other, place] = odds[:-1] - odds[-1]
+            bar.update()
     return change
 
 

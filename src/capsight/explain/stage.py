@@ -29,7 +29,8 @@ from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Codes, PerBase, Reader
+from capsight.explain.reader import Codes, Explained, PerBase, Reader, TrackReader
+from capsight.model.track_folder import is_track
 from capsight.predict.score import window_names
 from capsight.shipped import find_model
 
@@ -53,7 +54,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     config
         Fold, methods, and how much work each may be.
     model
-        Model folder (a baseline has nothing to explain).
+        Model folder (a baseline has nothing to explain). A track model is asked for the middle of each window.
     windows
         Folder of the `windows` stage.
     out
@@ -66,7 +67,11 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     """
     model = find_model(model)
     inputs = {"model": model, "windows": windows}
-    reader = Reader.open(model, config.batch_size)
+    reader: Explained
+    if is_track(model):
+        reader = TrackReader.open(model, Windows.open(windows).length)
+    else:
+        reader = Reader.open(model, config.batch_size)
     if artefact.is_done(out, "explain", config, inputs):
         logger.info("explain: %s is done already", out)
         return out
@@ -75,7 +80,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     return out
 
 
-def _explain(config: ExplainConfig, reader: Reader, model: Path, windows: Path) -> Attributions:
+def _explain(config: ExplainConfig, reader: Explained, model: Path, windows: Path) -> Attributions:
     """Explain the windows of one fold."""
     fold = Windows.open(windows).fold(config.fold)
     if fold.length != reader.length:
@@ -94,6 +99,8 @@ def _explain(config: ExplainConfig, reader: Reader, model: Path, windows: Path) 
     _tell_of_repeats(codes, table, config.seed)
     scores, full, delta = _scores(reader, codes, config)
     tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
+    if not scores:
+        raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
     trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
     return Attributions(
         codes=codes,
@@ -104,7 +111,7 @@ def _explain(config: ExplainConfig, reader: Reader, model: Path, windows: Path) 
         start=table[schema.START].to_numpy(np.int64),
         end=table[schema.END].to_numpy(np.int64),
         methods=scores,
-        spans_width=_mean_span(reader, codes),
+        spans_width=reader.resolution(codes),
         ism_full=full,
         meta={
             MODEL_SHA256: artefact.sha256(model),
@@ -155,12 +162,14 @@ class _Scores(NamedTuple):
     delta: NDArray[np.float32] | None
 
 
-def _scores(reader: Reader, codes: Codes, config: ExplainConfig) -> _Scores:
+def _scores(reader: Explained, codes: Codes, config: ExplainConfig) -> _Scores:
     """Run every method that the config names."""
     methods: dict[str, PerBase] = {}
     full = delta = None
-    if "attention" in config.method:
+    if "attention" in config.method and isinstance(reader, Reader):
         methods |= attention(reader, codes)
+    elif "attention" in config.method:
+        logger.info("explain: a track network has no attention: it is left out")
     if "ig" in config.method:
         methods["ig"], delta = integrated_gradients(
             reader, codes, baselines=config.baselines, steps=config.steps, seed=config.seed
@@ -173,16 +182,9 @@ def _scores(reader: Reader, codes: Codes, config: ExplainConfig) -> _Scores:
     return _Scores(methods, full, delta)
 
 
-def _trust(reader: Reader, codes: Codes, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
+def _trust(reader: Explained, codes: Codes, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
     """Measure every method on the same windows, and say which is best."""
     trust = {name: faithfulness(reader, codes, values, seed=seed) for name, values in scores.items()}
     for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
         logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
     return trust
-
-
-def _mean_span(reader: Reader, codes: Codes) -> int:
-    """Return the bases behind one position of the network: what attention can resolve."""
-    spans = reader.position_spans(codes[:1])[0]
-    width = spans[:, 1] - spans[:, 0]
-    return max(1, round(float(width[width > 0].mean())))
