@@ -15,6 +15,15 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
         console.print(table)
 
 
+def show_scan_metrics(folder: Path) -> None:
+    """Print the metrics of a scan, and where the calls are."""
+    from capsight.report.scan_tables import scan_tables
+
+    console = PlainConsole()
+    for table in scan_tables(folder):
+        console.print(table)
+
+
 def show_base_metrics(folder: Path) -> None:
     """Print the metrics of answers base by base."""
     from capsight.report.base_tables import base_tables

@@ -25,6 +25,14 @@ class EvaluateConfig(Config):
     step: int = Field(10, ge=1, le=10_000, description="scan: models of windows are slid along by so many bases.")
     pwm: bool = Field(False, description="scan: compare with a PWM scan (TATA box and initiator).")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.pwm and not self.scan:
+            raise ValueError("a PWM is compared with a scan: set scan to true as well")
+        if self.scan and self.resolution == "base":
+            raise ValueError("resolution base is of windows, not of a scan")
+        return self
+
 
 class ExplainConfig(Config):
     """Scores per base: which DNA the network's answer rests on."""

@@ -55,11 +55,11 @@ class ScanMetrics:
         if np.isnan(calls.uncalibrated).all():
             return []
         kinds = [
-            ("calibration_error", calls.score, MINIMUM_PROBABILITY),
-            ("calibration_error_uncalibrated", calls.uncalibrated, MINIMUM_PROBABILITY),
+            ("calibrated", calls.score, MINIMUM_PROBABILITY),
+            ("uncalibrated", calls.uncalibrated, MINIMUM_PROBABILITY),
         ]
         if self.calling:
-            kinds.append(("calibration_error_called", calls.score, self.calling.min_probability))
+            kinds.append(("called", calls.score, self.calling.min_probability))
         return kinds
 
     def at(self, times: Floats) -> dict[str, float]:
@@ -113,7 +113,11 @@ class ScanMetrics:
 
     def _calibration(self, weights: Floats) -> dict[str, float]:
         """Return the expected calibration errors."""
-        return {name: each.error(weights[rows]) for name, (rows, each) in self.calibrations.items()}
+        names = {"calibrated": "calibration_error"}
+        return {
+            names.get(kind, f"calibration_error_{kind}"): each.error(weights[rows])
+            for kind, (rows, each) in self.calibrations.items()
+        }
 
 
 def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable[[int], object]) -> dict[str, Any]:
@@ -138,11 +142,11 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
             row[:] = list(metrics.at(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)).values())
             advance(1)
         columns = dict(zip(values, drawn.T, strict=True))
-        result["intervals"] = {name: _interval(column) for name, column in columns.items()}
-    result["reliability"] = {
-        name.replace("calibration_error", "calls").replace("calls_", ""): {
-            key: column.tolist() for key, column in each.reliability()._asdict().items()
+        result["intervals"] = {
+            name: None if np.isnan(values[name]) else _interval(column) for name, column in columns.items()
         }
+    result["reliability"] = {
+        name: {key: column.tolist() for key, column in each.reliability()._asdict().items()}
         for name, (_, each) in metrics.calibrations.items()
     }
     return result

@@ -2,15 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from capsight import artefact
 from capsight.config import EvaluateConfig
@@ -22,6 +19,7 @@ from capsight.data.windows_peaks import read_windows_peaks
 from capsight.errors import InputError
 from capsight.evaluate.collect import BLOCK, WITHIN, Found, Truth, collect
 from capsight.evaluate.predictions import Prediction, counted_prediction, model_prediction, pwm_prediction
+from capsight.evaluate.progress import showing_progress
 from capsight.evaluate.scan_metrics import ScanMetrics, summarise
 from capsight.shipped import find_model
 
@@ -120,22 +118,12 @@ def _warn_of_learned(predictions: Sequence[Prediction], truth: Truth, fold: str)
             )  # fmt: skip
 
 
-@contextmanager
-def _bar(what: str, total: int, unit: str) -> Iterator["tqdm[Any]"]:
-    """Show progress with the time left; log lines go above it."""
-    with (
-        logging_redirect_tqdm([logging.getLogger("capsight")]),
-        tqdm(total=total, desc=what, unit=unit, unit_scale=True, delay=2, disable=None, leave=False) as bar,
-    ):
-        yield bar
-
-
 def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:
     """Ask every prediction along the fold."""
     bases = int(truth.block_bases.sum())
     found = []
     for prediction in predictions:
-        with _bar(f"scan: {prediction.name}", bases, "b") as bar:
+        with showing_progress(f"scan: {prediction.name}", bases, "b") as bar:
             found.append(collect(prediction, truth, bar.update))
     return found
 
@@ -145,7 +133,7 @@ def _results(
 ) -> dict[str, Any]:
     """Return the content of ``metrics.json``."""
     results = []
-    with _bar("bootstrap", len(found) * config.bootstrap, "draw") as bar:
+    with showing_progress("bootstrap", len(found) * config.bootstrap, "draw") as bar:
         for one, prediction in zip(found, predictions, strict=True):
             metrics = ScanMetrics(one, truth, prediction.calling)
             results.append(summarise(metrics, config.bootstrap, config.seed, bar.update))

@@ -19,7 +19,8 @@ from capsight.data.loci import Loci
 from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
-from capsight.predict.scorer import load_scorer
+from capsight.evaluate.stage_scan import evaluate_scan
+from capsight.evaluate.window_scores import window_scores
 from capsight.shipped import find_model
 from capsight.train.base_evaluation import evaluate_bases
 
@@ -44,8 +45,12 @@ def evaluate(
     out: Path,
     audit: Path | None = None,
     replicates: Sequence[Path] = (),
+    references: Sequence[Path] = (),
+    against: Sequence[Path] = (),
 ) -> Path:
     """Score one fold and write ``metrics.json`` and ``scores.parquet``; by base, see `evaluate_bases`.
+
+    With `config.scan`, the chromosomes of the fold are scanned whole: `capsight.evaluate.stage_scan.evaluate_scan`.
 
     Parameters
     ----------
@@ -61,12 +66,20 @@ def evaluate(
         Folder of the `audit` stage of the same windows: metrics are then also given by similarity to training.
     replicates
         By base: files of 5'-end counts to compare with each other and with what is predicted.
+    references, against
+        Of a scan: files of 5'-end counts, and folders of other models, to measure beside.
 
     Raises
     ------
     InputError
         If the model does not read windows of this length, the fold has only one label, or the audit is of others.
     """
+    if config.scan:
+        if audit:
+            raise ConfigError("a scan is not measured by similarity to training: leave the audit out")
+        return evaluate_scan(config, model, windows, out, references, against)
+    if references or against:
+        raise ConfigError("references and other models are measured beside a scan", remedy="set scan to true")
     model = find_model(model)
     if config.resolution == "base":
         if audit:
@@ -75,19 +88,17 @@ def evaluate(
     if replicates:
         raise ConfigError("replicates are compared base by base", remedy="set resolution to base")
     inputs = {"model": model, "windows": windows} | ({"audit": audit} if audit else {})
-    scorer = load_scorer(model, config.batch_size)  # first: a folder that is no model has the clearer error
+    scores = window_scores(model, config.batch_size)  # first: a folder that is no model has the clearer error
     if artefact.is_done(out, "evaluate", config, inputs):
         logger.info("evaluate: %s is done already", out)
         return out
     fold = Windows.open(windows).fold(config.fold)
-    if fold.length != scorer.length:
-        raise InputError(f"the model reads {scorer.length} bases and the windows have {fold.length}", where=model)
     truth = fold.labels.astype(np.int64)
     if len(np.unique(truth)) < 2:
         raise InputError(f"the {config.fold} fold holds only one label: nothing can be measured", where=windows)
     strata = similarity_strata(audit, fold) if audit else None
     with artefact.building(out, "evaluate", config, inputs) as folder:
-        score = scorer.score(fold.codes(np.arange(len(truth))))
+        score = scores(fold)
         result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config, Loci.of(fold.table))}
         scored = fold.table.assign(score=score)
         chroms = fold.table[schema.CHROM].to_numpy()
