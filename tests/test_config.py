@@ -82,6 +82,8 @@ def test_a_run_measures_single_bases_by_itself_and_predicts_them_where_it_can() 
     stages = {"pretrain": {}, "finetune": {}, "windows": {"genome": "g", "peaks": "p"}}
     with pytest.raises(ConfigError, match=r"evaluate\.resolution: a run measures windows, and with finetune\.base"):
         parse(Recipe, stages | {"evaluate": {"resolution": "base"}})
+    with pytest.raises(ConfigError, match=r"evaluate\.scan: a run measures windows; scan with"):
+        parse(Recipe, stages | {"evaluate": {"scan": True}})
     with pytest.raises(ConfigError, match=r"predict\.resolution 'base' asks .*set finetune\.base to true"):
         parse(Recipe, stages | {"predict": {"resolution": "base"}})
     assert parse(Recipe, stages | {"predict": {"resolution": "base"}, "finetune": {"base": True}}).finetune.base

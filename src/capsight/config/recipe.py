@@ -32,6 +32,8 @@ class Recipe(Config):
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:
             raise ValueError("match reads what motifs writes: add a section motifs")
+        if self.evaluate.scan:
+            raise ValueError("evaluate.scan: a run measures windows; scan with capsight evaluate --scan afterwards")
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         if self.evaluate.resolution == "base":

@@ -16,7 +16,7 @@ from capsight.data.tags import Tags, counted_tags, place_numbers
 from capsight.evaluate.pwm import promoter_scores
 from capsight.evaluate.slide import slid
 from capsight.model.track_folder import Calling, is_track, load_track
-from capsight.predict.calls import DISTANCE, SCORE_REACH, tags_around
+from capsight.predict.calls import DISTANCE, SCORE_REACH, call_score
 from capsight.predict.scorer import load_scorer
 from capsight.predict.track import REACH, Counts, TrackScorer, best_device, probabilities, within
 
@@ -109,7 +109,7 @@ def _of_counts(counts: Counts, scorer: TrackScorer) -> Answers:
     probability = probabilities(counts, scorer.calibration)[inside]
     return Answers(
         score=probability,
-        calling=tags_around(counts.tags[0])[inside[1:]],
+        calling=call_score(counts.tags[0])[inside[1:]],
         rank=probability,
         expected_tags=counts.tags[inside],
         strength=counts.strength[inside],
@@ -141,7 +141,7 @@ def counted_prediction(path: Path, genome: Genome, name: str) -> Prediction:
         reach = min(start, REACH)
         found = counts.between(contig, start - reach, min(end + REACH, int(genome.lengths[contig])))
         inside = (slice(None), slice(reach, reach + end - start))
-        rank, calling = within(found, SCORE_REACH), tags_around(found)
+        rank, calling = within(found, SCORE_REACH), call_score(found)
         return Answers(found[inside], calling[inside], rank[inside], expected_tags=found[inside])
 
     return Prediction(name, ask)

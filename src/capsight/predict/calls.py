@@ -27,15 +27,15 @@ def call_tss(
     A call is the base with most expected tags around it (`SCORE_REACH`), and none within `distance` has more. Whether a
     base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else.
     """
-    found = call(tags_around(expected_tags), 0.0, distance)
+    found = call(call_score(expected_tags), 0.0, distance)
     score = np.asarray(probability, dtype=np.float64)[found.strand, found.position]
     order = np.lexsort((found.position, found.strand, -score))
     order = order[score[order] >= min_probability]
     return Calls(found.strand[order], found.position[order], score[order])
 
 
-def tags_around(expected_tags: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return what makes a base the one to call, ``(2, length)``: the tags around it, those nearby counted more."""
+def call_score(expected_tags: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what calls compete by: expected tags around each base, ``(2, length)``."""
     tags = np.asarray(expected_tags, dtype=np.float64)
     return within(tags, SCORE_REACH) + _NEAR * within(tags, _NEAR_REACH) + _ITSELF * tags
 
