@@ -20,7 +20,7 @@ class EvaluateConfig(Config):
     )
     bootstrap: int = Field(1_000, ge=0, le=1_000_000, description="Resamples behind each 95 % interval; 0 gives none.")
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
-    seed: Seed = Field(1, description="Seed of the bootstrap.")
+    seed: Seed = Field(1, description="Seed of the bootstrap, and of regions laid at random.")
     scan: bool = Field(False, description="Scan the chromosomes of the fold whole, in place of scoring windows.")
     step: int = Field(10, ge=1, le=10_000, description="scan: models of windows are slid along by so many bases.")
     pwm: bool = Field(False, description="scan: compare with a PWM scan (TATA box and initiator).")
