@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
 from capsight.data.tags import read_tags, summit_tags
 from capsight.data.windows import Windows
@@ -33,7 +34,7 @@ def test_pieces_change_nothing(source: str, world, track, truth: Truth, monkeypa
     genome = truth.genome
     prediction = (
         model_prediction(track, genome, 10, 8, "model") if source == "track"
-        else counted_prediction(world.ctss, genome, "counts")
+        else counted_prediction(world.ctss, genome, Aliases(), "counts")
     )  # fmt: skip
     found = []
     for piece in (10 * BLOCK, BLOCK):
@@ -96,7 +97,7 @@ def test_one_call_is_kept_with_all_that_stands_around_it(which: int, truth: Trut
 
 def test_without_counts_tags_are_summits_and_peaks_are_not_compared(world, truth: Truth) -> None:
     plain = Truth(truth.genome, truth.contigs, truth.summits, None, truth.shift)
-    found = collect(counted_prediction(world.ctss, truth.genome, "counts"), plain, lambda n: n)
+    found = collect(counted_prediction(world.ctss, truth.genome, Aliases(), "counts"), plain, lambda n: n)
     assert len(found.peaks.block) == 0
     assert found.calls.has_tag.all()
 

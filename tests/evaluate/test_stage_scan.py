@@ -120,6 +120,22 @@ def test_without_counts_peaks_are_not_compared(world, track, tmp_path):
     assert result["compared"]["ctss.bed"]["auprc"] > 0.99
 
 
+def test_references_may_use_the_names_that_the_windows_were_made_with(world, track, tmp_path):
+    from capsight.config import WindowsConfig
+    from capsight.data.windows import windows
+
+    (tmp_path / "aliases.txt").write_text("".join(f"chr{i}\t{i}\n" for i in (1, 2, 3)))
+    (tmp_path / "renamed.bed").write_text(world.ctss.read_text().replace("chr", ""))
+    config = WindowsConfig(
+        genome=world.genome, peaks=world.peaks, ctss=(world.ctss,), aliases=tmp_path / "aliases.txt", length=64,
+        validation="chr2", test="chr3", exclusion=10,
+    )  # fmt: skip
+    made = windows(config, tmp_path / "windows")
+    references = [tmp_path / "renamed.bed", world.ctss]
+    result = read(evaluate(SCAN, track, made, tmp_path / "out", references=references))
+    assert result["compared"]["renamed.bed"] == result["compared"]["ctss.bed"]
+
+
 def test_a_baseline_may_be_the_model_and_two_of_one_name_are_told_by_their_paths(world, track, tmp_path):
     small = baseline(BaselineConfig(model="lgbm", k=1), world.windows, tmp_path / "boosting")
     (tmp_path / "a").mkdir()
@@ -166,6 +182,8 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_left(world, track, tmp_pa
         run(references=[other])
     with pytest.raises(InputError, match=r"ctss.bed: is named twice"):
         run(references=[world.ctss, world.ctss])
+    with pytest.raises(InputError, match=r"model: is named twice"):
+        run(against=[track, track])
     with pytest.raises(InputError, match=r"nowhere: there is no such model folder"):
         run(against=[tmp_path / "nowhere"])
     with pytest.raises(ConfigError, match="leave the audit out"):

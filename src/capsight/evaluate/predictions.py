@@ -127,7 +127,7 @@ def _by_score(score: Callable[[int, int, int], Values]) -> Ask:
     return ask
 
 
-def counted_prediction(path: Path, genome: Genome, name: str) -> Prediction:
+def counted_prediction(path: Path, genome: Genome, aliases: Aliases, name: str) -> Prediction:
     """Take the 5' ends that were counted in an experiment (CTSS) for a prediction.
 
     Raises
@@ -135,7 +135,7 @@ def counted_prediction(path: Path, genome: Genome, name: str) -> Prediction:
     InputError
         If the file cannot be used.
     """
-    counts = TagCounts(counted_tags([path], genome, Aliases()), genome)
+    counts = TagCounts(counted_tags([path], genome, aliases), genome)
 
     def ask(contig: int, start: int, end: int) -> Answers:
         reach = min(start, REACH)

@@ -12,6 +12,7 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
+from capsight.data.aliases import Aliases
 from capsight.data.five_ends import check_named_once
 from capsight.data.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
@@ -63,6 +64,8 @@ def evaluate_scan(
     model = find_model(model)
     others = [find_model(folder) for folder in against]
     check_named_once(references)
+    if twice := [folder for folder in others if others.count(folder) > 1]:
+        raise InputError("is named twice", where=twice[0])
     inputs = {"model": model, "windows": windows}
     inputs |= {f"reference/{i}": path for i, path in enumerate(references, start=1)}
     inputs |= {f"against/{i}": folder for i, folder in enumerate(others, start=1)}
@@ -71,19 +74,7 @@ def evaluate_scan(
         return out
     data = Windows.open(windows)
     truth = _truth(data, config)
-    genome = data.genome
-    given = [*references, *others]
-    names = [path.name if [p.name for p in given].count(path.name) == 1 else str(path) for path in given]
-    predictions = [
-        model_prediction(model, genome, config.step, config.batch_size, "model"),
-        *(counted_prediction(path, genome, name) for path, name in zip(references, names, strict=False)),
-        *(
-            model_prediction(folder, genome, config.step, config.batch_size, name)
-            for folder, name in zip(others, names[len(references) :], strict=True)
-        ),
-    ]
-    if config.pwm:
-        predictions.append(pwm_prediction(genome, PWM))
+    predictions = _predictions(config, data, model, references, others)
     _warn_of_learned(predictions, truth, config.fold)
     with artefact.building(out, "evaluate", config, inputs) as folder:
         found = _ask_all(predictions, truth)
@@ -91,6 +82,32 @@ def evaluate_scan(
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
         _table(found[0], truth).to_parquet(folder / CALLS_FILE, index=False)
     return out
+
+
+def _predictions(
+    config: EvaluateConfig, data: Windows, model: Path, references: Sequence[Path], others: Sequence[Path]
+) -> list[Prediction]:
+    """Open the model and what it is compared with; two files of one name are called by their paths."""
+    names = [path.name for path in (*references, *others)]
+    called = {path: path.name if names.count(path.name) == 1 else str(path) for path in (*references, *others)}
+    aliases = _aliases(data)
+
+    def load(folder: Path, name: str) -> Prediction:
+        return model_prediction(folder, data.genome, config.step, config.batch_size, name)
+
+    return [
+        load(model, "model"),
+        *(counted_prediction(path, data.genome, aliases, called[path]) for path in references),
+        *(load(folder, called[folder]) for folder in others),
+        *([pwm_prediction(data.genome, PWM)] if config.pwm else []),
+    ]
+
+
+def _aliases(data: Windows) -> Aliases:
+    """Read the other names of contigs that the windows were made with, if the table is still there."""
+    recorded = artefact.read_record(data.folder / artefact.RECORD)["inputs"].get("aliases")
+    path = Path(recorded["path"]) if recorded else None
+    return Aliases.read(path, data.genome) if path and path.is_file() else Aliases()
 
 
 def _truth(data: Windows, config: EvaluateConfig) -> Truth:

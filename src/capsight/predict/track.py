@@ -156,8 +156,8 @@ class TrackScorer:
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
         """Return the codes from `start` to `end` and a halo on either side; N beyond the ends, no soft mask."""
         left, right = start - self.network.halo, end + self.network.halo
-        inside = codes[:, max(left, 0) : right] & np.uint8(7)
-        ends = (max(-left, 0), max(right - codes.shape[1], 0))
+        inside = codes[:, max(left, 0) : max(right, 0)] & np.uint8(7)
+        ends = (max(min(right, 0) - left, 0), max(right - max(codes.shape[1], left), 0))
         return np.pad(inside, ((0, 0), ends), constant_values=N_CODE)
 
     def _run(self, codes: Codes) -> Track:
