@@ -165,6 +165,12 @@ def test_the_same_again_is_done_already_and_other_references_are_not(world, trac
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first, "the same bytes"
 
 
+def test_a_fold_of_few_blocks_is_warned_of(world, track, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        evaluate(SCAN.model_copy(update={"bootstrap": 2}), track, world.windows, tmp_path / "out")
+    assert "the fold has 5 blocks of 10,000 bases: intervals say little" in caplog.text
+
+
 def test_a_fold_that_the_model_learned_from_is_warned_of(world, track, tmp_path, caplog):
     config = SCAN.model_copy(update={"bootstrap": 0, "fold": "train"})
     with caplog.at_level(logging.WARNING):

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 METRICS_FILE: Final = "metrics.json"
 CALLS_FILE: Final = "calls.parquet"
 PWM: Final = "TATA + initiator"
+#: Intervals of fewer blocks say little.
+_FEW_BLOCKS: Final = 20
 
 
 def evaluate_scan(
@@ -121,6 +123,9 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
     truth = Truth.of(genome, contigs, summit_tags(peaks, genome), tags, config.seed)
     if not len(truth.summits.position):
         raise InputError(f"the chromosomes of the {config.fold} fold have no peaks", where=data.folder)
+    blocks = len(truth.block_bases)
+    if config.bootstrap and blocks < _FEW_BLOCKS:
+        logger.warning("evaluate: the fold has %d blocks of %s bases: intervals say little", blocks, f"{BLOCK:,}")
     return truth
 
 
