@@ -182,7 +182,7 @@ def _table(found: Found, truth: Truth) -> pd.DataFrame:
         schema.CHROM: chroms,
         schema.POSITION: calls.position,
         schema.STRAND: np.where(calls.strand == 1, "-", "+"),
-        schema.PROBABILITY: calls.score,
+        "probability": calls.score,
         "uncalibrated": calls.uncalibrated,
         "summit_distance": found.summit_distance,
         "has_tag": calls.has_tag,
