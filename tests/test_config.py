@@ -78,6 +78,12 @@ def test_a_run_has_one_folder_of_windows() -> None:
         parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "loco": True}})
 
 
+def test_a_run_scans_by_itself_where_it_trains_a_track_network() -> None:
+    stages = {"pretrain": {}, "finetune": {}, "windows": {"genome": "g", "peaks": "p"}}
+    with pytest.raises(ConfigError, match=r"evaluate\.scan: a run"):
+        parse(Recipe, stages | {"evaluate": {"scan": True}})
+
+
 def test_names_are_split_at_commas() -> None:
     config = parse(WindowsConfig, {"genome": "g", "peaks": "p", "validation": "chr1,chr2", "test": ["chr3"]})
     assert config.validation == ("chr1", "chr2")

@@ -292,6 +292,27 @@ def test_evaluate_shows_what_it_writes(files: Path) -> None:
     assert metrics["per_chromosome"]["chrIII"]["n"] == 6
 
 
+def test_evaluate_shows_a_scan_and_what_it_is_compared_with(files: Path) -> None:
+    assert windows(files).returncode == 0
+    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    (files / "rep[1].bed").write_text("chrIII\t1000\t1001\t.\t5\t+\n")
+    given = ("--scan", "--model", "base", "--windows", "out", "--bootstrap", 20, "--step", 100, "--pwm")
+    done = capsight("evaluate", *given, "--reference", "rep[1].bed", cwd=files)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((files / "evaluation-scan" / "metrics.json").read_text())
+    assert metrics["chromosomes"] == ["chrIII"]
+    assert list(metrics["compared"]) == ["rep[1].bed", "TATA + initiator"]
+    assert f"{metrics['bases']:,} bases, {metrics['n_peaks']} peaks" in done.stdout
+    shown = next(line for line in done.stdout.splitlines() if "AUPRC" in line).split()
+    interval = "–".join(f"{end:.3f}" for end in metrics["scan"]["intervals"]["auprc"])
+    values = [f"{each['auprc']:.3f}" for each in metrics["compared"].values()]
+    assert shown[-4:] == [f"{metrics['scan']['auprc']:.3f}", interval, *values]
+    done = capsight("evaluate", *given[1:7], "--reference", "rep[1].bed", cwd=files)
+    assert "set scan to true" in one_line_error(done)
+    done = capsight("evaluate", *given[:5], "--reference", "rep[1].bed", "--reference", "rep[1].bed", cwd=files)
+    assert "is named twice" in one_line_error(done)
+
+
 def test_audit_shows_verdicts_and_strict_makes_failure_an_exit_code(files: Path) -> None:
     assert windows(files).returncode == 0
     done = capsight("audit", "out", "-o", "audit", "--strict", cwd=files)

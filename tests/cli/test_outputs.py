@@ -35,6 +35,7 @@ FOLDERS = {
     "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
     "baseline": "baseline --windows windows",
     "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
+    "evaluate-scan": "evaluate --scan --model baseline --windows windows --bootstrap 10 --step 200",
     "motifs": "motifs --attributions attributions.npz --set k=4",
     "report": "report .",
     "run": "run tiny.yaml",
@@ -45,6 +46,7 @@ INPUTS = {
     "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "explain": "windows/windows.parquet",
     "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
+    "evaluate-scan": "windows",
     "motifs": ".", "report": ".",
 }  # fmt: skip
 
@@ -322,7 +324,9 @@ def test_killed_between_record_and_result(capsight: Callable[..., Done], tmp_pat
     assert content(tmp_path) == whole
 
 
-@pytest.mark.parametrize("command", ["simulate", "windows", "audit", "baseline", "evaluate", "motifs", "report"])
+@pytest.mark.parametrize(
+    "command", ["simulate", "windows", "audit", "baseline", "evaluate", "evaluate-scan", "motifs", "report"]
+)
 def test_what_a_folder_may_replace(command: str, capsight: Callable[..., Done], tmp_path: Path) -> None:
     real, out = tmp_path / "real", tmp_path / "out"
     real.mkdir()

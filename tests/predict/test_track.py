@@ -71,6 +71,15 @@ def test_without_calibration_probability_is_that_of_one_summit_at_least_within_1
     assert found == pytest.approx(1 - np.exp(-summits), rel=1e-5)
 
 
+@pytest.mark.parametrize(("start", "end"), [(-5, 3), (295, 305), (300, 301), (400, 420), (-420, -400)])
+def test_beyond_the_ends_there_is_n(network: TrackNetwork, start: int, end: int) -> None:
+    codes = draw(1, 300)
+    padded = np.pad(codes, ((0, 0), (500, 500)), constant_values=4)
+    found = TrackScorer(network).counts(codes, start, end)
+    for mine, theirs in zip(found, TrackScorer(network).counts(padded, 500 + start, 500 + end), strict=True):
+        close(mine, theirs)
+
+
 def test_members_are_averaged(network: TrackNetwork) -> None:
     torch.manual_seed(4)
     both = TrackModel(network.config, 2).eval()

@@ -8,7 +8,7 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Seed, Verbose, described, settings
 from capsight.config import EvaluateConfig
 
-EXAMPLE = "capsight evaluate --model model --windows windows --fold test -o evaluation"
+EXAMPLE = "capsight evaluate --scan --model model --windows windows --reference rep1.ctss.bed -o evaluation-scan"
 
 
 def command(
@@ -16,8 +16,30 @@ def command(
         Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
     ],
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="What to write.")] = Path("evaluation"),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="What to write.", show_default="evaluation or evaluation-scan"),
+    ] = None,
+    scan: Annotated[bool | None, described(EvaluateConfig, "scan", "--scan")] = None,
     fold: Annotated[str | None, described(EvaluateConfig, "fold", "--fold")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reference",
+            help="scan: counts of 5' ends (CTSS) to measure as a prediction; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against",
+            help="scan: folder of another model or baseline to measure beside; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[int | None, described(EvaluateConfig, "step", "--step")] = None,
+    pwm: Annotated[bool | None, described(EvaluateConfig, "pwm", "--pwm")] = None,
     bootstrap: Annotated[int | None, described(EvaluateConfig, "bootstrap", "--bootstrap")] = None,
     audit: Annotated[
         Path | None,
@@ -30,9 +52,15 @@ def command(
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Measure a model on one fold: metrics.json and a table, with bootstrap intervals."""
-    checked = settings(EvaluateConfig, config, assignments, fold=fold, bootstrap=bootstrap, seed=seed)
-    from capsight.cli.show import show_metrics
+    """Measure a model on one fold, by a scan or by windows: metrics.json and a table, with bootstrap intervals."""
+    given = {"fold": fold, "scan": scan, "step": step, "pwm": pwm, "bootstrap": bootstrap, "seed": seed}
+    checked = settings(EvaluateConfig, config, assignments, **given)
+    from capsight.cli.show import show_metrics, show_scan_metrics
     from capsight.train.evaluate import evaluate
 
-    show_metrics({"model": evaluate(checked, model, windows, output, audit)})
+    out = output or Path("evaluation-scan" if checked.scan else "evaluation")
+    evaluate(checked, model, windows, out, audit, references=reference or (), against=against or ())
+    if checked.scan:
+        show_scan_metrics(out)
+    else:
+        show_metrics({"model": out})

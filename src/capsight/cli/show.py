@@ -15,6 +15,15 @@ def show_metrics(folders: Mapping[str, Path]) -> None:
         console.print(table)
 
 
+def show_scan_metrics(folder: Path) -> None:
+    """Print the metrics of a scan, and where the calls are."""
+    from capsight.report.scan_tables import scan_tables
+
+    console = PlainConsole()
+    for table in scan_tables(folder):
+        console.print(table)
+
+
 def show_audit(folder: Path) -> bool:
     """Print the verdicts of an audit; return whether it failed."""
     from capsight.report.results import read_audit

@@ -38,6 +38,8 @@ class Recipe(Config):
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:
             raise ValueError("match reads what motifs writes: add a section motifs")
+        if self.evaluate.scan:
+            raise ValueError("evaluate.scan: a run measures windows, and scans as well where it trains a track network: leave scan out")
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         return self

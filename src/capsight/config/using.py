@@ -12,12 +12,21 @@ Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
 
 
 class EvaluateConfig(Config):
-    """Metrics on one fold, with bootstrap intervals."""
+    """Metrics on one fold, of its windows or of a scan, with bootstrap intervals."""
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
     bootstrap: int = Field(1_000, ge=0, le=1_000_000, description="Resamples behind each 95 % interval; 0 gives none.")
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
-    seed: Seed = Field(1, description="Seed of the bootstrap.")
+    seed: Seed = Field(1, description="Seed of the bootstrap, and of regions laid at random.")
+    scan: bool = Field(False, description="Scan the chromosomes of the fold whole, in place of scoring windows.")
+    step: int = Field(10, ge=1, le=10_000, description="scan: models of windows are slid along by so many bases.")
+    pwm: bool = Field(False, description="scan: compare with a PWM scan (TATA box and initiator).")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.pwm and not self.scan:
+            raise ValueError("a PWM is compared with a scan: set scan to true as well")
+        return self
 
 
 class ExplainConfig(Config):

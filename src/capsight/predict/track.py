@@ -150,19 +150,14 @@ class TrackScorer:
         """Answer for the bases from `start` to `end` of sequences on both strands: `Tracks`, one after the other."""
         around = self.counts(codes, start - REACH, end + REACH)
         inside = slice(REACH, REACH + end - start)
-        if self.calibration is None:
-            probability = -np.expm1(-within(around.summits, 10))[..., inside]
-        else:
-            c = self.calibration
-            weights = np.array([c.summits_within_10, c.tags_within_10, c.tags_within_50])
-            probability = expit(np.tensordot(features(around), weights, axes=1) + c.intercept)[..., inside]
-        return np.stack([around.tags[..., inside], probability.astype(np.float32), around.strength[..., inside]])
+        probability = probabilities(around, self.calibration)[..., inside]
+        return np.stack([around.tags[..., inside], probability, around.strength[..., inside]])
 
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
         """Return the codes from `start` to `end` and a halo on either side; N beyond the ends, no soft mask."""
         left, right = start - self.network.halo, end + self.network.halo
-        inside = codes[:, max(left, 0) : right] & np.uint8(7)
-        ends = (max(-left, 0), max(right - codes.shape[1], 0))
+        inside = codes[:, max(left, 0) : max(right, 0)] & np.uint8(7)
+        ends = (max(min(right, 0) - left, 0), max(right - max(codes.shape[1], left), 0))
         return np.pad(inside, ((0, 0), ends), constant_values=N_CODE)
 
     def _run(self, codes: Codes) -> Track:
@@ -173,6 +168,18 @@ class TrackScorer:
             bases = one_hot(torch.from_numpy(np.ascontiguousarray(codes)).to(self.device), dtype)
             track: Track = self.network(bases)
         return track
+
+
+def probabilities(counts: Counts, calibration: Calibration | None) -> Floats:
+    """Return the probability of a summit within 10 bases, ``(n, 2, length)``; without calibration, the network's own.
+
+    Sums within `REACH` bases go into it: so many bases at either end of `counts` have no answer that counts.
+    """
+    if calibration is None:
+        return np.asarray(-np.expm1(-within(counts.summits, 10)), np.float32)
+    c = calibration
+    weights = np.array([c.summits_within_10, c.tags_within_10, c.tags_within_50])
+    return np.asarray(expit(np.tensordot(features(counts), weights, axes=1) + c.intercept), np.float32)
 
 
 def features(counts: Counts) -> NDArray[np.float64]:

@@ -18,8 +18,9 @@ from capsight.data import schema
 from capsight.data.loci import Loci
 from capsight.data.strata import NO_RELATIVE, STRATA, similarity_strata
 from capsight.data.windows import Windows
-from capsight.errors import InputError
-from capsight.predict.scorer import load_scorer
+from capsight.errors import ConfigError, InputError
+from capsight.evaluate.stage_scan import evaluate_scan
+from capsight.evaluate.window_scores import window_scores
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,18 @@ Truth = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
 
-def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audit: Path | None = None) -> Path:
+def evaluate(
+    config: EvaluateConfig,
+    model: Path,
+    windows: Path,
+    out: Path,
+    audit: Path | None = None,
+    references: Sequence[Path] = (),
+    against: Sequence[Path] = (),
+) -> Path:
     """Score one fold and write ``metrics.json`` and ``scores.parquet``.
+
+    With `config.scan`, the chromosomes of the fold are scanned whole: `capsight.evaluate.stage_scan.evaluate_scan`.
 
     Parameters
     ----------
@@ -51,27 +62,33 @@ def evaluate(config: EvaluateConfig, model: Path, windows: Path, out: Path, audi
         Folder to write.
     audit
         Folder of the `audit` stage of the same windows: metrics are then also given by similarity to training.
+    references, against
+        Of a scan: files of 5'-end counts, and folders of other models, to measure beside.
 
     Raises
     ------
     InputError
         If the model does not read windows of this length, the fold has only one label, or the audit is of others.
     """
+    if config.scan:
+        if audit:
+            raise ConfigError("a scan is not measured by similarity to training: leave the audit out")
+        return evaluate_scan(config, model, windows, out, references, against)
+    if references or against:
+        raise ConfigError("references and other models are measured beside a scan", remedy="set scan to true")
     model = find_model(model)
     inputs = {"model": model, "windows": windows} | ({"audit": audit} if audit else {})
-    scorer = load_scorer(model, config.batch_size)  # first: a folder that is no model has the clearer error
+    scores = window_scores(model, config.batch_size)  # first: a folder that is no model has the clearer error
     if artefact.is_done(out, "evaluate", config, inputs):
         logger.info("evaluate: %s is done already", out)
         return out
     fold = Windows.open(windows).fold(config.fold)
-    if fold.length != scorer.length:
-        raise InputError(f"the model reads {scorer.length} bases and the windows have {fold.length}", where=model)
     truth = fold.labels.astype(np.int64)
     if len(np.unique(truth)) < 2:
         raise InputError(f"the {config.fold} fold holds only one label: nothing can be measured", where=windows)
     strata = similarity_strata(audit, fold) if audit else None
     with artefact.building(out, "evaluate", config, inputs) as folder:
-        score = scorer.score(fold.codes(np.arange(len(truth))))
+        score = scores(fold)
         result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config, Loci.of(fold.table))}
         scored = fold.table.assign(score=score)
         chroms = fold.table[schema.CHROM].to_numpy()
