@@ -28,6 +28,7 @@ _STAGES = {
     "evaluate": "capsight.train.evaluate",
     "crossval": "capsight.train.crossval",
     "predict": "capsight.predict.score",
+    "scan": "capsight.predict.scan",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",

@@ -17,6 +17,7 @@ from capsight.cli import (
     pretrain,
     report,
     run,
+    scan,
     simulate,
     windows,
 )  # fmt: skip
@@ -43,6 +44,7 @@ for module in (
     evaluate,
     crossval,
     predict,
+    scan,
     explain,
     motifs,
     match,

@@ -13,7 +13,10 @@ EXAMPLE = "capsight predict --model model promoters.fa -o predictions.tsv"
 
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="FASTA, CSV with a sequence column, or windows.parquet.")
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="FASTA, CSV with a sequence column, windows.parquet, or BED with --genome."
+        ),
     ],
     model: Annotated[
         Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
@@ -22,12 +25,16 @@ def command(
     fold: Annotated[str | None, described(PredictConfig, "fold", "--fold")] = None,
     resolution: Annotated[str | None, described(PredictConfig, "resolution", "--resolution")] = None,
     least: Annotated[float | None, described(PredictConfig, "least", "--least")] = None,
+    genome: Annotated[Path | None, described(PredictConfig, "genome", "--genome")] = None,
+    stranded: Annotated[bool | None, described(PredictConfig, "stranded", "--stranded")] = None,
+    precision: Annotated[str | None, described(PredictConfig, "precision", "--precision")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Score sequences or windows: a table with one probability per record (or base), in input order."""
-    checked = settings(PredictConfig, config, assignments, fold=fold, resolution=resolution, least=least)
+    """Name the best TSS of each record, or score windows: a table with one row per record, in input order."""
+    given = {"fold": fold, "resolution": resolution, "least": least, "genome": genome, "stranded": stranded}
+    checked = settings(PredictConfig, config, assignments, **given, precision=precision)
     from capsight.predict.score import predict
 
     predict(checked, model, source, output)

@@ -35,6 +35,7 @@ from capsight.config.using import (
     MatchConfig,
     MotifsConfig,
     PredictConfig,
+    ScanConfig,
 )
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "PretrainConfig",
     "Recipe",
     "ReloraConfig",
+    "ScanConfig",
     "SimulateConfig",
     "SpecialistConfig",
     "Strategy",

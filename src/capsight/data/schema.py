@@ -19,6 +19,7 @@ POSITION: Final = "position"
 COUNT: Final = "count"
 PROBABILITY: Final = "probability"
 STRENGTH: Final = "strength"
+EXPECTED_TAGS: Final = "expected_tags"
 NEAR: Final = "near"
 STRONGEST: Final = "strongest"
 
@@ -41,6 +42,13 @@ BASE_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, PROBABILITY, ST
 #: Columns of the predicted summits, one for each record: `near` and `strength` are of all bases within reach of
 #: `position`, `strongest` is the most probable of these, and `probability` that base's own.
 SUMMIT_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, NEAR, STRENGTH, STRONGEST, PROBABILITY)
+
+#: Columns of what `predict` writes with a track model: `position` and `strand` are those of the best TSS of each record,
+#: `expected_tags` are those within 10 bases of it.
+BEST_COLUMNS: Final = (NAME, CHROM, START, END, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
+
+#: Columns of the calls of a scan.
+CALL_COLUMNS: Final = (CHROM, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

@@ -21,18 +21,22 @@ def call_tss(
     probability: NDArray[np.floating],
     min_probability: float = 0.0,
     distance: int = DISTANCE,
+    inside: slice = slice(None),
 ) -> "Calls":
     """Call TSSs on the tracks of a stretch, ``(2, length)`` each; the score of a call is its probability.
 
     A call is the base with most expected tags around it (`SCORE_REACH`), and none within `distance` has more. Whether a
-    base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else.
+    base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else. Only bases `inside`
+    are called and compared; the tags of the others still count for those near them.
     """
     tags = np.asarray(expected_tags, dtype=np.float64)
-    found = call(within(tags, SCORE_REACH) + _NEAR * within(tags, _NEAR_REACH) + _ITSELF * tags, 0.0, distance)
-    score = np.asarray(probability, dtype=np.float64)[found.strand, found.position]
-    order = np.lexsort((found.position, found.strand, -score))
+    around = within(tags, SCORE_REACH) + _NEAR * within(tags, _NEAR_REACH) + _ITSELF * tags
+    strand, position, _ = call(around[:, inside], 0.0, distance)
+    position = position + (inside.start or 0)
+    score = np.asarray(probability, dtype=np.float64)[strand, position]
+    order = np.lexsort((position, strand, -score))
     order = order[score[order] >= min_probability]
-    return Calls(found.strand[order], found.position[order], score[order])
+    return Calls(strand[order], position[order], score[order])
 
 
 class Calls(NamedTuple):

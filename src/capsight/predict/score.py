@@ -15,9 +15,11 @@ from capsight.data import schema
 from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.text import given
-from capsight.errors import InputError
+from capsight.errors import ConfigError, InputError
+from capsight.model.track_folder import is_track
 from capsight.predict.base import predict_bases
 from capsight.predict.base_scorer import BaseScorer
+from capsight.predict.best import predict_track
 from capsight.predict.scorer import Scorer, load_scorer
 from capsight.predict.summits import predict_summits
 from capsight.predict.tiles import UNKNOWN, open_windows, window_names
@@ -59,6 +61,10 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     sides; both are counted in the log. By base, a longer one is scored from end to end (`predict.base.cut_tiles`).
     """
     model, source = find_model(model), given(source)
+    if is_track(model):
+        return predict_track(config, model, source, out)
+    if config.genome is not None or config.stranded:
+        raise ConfigError("--genome and --stranded are for track models, and this is a window model", where=model)
     inputs = {"model": model, "source": source}
     by_window = config.resolution == "window"
     scorer = load_scorer(model, config.batch_size) if by_window else BaseScorer.open(model, config.batch_size)
