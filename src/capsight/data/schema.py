@@ -43,8 +43,8 @@ BASE_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, PROBABILITY, ST
 #: `position`, `strongest` is the most probable of these, and `probability` that base's own.
 SUMMIT_PREDICTION_COLUMNS: Final = (NAME, CHROM, POSITION, STRAND, NEAR, STRENGTH, STRONGEST, PROBABILITY)
 
-#: Columns of what `predict` writes with a track model: `position` and `strand` are those of the best TSS of each record,
-#: `expected_tags` are those within 10 bases of it.
+#: Columns of what `predict` writes with a track model: `position` and `strand` are those of the best TSS of each
+#: record, `expected_tags` are those within 10 bases of it.
 BEST_COLUMNS: Final = (NAME, CHROM, START, END, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
 
 #: Columns of the calls of a scan.

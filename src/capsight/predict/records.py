@@ -132,7 +132,8 @@ def _windows(source: Path, fold: str | None) -> tuple[pd.DataFrame, Genome]:
     data = data.fold(fold) if fold else data
     if shuffled := int((shuffle_number(data.table[schema.SOURCE]) > 0).sum()):
         raise InputError(
-            f"{shuffled:,} of {len(data.table):,} windows are shuffled DNA, which is nowhere in the genome", where=source,
+            f"{shuffled:,} of {len(data.table):,} windows are shuffled DNA, which is nowhere in the genome",
+            where=source,
             remedy="make windows with other negatives, or score these with a window model",
         )  # fmt: skip
     return data.table, data.genome

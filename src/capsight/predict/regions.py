@@ -19,7 +19,7 @@ class Span(NamedTuple):
 
 
 def spans(genome: Genome, region: str | None = None, shard: str | None = None) -> list[Span]:
-    """Return what is scanned, by the names of contigs in the order of their bytes, as ``sort`` and UCSC's tools have it.
+    """Return what is scanned, contigs in the order of their names as ``LC_ALL=C sort`` and UCSC's tools have it.
 
     Contigs without a base are left out.
 

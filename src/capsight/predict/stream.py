@@ -49,11 +49,11 @@ class Sites(NamedTuple):
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sites":
         """Return some of the sites."""
-        return Sites(*(column[chosen] for column in self))
+        return self._make(column[chosen] for column in self)
 
 
 #: None at all.
-NO_SITES: Final = Sites(*(np.empty(0, kind) for kind in (np.int64, np.int64, np.float64, np.float64, np.float64)))
+NO_SITES: Final = Sites(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0))
 
 
 class Stretch(NamedTuple):
