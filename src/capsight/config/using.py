@@ -69,8 +69,8 @@ class ScanConfig(Config):
 
     region: str | None = Field(
         None,
-        description="Only a contig or a part of it: chrIV, or chrIV:1001-2000, counted from 1 with both ends included, as "
-        "in samtools and IGV.",
+        description="Only a contig or a part of it: chrIV, or chrIV:1001-2000, counted from 1 with both ends included, "
+        "as in samtools and IGV.",
     )
     min_probability: float | None = Field(
         None, ge=0, le=1, description="Probability from which on a TSS is called; default that of the model's card."

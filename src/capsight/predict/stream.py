@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ class Sites(NamedTuple):
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "Sites":
         """Return some of the sites."""
-        return self._make(column[chosen] for column in self)
+        columns: list[NDArray[Any]] = [column[chosen] for column in self]
+        return Sites(*columns)
 
 
 #: None at all.
