@@ -1,7 +1,7 @@
 """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so.
 
-One public function per stage, each named like its command, and `load`, which returns a model to ask in Python; they load
-on first use, so that importing `capsight` stays cheap.
+One public function per stage, each named like its command, and `load`, which returns a model to be asked from Python.
+All load on first use, so that importing `capsight` stays cheap.
 """
 
 from __future__ import annotations

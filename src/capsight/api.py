@@ -52,8 +52,9 @@ def load(
     """
     folder = find_model(Path(model))
     check_track(folder)
-    network, card = load_track(folder)
-    network = network.to(best_device() if device is None else torch.device(device))
+    with torch.random.fork_rng([]), torch.device("cpu"):  # the caller's random state and default device stay
+        network, card = load_track(folder)
+    network = network.to(best_device() if device is None else torch.device(device), torch.float32)
     return Model(TrackScorer(network, card.calibration, precision), card)
 
 
@@ -102,9 +103,10 @@ class Model:
             If a sequence is no DNA, or lengths differ.
         """
         rows = [record.codes for record in _records(dna)]
-        if lengths := sorted({len(row) for row in rows})[1:]:
+        lengths = sorted({len(row) for row in rows})
+        if len(lengths) > 1:
             raise InputError(
-                f"the sequences differ in length: {len(rows[0])} bases and others of up to {lengths[-1]}", where="tracks",
+                f"the sequences differ in length: some have {lengths[0]} bases, some {lengths[-1]}", where="tracks",
                 remedy="give those of one length together, the others one by one",
             )  # fmt: skip
         return self._scorer.score(np.stack(rows) if rows else np.empty((0, 0), np.uint8))
