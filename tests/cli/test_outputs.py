@@ -16,12 +16,15 @@ import pytest
 from capsight import artefact
 from capsight.cli import main
 
+from ..conftest import save_tiny_track
+
 pytestmark = pytest.mark.pipeline
 
 #: Commands that write one file, with their arguments in the folder of a finished run.
 FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
+    "predict-track": "predict --model track fasta.fa",
     "predict-summit": "predict --model model fasta.fa --resolution summit",
     "predict-base": "predict --model model fasta.fa --resolution base",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
@@ -37,6 +40,7 @@ FOLDERS = {
     "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
     "baseline": "baseline --windows windows",
     "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
+    "scan": "scan simulation/genome.fa --model track",
     "motifs": "motifs --attributions attributions.npz --set k=4",
     "report": "report .",
     "run": "run tiny.yaml",
@@ -44,7 +48,8 @@ FOLDERS = {
 }
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
-    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-summit": "fasta.fa", "predict-base": "fasta.fa",
+    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
+    "predict-summit": "fasta.fa", "predict-base": "fasta.fa",
     "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "motifs": ".", "report": ".",
@@ -62,6 +67,7 @@ def world(finished: Path, recipe: Path) -> Path:
     """Return the folder of a finished run, with a FASTA and the recipe in it."""
     (finished / "fasta.fa").write_text("".join(f">s{i}\n{'ACGTTGCATT' * 8}\n" for i in range(3)))
     (finished / "tiny.yaml").write_text(recipe.read_text())
+    save_tiny_track(finished / "track")
     return finished
 
 
@@ -324,7 +330,9 @@ def test_killed_between_record_and_result(capsight: Callable[..., Done], tmp_pat
     assert content(tmp_path) == whole
 
 
-@pytest.mark.parametrize("command", ["simulate", "windows", "audit", "baseline", "evaluate", "motifs", "report"])
+@pytest.mark.parametrize(
+    "command", ["simulate", "windows", "audit", "baseline", "evaluate", "scan", "motifs", "report"]
+)
 def test_what_a_folder_may_replace(command: str, capsight: Callable[..., Done], tmp_path: Path) -> None:
     real, out = tmp_path / "real", tmp_path / "out"
     real.mkdir()

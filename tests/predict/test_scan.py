@@ -22,6 +22,7 @@ from capsight.data.intervals import BED, has_thick, read_bed, read_records, reco
 from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import load_track
 from capsight.predict import scan as stage
+from capsight.predict import track, writers
 from capsight.predict.regions import spans
 from capsight.predict.scan import scan
 from capsight.predict.stream import find_sites
@@ -145,7 +146,7 @@ def test_the_same_bytes_every_time(
     tiny_track: Path, genome: Path, tmp_path: Path, precision: str, again: dict[str, int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("capsight.predict.track.TILE_CPU", 600)
+    monkeypatch.setattr(track, "TILE_CPU", 600)
     one = scan(config(precision=precision), tiny_track, genome, tmp_path / "one")
     two = scan(config(precision=precision, **again), tiny_track, genome, tmp_path / "two")
     assert results(one) == results(two)
@@ -155,7 +156,7 @@ def test_the_same_bytes_every_time(
 def test_tiles_change_no_call(
     tiny_track: Path, genome: Path, scanned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("capsight.predict.track.TILE_CPU", 97)
+    monkeypatch.setattr(track, "TILE_CPU", 97)
     out = scan(config(), tiny_track, genome, tmp_path / "scan")
     assert [row[:3] + row[5:] for row in bed(out)] == [row[:3] + row[5:] for row in bed(scanned)]
 
@@ -244,9 +245,9 @@ def test_shards_are_about_as_long(genome: Path) -> None:
 
 def test_thresholds_of_the_card_and_others(tiny_track: Path, genome: Path, scanned: Path, tmp_path: Path) -> None:
     all_of_them = scan(config(min_probability=0), tiny_track, genome, tmp_path / "all")
-    few = scan(config(min_probability=0.6, distance=500), tiny_track, genome, tmp_path / "few")
+    few = scan(config(min_probability=0.4, distance=300), tiny_track, genome, tmp_path / "few")
     assert len(bed(all_of_them)) > len(bed(scanned)) > len(bed(few)) > 0
-    assert min(int(row[4]) for row in bed(few)) >= 600
+    assert min(int(row[4]) for row in bed(few)) >= 400
     assert {tuple(row) for row in bed(scanned)} <= {tuple(row) for row in bed(all_of_them)}
     tags = {
         least: pyBigWig.open(
@@ -339,8 +340,8 @@ def test_killed_and_given_again_it_has_the_same_bytes(
 def test_a_bigwig_that_was_not_written_whole_is_an_error(
     tiny_track: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("capsight.predict.writers._read", lambda path, kind: iter([np.zeros(1, kind)]))
-    monkeypatch.setattr("capsight.predict.writers.pyBigWig.open", _Forgetful)
+    monkeypatch.setattr(writers, "_read", lambda path, kind: iter([np.zeros(1, kind)]))
+    monkeypatch.setattr(pyBigWig, "open", _Forgetful)
     with pytest.raises(OSError, match="was not written whole"):
         scan(config(), tiny_track, genome, tmp_path / "scan")
 
