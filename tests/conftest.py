@@ -170,7 +170,7 @@ def save_tiny_track(folder: Path, seed: int = 1, calibrated: bool = True) -> Pat
         for weights in model.parameters():
             weights += 0.1 * torch.randn_like(weights)
     names = ("summits_within_10", "tags_within_10", "tags_within_50")
-    calibration = Calibration(intercept=2.0, **dict(zip(names, (0.5, 0.5, -0.2), strict=True)))
+    calibration = Calibration(intercept=5.5, **dict(zip(names, (0.5, 8.5, -0.2), strict=True)))
     calling = Calling(min_probability=0.3, distance=50, precision=0.8, recall=0.5)
     given = {"calibration": calibration, "calling": calling} if calibrated else {}
     card = TrackCard(halo=model.halo + REACH, **given)
