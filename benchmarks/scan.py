@@ -1,4 +1,4 @@
-"""How fast a genome is scanned, from its file to bigWig, beside what the processor can do at most; and in how much memory.
+"""How fast a genome is scanned, from file to bigWig, beside what the processor could do; and in how much memory.
 
     python benchmarks/scan.py MODEL sacCer3.fa.gz
 
@@ -33,6 +33,8 @@ scan(config, Path(model), Path(genome), Path(out))
 print(json.dumps([time.perf_counter() - began, time.process_time() - cpu]))
 """
 
+#: Letters of codes.
+LETTERS = b"ACGT".ljust(256, b"N")
 #: Bases of one measured convolution; its numbers fit into the cache.
 POSITIONS = 1 << 14
 
@@ -56,10 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         for times in (1, 4):
             print(memory_line(model, genome, times, given.megabases, Path(folder)), flush=True)
         seconds, cpu = scan(model, genome.path, Path(folder) / "whole", threads=given.threads)[:2]
-        print(
-            f"whole genome, {genome.lengths.sum():,} bases, fp32, {given.threads} threads: {seconds:.0f} s by the clock, "
-            f"{cpu:.0f} s of CPU", flush=True,
-        )  # fmt: skip
+        bases, threads = f"{genome.lengths.sum():,}", given.threads
+        print(f"whole genome, {bases} bases, fp32, {threads} threads: {seconds:.0f} s by the clock, {cpu:.0f} s of CPU")
 
 
 def speed_line(model: Path, genome: Genome, region: str, precision: str, flops: float, folder: Path) -> str:
@@ -77,8 +77,7 @@ def speed_line(model: Path, genome: Genome, region: str, precision: str, flops: 
 def memory_line(model: Path, genome: Genome, times: int, megabases: float, folder: Path) -> str:
     """Scan one contig of so many megabases; return peak memory."""
     path, length = folder / f"{times}.fa", round(times * megabases * 1e6)
-    letters = b"ACGTNNNNACGTN"
-    longest = genome.contig(int(genome.lengths.argmax())).tobytes().translate(letters.ljust(256, b"N"))
+    longest = genome.contig(int(genome.lengths.argmax())).tobytes().translate(LETTERS)
     path.write_bytes(b">long\n" + (longest * (length // len(longest) + 1))[:length] + b"\n")
     Genome.open(path)  # its store is built before
     _, _, resident, private = scan(model, path, folder / f"long{times}", precision="bf16", threads=1)
