@@ -154,6 +154,7 @@ REFUSED = {
     "an empty file": ("", "in: is empty"),
     "a table": ("name;sequence\na;ACGT\n", "has no column 'sequence'"),
     "a CSV of proteins": ("sequence\nACGT\nMEL\n", "in:3: the sequence is not DNA"),
+    "BED without a genome": ("track x\nchr1\t5\t9\n", "in: is BED: name the genome"),
     "a CSV without records": ("sequence\n", "in: holds no sequences"),
 }
 

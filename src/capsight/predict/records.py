@@ -18,11 +18,11 @@ from capsight.data import schema
 from capsight.data.bases import STORED, Codes, encode
 from capsight.data.fasta import fasta_pieces
 from capsight.data.genome import Genome
-from capsight.data.intervals import NO_STRAND
+from capsight.data.intervals import NO_STRAND, records, split
 from capsight.data.places import shuffle_number
 from capsight.data.regions import read_regions
 from capsight.data.sequences import check_letters, is_fasta, read_csv_sequences, report_letters
-from capsight.data.text import kind_of
+from capsight.data.text import kind_of, open_text
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.predict.tiles import UNKNOWN, window_names
@@ -87,9 +87,18 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
             raise ConfigError("is FASTA, and --genome is for intervals: leave it out", where=source)
         return _counted(partial(_fasta, source), source)
     if genome is None:
+        if _is_bed(source):
+            raise ConfigError("is BED: name the genome that its intervals lie in, by --genome", where=source)
         return _counted(partial(_csv, source), source)
     found = Genome.open(genome)
     return _of_intervals(read_regions(source, found), found)
+
+
+def _is_bed(source: Path) -> bool:
+    """Tell BED from CSV, by the first line that is a record."""
+    with open_text(source) as handle:
+        fields = split(next((line.text for line in records(handle)), ""))
+    return len(fields) >= 3 and all(field.isdecimal() for field in fields[1:3])
 
 
 def _counted(read: Callable[[bool], Iterator[Record]], source: Path) -> Records:
