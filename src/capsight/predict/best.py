@@ -16,9 +16,8 @@ from capsight.data import schema
 from capsight.data.store import genome_inputs
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.calls import DISTANCE
-from capsight.predict.records import Record, Records, open_records
+from capsight.predict.records import UNKNOWN, Record, Records, open_records
 from capsight.predict.stream import LONGEST_PACKED, Part, Sites, along, best_site, score_packed, working_threads
-from capsight.predict.tiles import UNKNOWN
 from capsight.predict.track import TrackScorer, best_device
 from capsight.progress import progress
 

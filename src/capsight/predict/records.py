@@ -25,10 +25,11 @@ from capsight.data.sequences import check_letters, is_fasta, read_csv_sequences,
 from capsight.data.text import kind_of, open_text
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
-from capsight.predict.tiles import UNKNOWN, window_names
 
 logger = logging.getLogger(__name__)
 
+#: Stands for a coordinate that is unknown.
+UNKNOWN: Final = "."
 #: What `bytes.translate` makes of letters.
 _STORED: Final = STORED.tobytes()
 _KNOWN: Final = b"ACGTNacgtn"
@@ -156,6 +157,12 @@ def _of_intervals(table: pd.DataFrame, genome: Genome) -> Records:
     table = table.assign(name=names)
     bases = int((table[schema.END] - table[schema.START]).sum())
     return Records(partial(_intervals, table, genome), len(table), 0, bases)
+
+
+def window_names(table: pd.DataFrame) -> pd.Series:
+    """Return a name for each interval by its position: ``chrI:100..612,+``."""
+    text = table[[schema.CHROM, schema.START, schema.END, schema.STRAND]].astype(str)
+    return text[schema.CHROM] + ":" + text[schema.START] + ".." + text[schema.END] + "," + text[schema.STRAND]
 
 
 def _intervals(table: pd.DataFrame, genome: Genome) -> Iterator[Record]:
