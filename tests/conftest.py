@@ -150,3 +150,41 @@ def pytest_runtest_makereport() -> Generator[None, Any, None]:
     outcome = yield
     report = outcome.get_result()
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+
+
+def save_tiny_track(folder: Path, seed: int = 1, calibrated: bool = True) -> Path:
+    """Save a track model of random weights, which names some bases rather than others."""
+    import torch
+
+    from capsight import artefact
+    from capsight.config.track import TrackConfig
+    from capsight.model.track import TrackModel
+    from capsight.model.track_folder import Calibration, Calling, TrackCard, save_track
+    from capsight.predict.track import REACH
+
+    torch.manual_seed(seed)
+    config = TrackConfig(width=8, dilations=(1, 2, 4), average=16)
+    model = TrackModel(config)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights += 0.1 * torch.randn_like(weights)
+    names = ("summits_within_10", "tags_within_10", "tags_within_50")
+    calibration = Calibration(intercept=5.5, **dict(zip(names, (0.5, 8.5, -0.2), strict=True)))
+    calling = Calling(min_probability=0.3, distance=50, precision=0.8, recall=0.5)
+    given = {"calibration": calibration, "calling": calling} if calibrated else {}
+    card = TrackCard(halo=model.halo + REACH, **given)
+    with artefact.building(folder, "finetune", config, {}) as partial:
+        save_track(model, card, partial)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_track(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a small track model of random weights, with calibration and threshold."""
+    return save_tiny_track(tmp_path_factory.mktemp("track") / "model")
+
+
+def random_dna(length: int, seed: int = 0) -> str:
+    """Return random DNA, some of it N and some in lower case."""
+    rng = np.random.default_rng(seed)
+    return "".join(rng.choice(list("ACGTACGTACGTNacgt"), length))

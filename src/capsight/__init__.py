@@ -1,7 +1,7 @@
 """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so.
 
-One public function per stage, each named like its command; they load on first use, so that importing
-`capsight` stays cheap.
+One public function per stage, each named like its command, and `load`, which returns a model to be asked from Python.
+All load on first use, so that importing `capsight` stays cheap.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from types import ModuleType
 TYPE_CHECKING = False  # that of `typing`, whose import is most of the time that this module takes
 if TYPE_CHECKING:
     from typing import Any
+
+    from capsight.api import Model as Model
+    from capsight.api import load as load
 
 __version__ = "0.1.0"
 
@@ -29,6 +32,7 @@ _STAGES = {
     "evaluate": "capsight.train.evaluate",
     "crossval": "capsight.train.crossval",
     "predict": "capsight.predict.score",
+    "scan": "capsight.predict.scan",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",
@@ -36,13 +40,16 @@ _STAGES = {
     "run": "capsight.pipeline",
 }
 
-__all__ = ["__version__", *_STAGES]
+#: What is not a stage: models from Python.
+_API = {"load": "capsight.api", "Model": "capsight.api"}
+
+__all__ = ["__version__", *_API, *_STAGES]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the function of a stage when it is first asked for (PEP 562)."""
-    if name in _STAGES:
-        return getattr(import_module(_STAGES[name]), name)
+    """Load the function of a stage, or what reads models, when it is first asked for (PEP 562)."""
+    if module := _STAGES.get(name) or _API.get(name):
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'capsight' has no attribute {name!r}")
 
 

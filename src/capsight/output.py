@@ -322,12 +322,13 @@ def compress(path: Path, out: Path) -> None:
             pysam.tabix_compress(str(path), str(packed), force=True)
             packed.replace(path)
         except OSError as error:  # htslib does not say why
-            raise (full(out) if _is_full(path.parent) else _unwritable(out, error)) from None
+            raise (full(out) if is_full(path.parent) else _unwritable(out, error)) from None
         finally:
             packed.unlink(missing_ok=True)
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
+    """Tell whether the disk of a folder is full."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize < LEAST_FREE
 

@@ -16,12 +16,15 @@ import pytest
 from capsight import artefact
 from capsight.cli import main
 
+from ..conftest import save_tiny_track
+
 pytestmark = pytest.mark.pipeline
 
 #: Commands that write one file, with their arguments in the folder of a finished run.
 FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
+    "predict-track": "predict --model track fasta.fa",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
 }
@@ -33,9 +36,12 @@ FOLDERS = {
     "audit": "audit windows",
     "pretrain": "pretrain --windows windows --config tiny.yaml --set warmup.steps=1 --set main.steps=0",
     "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
+    "train": "train --windows windows --set epochs=0.1 --set model.width=8 --set model.dilations=1 --set model.average=0 "
+    "--set crops.length=1024 --set loss.genes=0",
     "baseline": "baseline --windows windows",
     "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
     "evaluate-scan": "evaluate --scan --model baseline --windows windows --bootstrap 10 --step 200",
+    "scan": "scan simulation/genome.fa --model track",
     "motifs": "motifs --attributions attributions.npz --set k=4",
     "report": "report .",
     "run": "run tiny.yaml",
@@ -43,9 +49,9 @@ FOLDERS = {
 }
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
-    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "explain": "windows/windows.parquet",
-    "match": "fasta.fa", "windows": "simulation", "audit": "windows",
-    "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
+    "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
+    "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
+    "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
     "motifs": ".", "report": ".",
 }  # fmt: skip
@@ -62,6 +68,7 @@ def world(finished: Path, recipe: Path) -> Path:
     """Return the folder of a finished run, with a FASTA and the recipe in it."""
     (finished / "fasta.fa").write_text("".join(f">s{i}\n{'ACGTTGCATT' * 8}\n" for i in range(3)))
     (finished / "tiny.yaml").write_text(recipe.read_text())
+    save_tiny_track(finished / "track")
     return finished
 
 
@@ -325,7 +332,7 @@ def test_killed_between_record_and_result(capsight: Callable[..., Done], tmp_pat
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "windows", "audit", "baseline", "evaluate", "evaluate-scan", "motifs", "report"]
+    "command", ["simulate", "windows", "audit", "baseline", "evaluate", "evaluate-scan", "scan", "motifs", "report"]
 )
 def test_what_a_folder_may_replace(command: str, capsight: Callable[..., Done], tmp_path: Path) -> None:
     real, out = tmp_path / "real", tmp_path / "out"

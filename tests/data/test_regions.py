@@ -21,7 +21,7 @@ def read(write_fasta, tmp_path):
 
 def test_bed3_to_bed12_with_comments_and_either_line_end(read):
     text = "# mine\ntrack name=x\nbrowser hide\nchrII\t0\t20\tn\t0\t*\r\n\nchrI 5 9 name 0 -\nchrI\t1\t2\tn\t0\t.\n"
-    expected = [["chrII", 0, 20, "."], ["chrI", 5, 9, "-"], ["chrI", 1, 2, "."]]
+    expected = [["chrII", 0, 20, ".", "n"], ["chrI", 5, 9, "-", "name"], ["chrI", 1, 2, ".", "n"]]
     assert read(text).to_numpy().tolist() == expected
     assert read(gzip.compress(text.encode())).to_numpy().tolist() == expected
 

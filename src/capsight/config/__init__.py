@@ -32,6 +32,7 @@ from capsight.config.using import (
     MatchConfig,
     MotifsConfig,
     PredictConfig,
+    ScanConfig,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "PretrainConfig",
     "Recipe",
     "ReloraConfig",
+    "ScanConfig",
     "SimulateConfig",
     "Strategy",
     "TokenizerConfig",

@@ -39,7 +39,9 @@ class Recipe(Config):
         if self.match and not self.motifs:
             raise ValueError("match reads what motifs writes: add a section motifs")
         if self.evaluate.scan:
-            raise ValueError("evaluate.scan: a run measures windows, and scans as well where it trains a track network: leave scan out")
+            raise ValueError(
+                "evaluate.scan: a run measures windows, and scans as well where it trains a track network: leave scan out"
+            )
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         return self

@@ -1,14 +1,19 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `match` and `motifs`."""
+"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `match` and `motifs`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import Config, Seed, split
+from capsight.config.base import BOOKKEEPING, Config, Seed, split
 
 Method = Literal["attention", "ig", "ism"]
 Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
+
+
+Precision = Literal["fp32", "bf16"]
+_PRECISION = "Numbers of track models: bf16 is about twice as fast where the processor has it."
+_THREADS = "Threads of track models; default all cores. They change no byte of the result."
 
 
 class EvaluateConfig(Config):
@@ -50,7 +55,45 @@ class PredictConfig(Config):
     fold: Literal["train", "validation", "test"] | None = Field(
         None, description="Only this fold of windows.parquet; default all."
     )
-    batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
+    batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass of window models.")
+    genome: Path | None = Field(None, description="Track models: the genome that the intervals of a BED file lie in.")
+    stranded: bool = Field(False, description="Track models: answer a record on its own strand only.")
+    precision: Precision = Field("fp32", description=_PRECISION)
+    threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
+
+
+class ScanConfig(Config):
+    """Tracks and called TSSs of a whole genome."""
+
+    region: str | None = Field(
+        None,
+        description="Only a contig or a part of it: chrIV, or chrIV:1001-2000, counted from 1 with both ends included, "
+        "as in samtools and IGV.",
+    )
+    min_probability: float | None = Field(
+        None, ge=0, le=1, description="Probability from which on a TSS is called; default that of the model's card."
+    )
+    distance: int | None = Field(
+        None, ge=0, le=100_000,
+        description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
+    )  # fmt: skip
+    min_expected_tags: float = Field(
+        0.01, ge=0, description="Bases with fewer expected tags are left out of the bigWig files."
+    )
+    minus_negative: bool = Field(False, description="Write the values of the minus strand as negative numbers.")
+    shard: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$")] | None = Field(
+        None, description="Scan a share of the contigs: 2/8 is the second of eight that are about as long."
+    )
+    precision: Precision = Field("fp32", description=_PRECISION)
+    threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.shard is not None:
+            number, shards = map(int, self.shard.split("/"))
+            if number > shards:
+                raise ValueError(f"shard {self.shard}: there is no share {number} of {shards}")
+        return self
 
 
 class MatchConfig(Config):

@@ -54,11 +54,11 @@ def read_fasta(path: Path) -> Iterator[tuple[str, str]]:
         yield name, b"".join(piece.letters for piece in pieces).decode("ascii")
 
 
-def fasta_pieces(path: Path) -> Iterator[Piece]:
+def fasta_pieces(path: Path, *, quiet: bool = False) -> Iterator[Piece]:
     """Yield the letters of every record of a FASTA (plain, gzip or bgzip), piece by piece; at least one for each.
 
     Lines end with a line feed, a carriage return or both. Blanks inside lines, and lines that begin with ``;``
-    (comments), are no letters: they are left out, counted and said.
+    (comments), are no letters: they are left out, counted and, unless `quiet`, said.
 
     Raises
     ------
@@ -73,9 +73,9 @@ def fasta_pieces(path: Path) -> Iterator[Piece]:
         yield from reader.pieces(handle)
     if reader.record < 0:
         raise InputError("is empty", where=path)
-    if reader.blanks:
+    if reader.blanks and not quiet:
         logger.warning("FASTA %s: %s blanks inside sequences are left out", path.name, f"{reader.blanks:,}")
-    if reader.comments:
+    if reader.comments and not quiet:
         logger.warning("FASTA %s: %s lines of comments (;) are left out", path.name, f"{reader.comments:,}")
 
 

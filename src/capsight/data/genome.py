@@ -117,8 +117,12 @@ class Genome:
 
     def contig(self, number: int) -> Codes:
         """Return a copy of the codes 0 to 4 of a whole contig, plus strand, without the soft mask."""
+        return self.view(number) & np.uint8(CODE_BITS)
+
+    def view(self, number: int) -> Codes:
+        """Return the stored bytes of a whole contig, memory-mapped: do not write; `release` what was read."""
         first = self.offsets[number]
-        return self.bases[first : first + self.lengths[number]] & np.uint8(CODE_BITS)
+        return self.bases[first : first + self.lengths[number]]
 
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
@@ -130,10 +134,10 @@ class Genome:
         for i in range(0, len(start), _ROWS_MAPPED):
             rows = order[i : i + _ROWS_MAPPED]
             codes[rows] = self._copy(contig[rows], start[rows], length)
-            self._let_go()
+            self.release()
         return codes
 
-    def _let_go(self) -> None:
+    def release(self) -> None:
         """Unmap what was read: it stays in the page cache, but is no longer counted as memory of this process."""
         mapped = getattr(self.bases.base, "_mmap", None)
         if isinstance(mapped, mmap.mmap):

@@ -23,7 +23,7 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
     Returns
     -------
     regions
-        One row per record in file order: chrom, start, end, strand (``.`` where the file has none).
+        One row per record in file order: chrom, start, end, strand and name (``.`` where the file has none).
 
     Raises
     ------
@@ -42,4 +42,4 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
     logger.info("regions %s: %d on %d contigs", path.name, len(table), table[schema.CHROM].nunique())
-    return table[[schema.CHROM, schema.START, schema.END, schema.STRAND]]
+    return table[[schema.CHROM, schema.START, schema.END, schema.STRAND, schema.NAME]]

@@ -17,6 +17,9 @@ REPEAT: Final = "repeat"
 DISTANCE: Final = "distance"
 POSITION: Final = "position"
 COUNT: Final = "count"
+PROBABILITY: Final = "probability"
+STRENGTH: Final = "strength"
+EXPECTED_TAGS: Final = "expected_tags"
 
 #: Columns of `windows.parquet`, in order. Coordinates are 0-based half-open; `distance` is the gap in
 #: bases from the window to the nearest peak on either strand (0: they overlap; -1: no peak on the contig).
@@ -30,6 +33,13 @@ FIVE_END_COLUMNS: Final = (CHROM, POSITION, STRAND, COUNT)
 
 #: Columns of `predictions.tsv`; `.` where a coordinate is unknown.
 PREDICTION_COLUMNS: Final = (NAME, CHROM, START, END, STRAND, SCORE)
+
+#: Columns of what `predict` writes with a track model: `position` and `strand` are those of the best TSS of each
+#: record, `expected_tags` are those within 10 bases of it.
+BEST_COLUMNS: Final = (NAME, CHROM, START, END, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
+
+#: Columns of the calls of a scan.
+CALL_COLUMNS: Final = (CHROM, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"

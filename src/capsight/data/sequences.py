@@ -68,25 +68,49 @@ def read_sequences(path: Path) -> Sequences:
     InputError
         Naming file and line or record, if the file is neither, or a sequence is no DNA.
     """
-    with open_text(path) as handle:
-        fasta = next((line for line in handle if line.strip()), "").lstrip().startswith((">", ";"))
     names: list[str] = []
     sequences: list[str] = []
-    if fasta:
+    if is_fasta(path):
         tally: Counter[str] = Counter()
         for name, sequence in read_fasta(path):
             _check_dna(sequence, f"{path}: record {name!r}", tally)
             names.append(name)
             sequences.append(sequence)
-        _report(tally, path)
+        report_letters(tally, path)
     else:
-        for where, record in _read_csv(path, (SEQUENCE,)):
-            names.append(name := record.get(NAME, str(len(names))))
-            if any(letter in name for letter in "\t\r\n"):  # tables of predictions have it as a field
-                raise InputError(f"the name {name!r} has a tab or a line end", where=where)
-            sequences.append(record[SEQUENCE].strip())
+        for name, sequence in read_csv_sequences(path):
+            names.append(name)
+            sequences.append(sequence)
     _check_some(sequences, path)
     return Sequences(names, sequences)
+
+
+def is_fasta(path: Path) -> bool:
+    """Tell FASTA from CSV, by the first line that is not blank."""
+    with open_text(path) as handle:
+        return next((line for line in handle if line.strip()), "").lstrip().startswith((">", ";"))
+
+
+def read_csv_sequences(path: Path, *, empty: bool = False, quiet: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield name (or record number) and sequence of every record of a CSV with a column sequence.
+
+    Parameters
+    ----------
+    empty
+        Whether a sequence may be empty.
+    quiet
+        Whether the letters that are read as N are left unreported.
+
+    Raises
+    ------
+    InputError
+        Naming file and line, if it is no CSV, or a sequence is no DNA.
+    """
+    for number, (where, record) in enumerate(_read_csv(path, (SEQUENCE,), empty=empty, quiet=quiet)):
+        name = record.get(NAME, str(number))
+        if any(letter in name for letter in "\t\r\n"):  # tables of predictions have it as a field
+            raise InputError(f"the name {name!r} has a tab or a line end", where=where)
+        yield name, record[SEQUENCE].strip()
 
 
 def sequence_store(records: Iterable[tuple[str, str]], folder: Path) -> Path:
@@ -100,7 +124,9 @@ def sequence_store(records: Iterable[tuple[str, str]], folder: Path) -> Path:
     return path
 
 
-def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+def _read_csv(
+    path: Path, needed: tuple[str, ...], *, empty: bool = False, quiet: bool = False
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield place (file:line) and fields of every record of a CSV whose header has the `needed` columns."""
     tally: Counter[str] = Counter()
     with open_text(path) as handle:
@@ -121,11 +147,13 @@ def _read_csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[s
                 if len(row) != len(header):
                     raise InputError(f"{len(row)} fields, but the header has {len(header)}", where=where)
                 record = dict(zip(header, row, strict=True))
-                _check_dna(record[SEQUENCE].strip(), where, tally)
+                sequence = record[SEQUENCE].strip()
+                (check_letters if empty else _check_dna)(sequence, where, tally)
                 yield where, record
         except csv.Error as error:
             raise InputError(f"is not CSV: {error}", where=f"{path}:{reader.line_num}") from None
-    _report(tally, path)
+    if not quiet:
+        report_letters(tally, path)
 
 
 def _quote(header: list[str]) -> str:
@@ -135,10 +163,15 @@ def _quote(header: list[str]) -> str:
 
 
 def _check_dna(sequence: str, where: str, tally: Counter[str]) -> None:
-    """Refuse an empty sequence and letters that stand for no base; count those that stand for several."""
-    letters = set(sequence.upper()) - _BASES
+    """Refuse an empty sequence, and what `check_letters` refuses."""
     if not sequence:
         raise InputError("the sequence is empty", where=where)
+    check_letters(sequence, where, tally)
+
+
+def check_letters(sequence: str, where: str, tally: Counter[str]) -> None:
+    """Refuse letters that stand for no base; count those that stand for several."""
+    letters = set(sequence.upper()) - _BASES
     if foreign := sorted(letters - _AMBIGUOUS):
         remedy = "this is RNA: write T for U" if foreign == ["U"] else None
         raise InputError(f"the sequence is not DNA: it has {foreign[0]!r}", where=where, remedy=remedy)
@@ -151,7 +184,7 @@ def _check_some(sequences: list[str], path: Path) -> None:
         raise InputError("holds no sequences", where=path)
 
 
-def _report(tally: Counter[str], path: Path) -> None:
+def report_letters(tally: Counter[str], path: Path) -> None:
     """Say which letters are read as N."""
     if tally:
         letters = ", ".join(f"{letter} {count:,}" for letter, count in sorted(tally.items()))

@@ -21,17 +21,20 @@ def call_tss(
     probability: NDArray[np.floating],
     min_probability: float = 0.0,
     distance: int = DISTANCE,
+    inside: slice = slice(None),
 ) -> "Calls":
     """Call TSSs on the tracks of a stretch, ``(2, length)`` each; the score of a call is its probability.
 
     A call is the base with most expected tags around it (`SCORE_REACH`), and none within `distance` has more. Whether a
-    base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else.
+    base is called depends on the bases within ``distance + SCORE_REACH`` of it and on nothing else. Only bases `inside`
+    are called and compared; the tags of the others still count for those near them.
     """
-    found = call(call_score(expected_tags), 0.0, distance)
-    score = np.asarray(probability, dtype=np.float64)[found.strand, found.position]
-    order = np.lexsort((found.position, found.strand, -score))
+    strand, position, _ = call(call_score(expected_tags)[:, inside], 0.0, distance)
+    position = position + (inside.start or 0)
+    score = np.asarray(probability, dtype=np.float64)[strand, position]
+    order = np.lexsort((position, strand, -score))
     order = order[score[order] >= min_probability]
-    return Calls(found.strand[order], found.position[order], score[order])
+    return Calls(strand[order], position[order], score[order])
 
 
 def call_score(expected_tags: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -16,7 +16,9 @@ from capsight.data.bases import N_CODE, encode
 from capsight.data.sequences import read_sequences
 from capsight.data.text import given
 from capsight.data.windows import Windows
-from capsight.errors import InputError
+from capsight.errors import ConfigError, InputError
+from capsight.model.track_folder import is_track
+from capsight.predict.best import predict_track
 from capsight.predict.scorer import Scorer, load_scorer
 from capsight.shipped import find_model
 
@@ -58,6 +60,10 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     sides; both are counted in the log.
     """
     model, source = find_model(model), given(source)
+    if is_track(model):
+        return predict_track(config, model, source, out)
+    if config.genome is not None or config.stranded:
+        raise ConfigError("--genome and --stranded are for track models, and this is a window model", where=model)
     inputs = {"model": model, "source": source}
     scorer = load_scorer(model, config.batch_size)
     if not source.exists():

@@ -60,6 +60,11 @@ class Tile(NamedTuple):
     probability: Floats
     strength: Floats
 
+    def part(self, start: int, end: int) -> "Tile":
+        """Return the answers from one position of the sequence to another; none where the first is not before it."""
+        end = max(start, end)
+        return Tile(start, end, *(track[:, start - self.start : end - self.start] for track in self[2:]))
+
 
 class Counts(NamedTuple):
     """What a network expects, before calibration, each ``(n, 2, length)``."""

@@ -1,0 +1,234 @@
+"""Models from Python: `capsight.load` returns a `Model`, which takes DNA as strings, arrays or files."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from capsight.data import schema
+from capsight.data.bases import CODE_BITS, N_CODE, SOFT_MASK, Codes, encode
+from capsight.data.genome import Genome
+from capsight.data.sequences import check_letters, report_letters
+from capsight.data.text import given
+from capsight.errors import InputError
+from capsight.model.track_folder import TrackCard, load_track
+from capsight.predict.best import best_tss, table_of
+from capsight.predict.records import Record, Records, open_records, sequence_record
+from capsight.predict.regions import spans
+from capsight.predict.scan import calling_rule, check_track, scan_span
+from capsight.predict.stream import working_threads
+from capsight.predict.track import Precision, Tracks, TrackScorer, best_device
+from capsight.shipped import find_model
+
+#: DNA: a string, several, codes (0 to 4 for A, C, G, T, N) or characters as arrays of one or two dimensions.
+Dna: TypeAlias = str | Sequence[str] | NDArray[Any]
+
+
+def load(
+    model: str | PathLike[str], *, device: str | torch.device | None = None, precision: Precision = "fp32"
+) -> "Model":
+    """Load a track model.
+
+    Parameters
+    ----------
+    model
+        Folder, or the name of a shipped model.
+    device
+        Where it runs; default the best there is: CUDA, MPS, CPU.
+    precision
+        ``bf16`` is about twice as fast where the processor has it, and names the same TSSs.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it is damaged, or it is of another kind.
+    """
+    folder = find_model(Path(model))
+    check_track(folder)
+    with torch.random.fork_rng([]), torch.device("cpu"):  # the caller's random state and default device stay
+        network, card = load_track(folder)
+    network = network.to(best_device() if device is None else torch.device(device), torch.float32)
+    return Model(TrackScorer(network, card.calibration, precision), card)
+
+
+class Model:
+    """A track model: what it says of DNA of any length, on both strands. Made by `load`.
+
+    Parameters
+    ----------
+    scorer
+        Runs the network.
+    card
+        What is known of the model.
+
+    Examples
+    --------
+    >>> tracks = model.tracks("ACGT" * 100)
+    >>> tracks.expected_tags.shape  # sequences, strands + and -, bases from left to right
+    (1, 2, 400)
+    >>> model.predict(["ACGT" * 100, "GATTACA"])[["name", "start", "end"]]
+      name  start  end
+    0    0      0  400
+    1    1      0    7
+    """
+
+    def __init__(self, scorer: TrackScorer, card: TrackCard) -> None:
+        self._scorer = scorer
+        self.card = card
+
+    @property
+    def halo(self) -> int:
+        """Bases on either side that an answer depends on."""
+        return self._scorer.halo
+
+    def tracks(self, dna: Dna) -> Tracks:
+        """Answer for every base of one sequence, or of several of one length.
+
+        Returns
+        -------
+        tracks
+            `expected_tags`, `probability` and `strength`, each ``(n, 2, length)``: strands + and -, positions from left
+            to right on both.
+
+        Raises
+        ------
+        InputError
+            If a sequence is no DNA, or lengths differ.
+        """
+        rows = [record.codes for record in _records(dna)]
+        lengths = sorted({len(row) for row in rows})
+        if len(lengths) > 1:
+            raise InputError(
+                f"the sequences differ in length: some have {lengths[0]} bases, some {lengths[-1]}", where="tracks",
+                remedy="give those of one length together, the others one by one",
+            )  # fmt: skip
+        return self._scorer.score(np.stack(rows) if rows else np.empty((0, 0), np.uint8))
+
+    def predict(
+        self, source: Dna | Path, *, genome: Path | None = None, stranded: bool = False, fold: str | None = None
+    ) -> pd.DataFrame:
+        """Name the best TSS of every sequence or interval, on either strand.
+
+        Parameters
+        ----------
+        source
+            DNA, or the `Path` of a FASTA, a CSV with a column ``sequence``, ``windows.parquet``, or a BED file.
+        genome
+            What the intervals of a BED file lie in. They are read with their neighbours.
+        stranded
+            Answer for each record on its own strand only; sequences are then read on + alone.
+        fold
+            Of windows: only this one.
+
+        Returns
+        -------
+        best
+            One row for each: name, chrom, start, end, position (0-based), strand, probability, and expected_tags within
+            10 bases of the position. A sequence without bases has no position.
+
+        Raises
+        ------
+        InputError
+            If a file or a sequence cannot be used.
+        """
+        if isinstance(source, Path):
+            records = open_records(given(source), genome, fold)
+        elif genome is not None or fold is not None:
+            raise InputError("genome and fold are for files: name the BED file or the windows by a Path")
+        else:
+            rows = _records(source)
+            empty = sum(not len(record.codes) for record in rows)
+            records = Records(partial(iter, rows), len(rows), empty, sum(record.end for record in rows))
+        with working_threads(None, self._scorer) as threads:
+            return table_of(best_tss(self._scorer, self.card, records, stranded, threads))
+
+    def scan(
+        self,
+        genome: Path,
+        region: str | None = None,
+        *,
+        min_probability: float | None = None,
+        distance: int | None = None,
+    ) -> pd.DataFrame:
+        """Call the TSSs of a genome; `capsight scan` writes them and the tracks as files.
+
+        Parameters
+        ----------
+        genome
+            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+        region
+            A contig or a part of it, ``chrIV:1001-2000``: counted from 1, both ends included.
+        min_probability, distance
+            Default those of the model's card.
+
+        Returns
+        -------
+        calls
+            chrom, position (0-based), strand, probability, and expected_tags within 10 bases; by contig and position.
+
+        Raises
+        ------
+        InputError
+            If the genome cannot be used, or the region does not lie in it.
+        """
+        opened = Genome.open(given(Path(genome)))
+        rule = calling_rule(self.card, min_probability, distance)
+        parts = []
+        with working_threads(None, self._scorer) as threads:
+            for span in spans(opened, region):
+                for _, sites in scan_span(self._scorer, opened, span, rule, threads):
+                    columns = (span.chrom, sites.position, np.array(["+", "-"])[sites.strand], *sites[2:4])
+                    parts.append(pd.DataFrame(dict(zip(schema.CALL_COLUMNS, columns, strict=True))))
+        found = [part for part in parts if len(part)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(schema.CALL_COLUMNS))
+
+
+def _records(dna: Dna) -> list[Record]:
+    """Return DNA as records that are named by their numbers."""
+    tally: Counter[str] = Counter()
+    rows: list[Codes]
+    if isinstance(dna, np.ndarray) and dna.dtype.kind in "ui":
+        rows = list(_codes(dna))
+    else:
+        rows = [_encoded(text, f"sequence {number}", tally) for number, text in enumerate(_texts(dna))]
+    report_letters(tally, Path("given"))
+    return [sequence_record(str(number), row) for number, row in enumerate(rows)]
+
+
+def _codes(codes: NDArray[Any]) -> Codes:
+    """Check an array of codes, one sequence or several; the soft mask is not read."""
+    if codes.ndim not in (1, 2):
+        raise InputError(f"an array of {codes.ndim} dimensions: (length,) or (n, length) is expected")
+    plain = codes & CODE_BITS
+    if codes.size and (codes.min() < 0 or codes.max() > N_CODE + SOFT_MASK or plain.max() > N_CODE):
+        raise InputError("codes of bases are 0 to 4 (A, C, G, T, N)")
+    return np.atleast_2d(plain.astype(np.uint8))
+
+
+def _texts(dna: Dna) -> Iterable[str]:
+    """Return DNA as strings: one, several, or characters in an array of one or two dimensions."""
+    if isinstance(dna, str):
+        return [dna]
+    if not isinstance(dna, np.ndarray):
+        return dna
+    if dna.dtype.kind not in "SUO" or dna.ndim not in (1, 2):
+        raise InputError(f"an array of {dna.dtype}, {dna.ndim} dimensions, is neither letters nor codes of bases")
+    letters = dna.astype(str)
+    if letters.ndim == 2 or letters.dtype.itemsize <= np.dtype("U1").itemsize:
+        return ["".join(row) for row in np.atleast_2d(letters)]
+    return [str(text) for text in letters]
+
+
+def _encoded(text: object, where: str, tally: Counter[str]) -> Codes:
+    """Check the letters of a sequence; return its codes."""
+    if not isinstance(text, str):
+        raise InputError(f"{type(text).__name__} is no sequence", where=where, remedy="files are named by a Path")
+    check_letters(text, where, tally)
+    return encode(text)

@@ -1,0 +1,39 @@
+"""`capsight scan`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Restart, Verbose, described, settings
+from capsight.config import ScanConfig
+
+EXAMPLE = "capsight scan genome.fa --model model -o scan"
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(metavar="GENOME", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    ],
+    model: Annotated[
+        Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("scan"),
+    region: Annotated[str | None, described(ScanConfig, "region", "--region")] = None,
+    min_probability: Annotated[float | None, described(ScanConfig, "min_probability", "--min-probability")] = None,
+    distance: Annotated[int | None, described(ScanConfig, "distance", "--distance")] = None,
+    minus_negative: Annotated[bool | None, described(ScanConfig, "minus_negative", "--minus-negative")] = None,
+    precision: Annotated[str | None, described(ScanConfig, "precision", "--precision")] = None,
+    shard: Annotated[str | None, described(ScanConfig, "shard", "--shard")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    restart: Restart = False,
+    verbose: Verbose = False,
+) -> None:
+    """Scan a genome: expected tags of every base as bigWig, and called TSSs as BED and GFF3."""
+    given = {"region": region, "min_probability": min_probability, "distance": distance, "shard": shard}
+    given |= {"minus_negative": minus_negative, "precision": precision}
+    checked = settings(ScanConfig, config, assignments, **given)
+    from capsight.predict.scan import scan
+
+    scan(checked, model, source, output)

@@ -1,0 +1,179 @@
+"""Models from Python: `capsight.load` and what it returns."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import capsight
+from capsight import api
+from capsight.data.bases import encode
+from capsight.errors import InputError
+from capsight.model.track_folder import load_track
+from capsight.predict.track import TrackScorer
+
+from .conftest import random_dna
+
+TEXT = random_dna(300, 5).replace("N", "A")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_track: Path) -> api.Model:
+    return capsight.load(tiny_track, device="cpu")
+
+
+def test_examples_run(model: api.Model) -> None:
+    found = doctest.testmod(api, extraglobs={"model": model, "capsight": capsight}, raise_on_error=True)
+    assert found.attempted >= 2
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = (
+        "import sys, capsight; dir(capsight)\nsys.exit(str({'torch', 'pandas', 'numpy'} & set(sys.modules) or '') or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_is_typed() -> None:
+    assert (Path(capsight.__file__).parent / "py.typed").is_file()
+    assert capsight.load is api.load
+    assert capsight.Model is api.Model
+    assert {"load", "Model"} <= set(dir(capsight))
+
+
+def test_card_and_halo(model: api.Model) -> None:
+    assert model.card.calling is not None
+    assert model.card.calling.distance == 50
+    assert model.halo == model.card.halo
+
+
+GIVEN: dict[str, Any] = {
+    "a string": TEXT,
+    "lower case": TEXT.lower(),
+    "a list": [TEXT],
+    "a tuple": (TEXT,),
+    "a Series": pd.Series([TEXT], index=["x"]),
+    "codes": encode(TEXT),
+    "codes of one": encode(TEXT)[None],
+    "codes as int64": encode(TEXT).astype(np.int64),
+    "soft-masked codes": encode(TEXT.lower(), soft_mask=True),
+    "characters": np.array(list(TEXT)),
+    "bytes": np.array(list(TEXT), dtype="S1")[None],
+    "objects": np.array(list(TEXT), dtype=object),
+    "an array of strings": np.array([TEXT]),
+}
+
+
+@pytest.mark.parametrize("how", GIVEN)
+def test_dna_in_every_form(model: api.Model, tiny_track: Path, how: str) -> None:
+    network, card = load_track(tiny_track)
+    expected = TrackScorer(network, card.calibration).score(encode(TEXT)[None])
+    tracks = model.tracks(GIVEN[how])
+    for mine, theirs in zip(tracks, expected, strict=True):
+        assert mine.shape == (1, 2, 300)
+        np.testing.assert_array_equal(mine, theirs)
+    row = model.predict(GIVEN[how]).iloc[0]
+    assert (row["name"], row["start"], row["end"]) == ("0", 0, 300)
+    strand = "+-".index(row["strand"])
+    assert row["probability"] == pytest.approx(tracks.probability[0, strand, row["position"]], rel=1e-4)
+
+
+def test_several_sequences(model: api.Model) -> None:
+    texts = [random_dna(80, i) for i in range(5)]
+    together = model.tracks(texts)
+    assert together.expected_tags.shape == (5, 2, 80)
+    np.testing.assert_allclose(together.expected_tags[3], model.tracks(texts[3]).expected_tags[0], rtol=1e-4)
+    np.testing.assert_array_equal(
+        model.tracks(np.stack([encode(text) for text in texts])).probability, together.probability
+    )
+    assert model.tracks([]).expected_tags.shape == (0, 2, 0)
+    assert model.predict([])["position"].tolist() == []
+    table = model.predict([*texts, "", "acgt"])
+    assert table["end"].tolist() == [80] * 5 + [0, 4]
+    assert table["position"].isna().tolist() == [False] * 5 + [True, False]
+    assert table.dtypes[["start", "position", "probability"]].astype(str).tolist() == ["int64", "Int64", "float64"]
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "another letter": (["ACGT", "ACGZ"], "sequence 1: the sequence is not DNA: it has 'Z'"),
+    "RNA": ("ACGU", "this is RNA"),
+    "a file as a string": ("promoters.fa", "not DNA"),
+    "codes beyond N": (np.array([0, 5], np.uint8), "codes of bases are 0 to 4"),
+    "codes below A": (np.array([0, -1]), "codes of bases are 0 to 4"),
+    "numbers": (np.array([0.5]), "neither letters nor codes"),
+    "one-hot": (np.zeros((1, 4, 9), np.uint8), "an array of 3 dimensions"),
+    "a list of numbers": ([1, 2], "int is no sequence"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_dna(model: api.Model, what: str) -> None:
+    given, says = REFUSED[what]
+    for method in (model.tracks, model.predict):
+        with pytest.raises(InputError, match=says.replace("(", r"\(")):
+            method(given)
+
+
+def test_tracks_need_one_length(model: api.Model) -> None:
+    with pytest.raises(InputError, match=r"differ in length: .*3 bases.*5"):
+        model.tracks(["ACG", "ACGTA"])
+
+
+def test_files(model: api.Model, tmp_path: Path) -> None:
+    contig = random_dna(900, 3)
+    (tmp_path / "genome.fa").write_text(f">c\n{contig}\n>short\nAC\n")
+    (tmp_path / "in.bed").write_text("c\t100\t300\n")
+    whole = model.predict(tmp_path / "genome.fa")
+    assert whole["name"].tolist() == ["c", "short"]
+    assert whole.iloc[0].tolist()[4:] == pytest.approx(model.predict(contig).iloc[0].tolist()[4:])
+    part = model.predict(tmp_path / "in.bed", genome=tmp_path / "genome.fa", stranded=True)
+    assert part["chrom"].tolist() == ["c"]
+    assert 100 <= part["position"][0] < 300
+    calls = model.scan(tmp_path / "genome.fa", "c:101-800", min_probability=0)
+    assert calls["position"].between(100, 799).all()
+    assert len(calls) > 3
+    assert len(model.scan(tmp_path / "genome.fa", min_probability=1)) == 0
+    with pytest.raises(InputError, match="are for files"):
+        model.predict("ACGT", genome=tmp_path / "genome.fa")
+
+
+@pytest.mark.parametrize("ask", ["predict", "tracks", "scan"])
+def test_the_state_of_torch_is_left_as_found(tiny_track: Path, tmp_path: Path, ask: str) -> None:
+    (tmp_path / "genome.fa").write_text(f">c\n{random_dna(200)}\n")
+    threads = torch.get_num_threads()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    try:
+        torch.set_default_device("meta")
+        torch.set_default_dtype(torch.float64)
+        model = capsight.load(tiny_track, device="cpu")
+        getattr(model, ask)(tmp_path / "genome.fa" if ask == "scan" else TEXT)
+        assert torch.empty(1).device.type == "meta"
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_bf16(tiny_track: Path, model: api.Model) -> None:
+    coarse = capsight.load(str(tiny_track), device="cpu", precision="bf16").tracks(TEXT).expected_tags
+    exact = model.tracks(TEXT).expected_tags
+    assert not np.array_equal(coarse, exact)
+    assert np.corrcoef(np.log(coarse).ravel(), np.log(exact).ravel())[0, 1] > 0.99
+
+
+def test_window_models_are_refused(pretrained: Path) -> None:
+    with pytest.raises(InputError, match=r"is not a track model: .*`capsight predict`"):
+        capsight.load(pretrained)
+    with pytest.raises(InputError, match="no such model folder"):
+        capsight.load("nowhere")
