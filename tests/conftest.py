@@ -153,25 +153,32 @@ def pytest_runtest_makereport() -> Generator[None, Any, None]:
 
 
 def save_tiny_track(folder: Path, seed: int = 1, calibrated: bool = True) -> Path:
-    """Save a track model of random weights, which names some bases rather than others."""
+    """Save a track model of random weights: 0.05 tags a base in the mean, and calls of various probabilities."""
     import torch
 
     from capsight import artefact
     from capsight.config.track import TrackConfig
-    from capsight.model.track import TrackModel
+    from capsight.model.track import TrackModel, TrackNetwork
     from capsight.model.track_folder import Calibration, Calling, TrackCard, save_track
-    from capsight.predict.track import REACH
+    from capsight.predict.track import REACH, TrackScorer, features
 
     torch.manual_seed(seed)
     config = TrackConfig(width=8, dilations=(1, 2, 4), average=16)
-    model = TrackModel(config)
+    model = TrackModel(config).eval()
+    network = model.networks[0]
+    assert isinstance(network, TrackNetwork)
+    codes = np.random.default_rng(seed).integers(0, 4, (1, 5000), dtype=np.uint8)
     with torch.no_grad():
-        for weights in model.parameters():
-            weights += 0.1 * torch.randn_like(weights)
-    names = ("summits_within_10", "tags_within_10", "tags_within_50")
-    calibration = Calibration(intercept=5.5, **dict(zip(names, (0.5, 8.5, -0.2), strict=True)))
+        network.head.weight += 0.1 * torch.randn_like(network.head.weight)
+        assert network.head.bias is not None
+        network.head.bias[0] += float(np.log(0.05 / TrackScorer(model).counts(codes, 0, 5000).tags.mean()))
+    around = features(TrackScorer(model).counts(codes, 0, 5000))[..., 1]
+    slope = 1 / float(around.std())
+    calibration = Calibration(
+        intercept=-1.5 - slope * float(around.mean()), summits_within_10=0, tags_within_10=slope, tags_within_50=0
+    )
     calling = Calling(min_probability=0.3, distance=50, precision=0.8, recall=0.5)
-    given = {"calibration": calibration, "calling": calling} if calibrated else {}
+    given: dict[str, Any] = {"calibration": calibration, "calling": calling} if calibrated else {}
     card = TrackCard(halo=model.halo + REACH, **given)
     with artefact.building(folder, "finetune", config, {}) as partial:
         save_track(model, card, partial)
