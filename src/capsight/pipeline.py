@@ -1,6 +1,7 @@
 """`run`: every stage of a recipe, in order, into one folder; what is done and valid is skipped.
 
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
+             windows/ ───────────→ model/ of `train` → also evaluation-scan/, scan/
                        → baseline/ → evaluation-baseline/
               windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
 everything → report/
@@ -28,7 +29,9 @@ MODEL = "model"
 BASELINE = "baseline"
 EVALUATION = "evaluation"
 BASELINE_EVALUATION = "evaluation-baseline"
+SCAN_EVALUATION = "evaluation-scan"
 PREDICTIONS = "predictions.tsv"
+SCAN = "scan"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
 MATCHES = "matches.tsv"
@@ -37,8 +40,8 @@ REPORT = "report"
 #: Every result of a run, and the stage that makes it.
 _STAGES = {
     SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
-    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", PREDICTIONS: "predict",
-    ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match", REPORT: "report",
+    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", SCAN_EVALUATION: "evaluate", SCAN: "scan",
+    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match", REPORT: "report",
 }  # fmt: skip
 
 
@@ -62,15 +65,15 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     settings = read_recipe(recipe, out, overrides)
     record = artefact.origin("run", settings, {})
     with claiming(out, record):
-        _check_outputs(out)
+        _check_outputs(settings, out)
         artefact.write_yaml(out / artefact.RECORD, record)
         _run(settings, out)
     return out
 
 
-def _check_outputs(out: Path) -> None:
+def _check_outputs(settings: Recipe, out: Path) -> None:
     """Refuse a run that would have to replace what is not its own, before hours of work."""
-    for name, stage in _STAGES.items():
+    for name, stage in (_STAGES | ({MODEL: "train"} if settings.train else {})).items():
         if Path(name).suffix:
             artefact.check_replaceable_file(out / name, stage)
         else:
@@ -132,6 +135,16 @@ def _measure(settings: Recipe, out: Path) -> None:
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
     if settings.baseline:
         evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
+    if settings.train and settings.windows.genome:
+        _announce("evaluate", f"a scan of the {settings.evaluate.fold} chromosomes, against peaks and 5' ends")
+        beside = [out / BASELINE] if settings.baseline else []
+        by_scan = settings.evaluate.model_copy(update={"scan": True})
+        evaluate(by_scan, out / MODEL, out / WINDOWS, out / SCAN_EVALUATION, against=beside)
+    if settings.scan and settings.windows.genome:
+        from capsight.predict.scan import scan
+
+        _announce("scan", "expected tags of every base, and called TSSs")
+        scan(settings.scan, out / MODEL, settings.windows.genome, out / SCAN)
     _announce("predict", "scores for every window")
     predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
 
@@ -180,13 +193,14 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
 def cnn_baseline(settings: Recipe) -> BaselineConfig:
     """Return the CNN of a recipe: trained as its `finetune` says, but for what its section `baseline` says itself.
 
+    A recipe without `finetune` trains it by the defaults of that section.
+
     So budget, augmentation and selection are those of the network that it is compared with.
     """
     given = settings.baseline.model_dump(exclude_unset=True) if settings.baseline else {}
     given = given if given.get("model") == "cnn" else {}
     own = {key: FinetuneConfig.model_fields[key].default for key in NOT_FOR_CNN}
-    assert settings.finetune  # as read_recipe has checked
-    training = settings.finetune.model_dump() | own | given.get("training", {})
+    training = (settings.finetune or FinetuneConfig()).model_dump() | own | given.get("training", {})
     return BaselineConfig.model_validate({"model": "cnn", **given, "training": training, "seed": training["seed"]})
 
 

@@ -11,10 +11,10 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 @contextmanager
 def progress(what: str, total: int, unit: str = " bases", done: int = 0) -> Iterator[tqdm]:
-    """Show how much of `total` is done: often on a terminal, once a minute in a log file."""
+    """Show how much of `total` is done, from two seconds on: often on a terminal, once a minute in a log file."""
     interval = 0.2 if os.isatty(2) else 60.0
     with (
         logging_redirect_tqdm([logging.getLogger("capsight")]),
-        tqdm(total=total, initial=done, desc=what, unit=unit, unit_scale=True, mininterval=interval) as bar,
+        tqdm(total=total, initial=done, desc=what, unit=unit, unit_scale=True, mininterval=interval, delay=2) as bar,
     ):
         yield bar

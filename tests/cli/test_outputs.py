@@ -36,8 +36,8 @@ FOLDERS = {
     "audit": "audit windows",
     "pretrain": "pretrain --windows windows --config tiny.yaml --set warmup.steps=1 --set main.steps=0",
     "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
-    "train": "train --windows windows --set epochs=0.1 --set model.width=8 --set model.dilations=1 --set model.average=0 "
-    "--set crops.length=1024 --set loss.genes=0",
+    "train": "train --windows windows --set epochs=0.1 --set model.width=8 --set model.dilations=1"
+    " --set model.average=0 --set crops.length=1024 --set loss.genes=0",
     "baseline": "baseline --windows windows",
     "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
     "evaluate-scan": "evaluate --scan --model baseline --windows windows --bootstrap 10 --step 200",

@@ -9,7 +9,7 @@ from capsight.config.comparing import BaselineConfig
 from capsight.config.data import SimulateConfig, WindowsConfig
 from capsight.config.track import TrainConfig
 from capsight.config.training import FinetuneConfig, PretrainConfig
-from capsight.config.using import EvaluateConfig, ExplainConfig, MatchConfig, MotifsConfig, PredictConfig
+from capsight.config.using import EvaluateConfig, ExplainConfig, MatchConfig, MotifsConfig, PredictConfig, ScanConfig
 
 
 class Recipe(Config):
@@ -23,6 +23,7 @@ class Recipe(Config):
     finetune: FinetuneConfig | None = None
     baseline: BaselineConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
+    scan: ScanConfig | None = None
     predict: PredictConfig = PredictConfig(fold="test")
     explain: ExplainConfig | None = None
     motifs: MotifsConfig | None = None
@@ -34,14 +35,14 @@ class Recipe(Config):
             raise ValueError("pretrain and finetune go together: a window network is pre-trained, then fine-tuned")
         if bool(self.train) == bool(self.finetune):
             raise ValueError("add a section train (a track network), or pretrain and finetune (a window network)")
+        if self.scan and not self.train:
+            raise ValueError("scan asks a track network: add a section train")
         if self.motifs and not self.explain:
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:
             raise ValueError("match reads what motifs writes: add a section motifs")
         if self.evaluate.scan:
-            raise ValueError(
-                "evaluate.scan: a run measures windows, and scans as well where it trains a track network: leave scan out"
-            )
+            raise ValueError("evaluate.scan: a run scans by itself where it trains a track network: leave scan out")
         if self.windows.loco:
             raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
         return self

@@ -20,8 +20,8 @@ from capsight.data.windows_peaks import read_windows_peaks
 from capsight.errors import InputError
 from capsight.evaluate.collect import BLOCK, WITHIN, Found, Truth, collect
 from capsight.evaluate.predictions import Prediction, counted_prediction, model_prediction, pwm_prediction
-from capsight.evaluate.progress import showing_progress
 from capsight.evaluate.scan_metrics import ScanMetrics, summarise
+from capsight.progress import progress
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:
     bases = int(truth.block_bases.sum())
     found = []
     for prediction in predictions:
-        with showing_progress(f"scan: {prediction.name}", bases, "b") as bar:
+        with progress(f"scan: {prediction.name}", bases) as bar:
             found.append(collect(prediction, truth, bar.update))
     return found
 
@@ -155,7 +155,7 @@ def _results(
 ) -> dict[str, Any]:
     """Return the content of ``metrics.json``."""
     results = []
-    with showing_progress("bootstrap", len(found) * config.bootstrap, "draw") as bar:
+    with progress("bootstrap", len(found) * config.bootstrap, " draws") as bar:
         for one, prediction in zip(found, predictions, strict=True):
             metrics = ScanMetrics(one, truth, prediction.calling)
             results.append(summarise(metrics, config.bootstrap, config.seed, bar.update))

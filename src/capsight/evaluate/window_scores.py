@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from capsight.data.bases import N_CODE, Codes, Ints
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.evaluate.progress import showing_progress
 from capsight.model.track_folder import is_track, load_track
 from capsight.predict.scorer import load_scorer
 from capsight.predict.track import REACH, TrackScorer, best_device, probabilities
+from capsight.progress import progress
 
 Scores = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def _of_track(scorer: TrackScorer, windows: Windows) -> Scores:
     n, width = len(windows.table), 2 * scorer.halo + 1
     step = max(1, scorer.tile // width)
     scores = np.empty(n)
-    with showing_progress("windows", n, "window") as bar:
+    with progress("windows", n, " windows") as bar:
         for first in range(0, n, step):
             rows = np.arange(first, min(first + step, n))
             codes = _around(windows, rows, scorer.halo)

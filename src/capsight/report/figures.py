@@ -51,7 +51,9 @@ def draw_run(run: Path, out: Path) -> None:
     panels: list[Callable[[Axes], None]] = []
     if len(logs[0]):
         panels.append(lambda a: _pretraining(a, logs[0], guessing_loss(run / "pretrained")))
-    if len(logs[1]):
+    if "auprc" in logs[1]:
+        panels.append(lambda a: _scans(a, logs[1]))
+    elif len(logs[1]):
         panels.append(lambda a: _finetuning(a, logs[1]))
     if panels:
         _draw(out / "training.png", panels)
@@ -127,6 +129,12 @@ def _pretraining(axes: Axes, log: pd.DataFrame, guess: float | None) -> None:
 def _finetuning(axes: Axes, log: pd.DataFrame) -> None:
     axes.plot(log["step"], log["auroc"], "o-", ms=3, color=BLUE)
     axes.set(xlabel="fine-tuning step", ylabel="AUROC, validation fold")
+
+
+def _scans(axes: Axes, log: pd.DataFrame) -> None:
+    for number, part in log.groupby("member"):
+        axes.plot(part["step"], part["auprc"], "o-", ms=3, color=MODEL_COLOURS[int(number) % len(MODEL_COLOURS)])
+    axes.set(xlabel="training step", ylabel="AUPRC of a scan, validation chromosomes", ylim=(0, 1))
 
 
 def _truth(axes: Axes, contents: dict[str, pd.DataFrame]) -> None:

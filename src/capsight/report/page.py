@@ -37,8 +37,8 @@ OF_MOTIFS: Final = {
 LOGOS: Final = "motifs/logos/*.png"
 #: Stages in the order of work; results are told in it.
 STAGES: Final = (
-    "run", "crossval", "simulate", "windows", "baseline", "pretrain", "finetune", "evaluate", "predict", "explain",
-    "motifs", "match",
+    "run", "crossval", "simulate", "windows", "baseline", "train", "pretrain", "finetune", "evaluate", "scan",
+    "predict", "explain", "motifs", "match",
 )  # fmt: skip
 #: Digits of a checksum that are shown.
 DIGITS: Final = 12

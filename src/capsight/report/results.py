@@ -12,6 +12,8 @@ from capsight.data import schema
 from capsight.errors import InputError
 
 THRESHOLD = 0.5
+#: Folder of the evaluation by a scan, in a run.
+SCAN_EVALUATION = "evaluation-scan"
 #: Tables of `crossval`.
 CROSSVAL_FILE = "crossval.tsv"
 #: Its folder with a folder for each chromosome left out.

@@ -14,6 +14,7 @@ from capsight.data import schema
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
+    SCAN_EVALUATION,
     THRESHOLD,
     evaluations,
     factors,
@@ -23,6 +24,7 @@ from capsight.report.results import (
     read_metrics,
     read_scores,
 )
+from capsight.report.scan_tables import scan_tables
 
 #: Metrics in the order shown, each with what it tells a biologist.
 METRICS = {
@@ -54,7 +56,8 @@ def run_tables(run: Path) -> list[Table]:
         If it holds no evaluation.
     """
     made = (truth_table, faithfulness_table, motif_table, factor_table)
-    tables = [*metrics_tables(evaluations(run)), *(table(run) for table in made)]
+    scanned = scan_tables(run / SCAN_EVALUATION) if (run / SCAN_EVALUATION).is_dir() else []
+    tables = [*scanned, *metrics_tables(evaluations(run)), *(table(run) for table in made)]
     return [table for table in tables if table]
 
 

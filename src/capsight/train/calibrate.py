@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
 from capsight.data.bases import Ints
 from capsight.data.genome import Genome
@@ -19,6 +18,7 @@ from capsight.evaluate.scan import Summits, match
 from capsight.model.track_folder import Calibration, Calling
 from capsight.predict.calls import DISTANCE, SCORE_REACH, Calls, call_score, call_tss
 from capsight.predict.track import REACH, TrackScorer, features, within
+from capsight.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _scan(scorer: TrackScorer, genome: Genome, contigs: Ints) -> _Candidates:
     margin = DISTANCE + SCORE_REACH + REACH
     parts: list[tuple[NDArray[Any], ...]] = []
     total = int(genome.lengths[contigs].sum())
-    with tqdm(total=total, desc="calibrate", unit="base", unit_scale=True) as bar:
+    with progress("calibrate", total) as bar:
         for number in contigs:
             codes = genome.contig(int(number))
             for start in range(0, len(codes), scorer.tile):

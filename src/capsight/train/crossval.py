@@ -1,6 +1,7 @@
 """`crossval`: models compared by leaving one chromosome out at a time.
 
-folds/CHROMOSOME/ holds windows/, pretrained/ and model/ (or a folder per baseline), and evaluation-MODEL/.
+folds/CHROMOSOME/ holds windows/, pretrained/ and model/ (or a folder per baseline), and evaluation-MODEL/; with a track
+network scan-MODEL/ as well.
 What is compared with what, and how sure that is: `capsight.train.paired`.
 """
 
@@ -34,6 +35,8 @@ TESTS_FILE = "crossval-tests.tsv"
 #: Folder with a file for each part that a process holds.
 LOCKS = ".locks"
 METRICS = ("auroc", "accuracy", "f1", "mcc", "auprc")
+#: Area under the precision-recall curve of a scan; of recipes that train a track network.
+SCAN_AUPRC = "scan_auprc"
 #: With fewer pairs, no signed-rank test can give a two-sided p below 0.05.
 FEWEST_PAIRS = 6
 
@@ -130,11 +133,21 @@ def _test(model: str, settings: Recipe, folder: Path) -> dict[str, Any]:
     done = evaluate(config, trained, folder / "windows", folder / f"evaluation-{model}")
     metrics = json.loads((done / METRICS_FILE).read_text(encoding="utf-8"))
     logger.info("crossval: %s: AUROC %.3f", model, metrics["auroc"])
-    return {name: metrics[name] for name in ("n", "n_positive", *METRICS)}
+    found = {name: metrics[name] for name in ("n", "n_positive", *METRICS)}
+    if settings.train:
+        by_scan = config.model_copy(update={"scan": True})
+        done = evaluate(by_scan, trained, folder / "windows", folder / f"scan-{model}")
+        found[SCAN_AUPRC] = json.loads((done / METRICS_FILE).read_text(encoding="utf-8"))["scan"]["auprc"]
+        logger.info("crossval: %s: AUPRC of the scan %.3f", model, found[SCAN_AUPRC])
+    return found
 
 
 def _train(model: str, settings: Recipe, folder: Path) -> Path:
     """Train one model on one fold, or find it trained."""
+    if model == "capsight" and settings.train:
+        from capsight.train.train import train
+
+        return train(settings.train, folder / "windows", folder / "model")
     if model == "capsight":
         from capsight.train.finetune import finetune
         from capsight.train.pretrain import pretrain
@@ -163,7 +176,7 @@ def _scores(folder: Path, models: Sequence[str]) -> HeldOut:
 
 def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
     """Write metrics by chromosome, their mean and spread, and the tests."""
-    tests = paired_tests(table, METRICS).merge(by_windows, on=["metric", "model", "other"], how="left")
+    tests = paired_tests(table, _measured(table)).merge(by_windows, on=["metric", "model", "other"], how="left")
     n = table["chromosome"].nunique()
     if len(tests) and n < FEWEST_PAIRS:
         logger.warning(
@@ -175,11 +188,16 @@ def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
             content.to_csv(partial, sep="\t", index=False, float_format="%.6g")
 
 
+def _measured(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the metrics that a table has."""
+    return tuple(name for name in (*METRICS, SCAN_AUPRC) if name in table)
+
+
 def summarise_folds(table: pd.DataFrame) -> pd.DataFrame:
     """Return number of chromosomes, mean and sample standard deviation of every metric of every model."""
     rows = []
     for model, part in table.groupby("model", sort=False):
-        for metric in METRICS:
+        for metric in _measured(table):
             mean, sd = part[metric].mean(), part[metric].std(ddof=1)
             rows.append({"model": model, "metric": metric, "n": len(part), "mean": mean, "sd": sd})
     return pd.DataFrame(rows)
