@@ -41,7 +41,8 @@ REPORT = "report"
 _STAGES = {
     SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
     EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", SCAN_EVALUATION: "evaluate", SCAN: "scan",
-    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match", REPORT: "report",
+    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match",
+    REPORT: "report",
 }  # fmt: skip
 
 

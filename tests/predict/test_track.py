@@ -10,7 +10,7 @@ from capsight.config.track import TrackConfig
 from capsight.data.bases import reverse_complement
 from capsight.model.track import TrackModel, TrackNetwork, one_hot
 from capsight.model.track_folder import Calibration
-from capsight.predict.track import REACH, Codes, Precision, TrackScorer, features, within
+from capsight.predict.track import REACH, Codes, Precision, TrackScorer, features, flank, within
 
 #: Of the network, and with what calibration reads.
 INNER = 10 + 31 + 32
@@ -45,7 +45,7 @@ def test_strands_are_the_network_on_the_sequence_and_on_its_reverse_complement(n
     codes = draw(1, 300)
     found = TrackScorer(network).counts(codes, 0, 300)
     for strand, read in enumerate((codes, reverse_complement(codes))):
-        padded = np.pad(read, ((0, 0), (INNER, INNER)), constant_values=4)
+        padded = np.concatenate([flank(HALO)[None, REACH:], read, flank(HALO)[None, :INNER]], axis=1)
         with torch.no_grad():
             track = network(one_hot(torch.from_numpy(padded)))
         answers = (track.log_tags.exp(), track.log_summits.exp(), (track.log_strength.exp() - 1).clamp_min(0))
@@ -72,9 +72,11 @@ def test_without_calibration_probability_is_that_of_one_summit_at_least_within_1
 
 
 @pytest.mark.parametrize(("start", "end"), [(-5, 3), (295, 305), (300, 301), (400, 420), (-420, -400)])
-def test_beyond_the_ends_there_is_n(network: TrackNetwork, start: int, end: int) -> None:
+def test_beyond_the_ends_there_is_always_the_same_dna(network: TrackNetwork, start: int, end: int) -> None:
     codes = draw(1, 300)
-    padded = np.pad(codes, ((0, 0), (500, 500)), constant_values=4)
+    beyond = flank(HALO)[None]
+    far = np.full((1, 500 - HALO), 4, np.uint8)
+    padded = np.concatenate([far, beyond, codes, beyond, far], axis=1)
     found = TrackScorer(network).counts(codes, start, end)
     for mine, theirs in zip(found, TrackScorer(network).counts(padded, 500 + start, 500 + end), strict=True):
         close(mine, theirs)
@@ -196,3 +198,10 @@ def test_within_sums_over_what_is_there(reach: int) -> None:
     values = np.random.default_rng(5).random((2, 30))
     expected = [[row[max(i - reach, 0) : i + reach + 1].sum() for i in range(30)] for row in values]
     np.testing.assert_allclose(within(values, reach), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 1000])
+def test_flanks_are_their_own_reverse_complement(length: int) -> None:
+    assert len(flank(length)) == length
+    np.testing.assert_array_equal(flank(length), reverse_complement(flank(length)))
+    np.testing.assert_array_equal(flank(length), flank(length))

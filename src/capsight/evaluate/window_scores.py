@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.bases import N_CODE, Codes, Ints
+from capsight.data.bases import Codes, Ints
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.track_folder import is_track, load_track
@@ -53,21 +53,26 @@ def _of_track(scorer: TrackScorer, windows: Windows) -> Scores:
     with progress("windows", n, " windows") as bar:
         for first in range(0, n, step):
             rows = np.arange(first, min(first + step, n))
-            codes = _around(windows, rows, scorer.halo)
+            codes = _around(windows, rows, scorer.flank)
             counts = scorer.counts(codes, scorer.halo - REACH, scorer.halo + REACH + 1)
             scores[rows] = probabilities(counts, scorer.calibration)[:, 0, REACH]
             bar.update(len(rows))
     return scores
 
 
-def _around(windows: Windows, rows: Ints, flank: int) -> Codes:
-    """Return the bases within `flank` of the middle of windows, 5'→3', ``(n_rows, 2 * flank + 1)``."""
+def _around(windows: Windows, rows: Ints, beyond: Codes) -> Codes:
+    """Return the bases around the middle of windows, 5'→3', ``(n_rows, 2 * flank + 1)``.
+
+    Shuffled windows lie nowhere in the genome: `beyond` them is ``(flank,)``.
+    """
+    flank = len(beyond)
     middle, width = windows.length // 2, 2 * flank + 1
     places = windows.places
     contig, start, minus = places.contig[rows], places.start[rows], places.minus[rows]
     before = np.where(minus, windows.length - 1 - middle, middle)
     codes = windows.genome.fetch(contig, start + before - flank, width, minus)
     if places.copy is not None and len(shuffled := np.flatnonzero(places.copy[rows])):
-        padded = np.pad(windows.codes(rows[shuffled]), ((0, 0), (flank, flank)), constant_values=N_CODE)
+        ends = np.broadcast_to(beyond, (len(shuffled), flank))
+        padded = np.concatenate([ends, windows.codes(rows[shuffled]), ends], axis=1)
         codes[shuffled] = padded[:, middle : middle + width]
     return codes

@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from capsight.data.bases import N_CODE
 from capsight.data.tokenizer import Tokenizer
 from capsight.errors import InputError
 from capsight.model.llama import CapsightForClassification
 from capsight.model.track import Track, TrackModel, one_hot
 from capsight.model.track_folder import Calibration, load_track
 from capsight.predict.scorer import best_device, load_network
-from capsight.predict.track import REACH
+from capsight.predict.track import REACH, flank
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
@@ -134,7 +133,8 @@ _AT_ONCE: Final = 1 << 17
 class TrackReader:
     """A track network that is asked for the base in the middle of windows, on their own strand.
 
-    Beyond the ends of a window there is N. The log-odds are those of the calibrated probability
+    Beyond the ends of a window there is random DNA (`capsight.predict.track.flank`). The log-odds are those of the
+    calibrated probability
     (`capsight.predict.track`).
 
     Attributes
@@ -185,7 +185,8 @@ class TrackReader:
     def embed(self, codes: Codes) -> Tensor:
         """Return one-hot bases within reach of the middle, ``(n_windows, 2 * reach + 1, 4)``."""
         lacking = max(0, self._reach - self.length // 2), max(0, self._reach + 1 - (self.length - self.length // 2))
-        padded = np.pad(codes, ((0, 0), lacking), constant_values=N_CODE)
+        beyond = np.broadcast_to(flank(self._reach), (len(codes), self._reach))
+        padded = np.concatenate([beyond[:, self._reach - lacking[0] :], codes, beyond[:, : lacking[1]]], axis=1)
         first = lacking[0] + self.length // 2 - self._reach
         return one_hot(torch.from_numpy(padded[:, first : first + 2 * self._reach + 1]).to(self.device))
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from capsight.data.bases import CODE_BITS, N_CODE
+from capsight.data.bases import CODE_BITS
 from capsight.predict.calls import SCORE_REACH, call_tss
 from capsight.predict.track import Codes, Tile, TrackScorer, within
 
@@ -144,8 +144,8 @@ class Part(NamedTuple):
 def score_packed(scorer: TrackScorer, parts: Iterable[Part], threads: int = 1) -> Iterator[Tile]:
     """Answer for many short sequences, in their order, packed into long ones.
 
-    Between two there are as many N as the halo asks for, so that neither is seen from the other. Of each, the answers
-    reach `SCORE_REACH` bases beyond `start` and `end` where the sequence does.
+    Between two there is what a scorer sees beyond the ends of a sequence, so that neither is seen from the other. Of
+    each, the answers reach `SCORE_REACH` bases beyond `start` and `end` where the sequence does.
     """
 
     def answer(pack: _Pack) -> list[Tile]:
@@ -155,7 +155,7 @@ def score_packed(scorer: TrackScorer, parts: Iterable[Part], threads: int = 1) -
             for at, start, end in pack.places
         ]
 
-    for answers in in_order(answer, _packs(parts, scorer.halo, scorer.tile), threads):
+    for answers in in_order(answer, _packs(parts, scorer.flank, scorer.tile), threads):
         yield from answers
 
 
@@ -166,23 +166,31 @@ class _Pack(NamedTuple):
     places: list[tuple[int, int, int]]
 
 
-def _packs(parts: Iterable[Part], halo: int, size: int) -> Iterator[_Pack]:
+def _packs(parts: Iterable[Part], flank: Codes, size: int) -> Iterator[_Pack]:
     """Lay sequences one after the other until there are `size` bases."""
     laid: list[Codes] = []
     places: list[tuple[int, int, int]] = []
+    halo = len(flank)
     length, behind = 0, halo
     for codes, start, end in parts:
         start, end = max(start - SCORE_REACH, 0), min(end + SCORE_REACH, len(codes))
         left, right = min(start, halo), min(len(codes) - end, halo)
-        gap = max(halo - behind, halo - left) if laid else 0
-        laid += [np.full(gap, N_CODE, np.uint8), codes[start - left : end + right] & np.uint8(CODE_BITS)]
-        places.append((length + gap + left, start, end))
-        length, behind = length + gap + left + end - start + right, right
+        gap = _between(flank, behind, left) if laid else flank[:0]
+        laid += [gap, codes[start - left : end + right] & np.uint8(CODE_BITS)]
+        places.append((length + len(gap) + left, start, end))
+        length, behind = length + len(gap) + left + end - start + right, right
         if length >= size:
             yield _Pack(np.concatenate(laid), places)
             laid, places, length = [], [], 0
     if places:
         yield _Pack(np.concatenate(laid), places)
+
+
+def _between(flank: Codes, behind: int, before: int) -> Codes:
+    """Return what stands between two sequences: `behind` the first and `before` the second are bases of their own."""
+    if not behind and not before:
+        return flank  # it is its own reverse complement: it ends as what stands before a sequence, and begins as behind
+    return np.concatenate([flank[: len(flank) - behind], flank[before:]])
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int = 1) -> Iterator[Result]:

@@ -1,11 +1,13 @@
 """The one scoring path of the track network: codes of any length in, both strands of every base out.
 
-A sequence is read in tiles, each with a halo of its neighbours' bases; beyond the ends of a sequence there is N. An
-answer depends on the bases within the halo alone (`capsight.model.track`), so tiles, batches and their order change
-nothing but the last bits of floating-point numbers, and memory is that of one tile however long the sequence is.
+A sequence is read in tiles, each with a halo of its neighbours' bases; beyond the ends of a sequence there is random
+DNA (`flank`). An answer depends on the bases within the halo alone (`capsight.model.track`), so tiles, batches and
+their order change nothing but the last bits of floating-point numbers, and memory is that of one tile however long the
+sequence is.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +31,10 @@ REACH: Final = 50
 #: Added to sums before their logarithm: far less than anything that is called has.
 _LEAST_SUMMITS: Final = 1e-8
 _LEAST_TAGS: Final = 1e-6
+
+#: Seed of `flank`, and shares of A, C, G and T: of genomes from yeast to human.
+_FLANK_SEED: Final = 1
+_FLANK_SHARES: Final = (0.3, 0.2, 0.2, 0.3)
 
 _COMPLEMENT: Final = np.array([3, 2, 1, 0, N_CODE], dtype=np.uint8)
 
@@ -158,12 +164,21 @@ class TrackScorer:
         probability = probabilities(around, self.calibration)[..., inside]
         return np.stack([around.tags[..., inside], probability, around.strength[..., inside]])
 
+    @cached_property
+    def flank(self) -> Codes:
+        """What stands beyond either end of a sequence, ``(halo,)``: see `flank`."""
+        return flank(self.halo)
+
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
-        """Return the codes from `start` to `end` and a halo on either side; N beyond the ends, no soft mask."""
+        """Return the codes from `start` to `end` and a halo on either side, without the soft mask."""
         left, right = start - self.network.halo, end + self.network.halo
-        inside = codes[:, max(left, 0) : max(right, 0)] & np.uint8(7)
-        ends = (max(min(right, 0) - left, 0), max(right - max(codes.shape[1], left), 0))
-        return np.pad(inside, ((0, 0), ends), constant_values=N_CODE)
+        n, length = codes.shape
+        bases = np.full((n, right - left), N_CODE, dtype=np.uint8)
+        for first, part in ((-self.halo, self.flank[None]), (0, codes), (length, self.flank[None])):
+            begin, stop = max(first, left), min(first + part.shape[1], right)
+            if begin < stop:
+                bases[:, begin - left : stop - left] = part[:, begin - first : stop - first] & np.uint8(7)
+        return bases
 
     def _run(self, codes: Codes) -> Track:
         """Run the network on one strand, 5'→3'."""
@@ -185,6 +200,17 @@ def probabilities(counts: Counts, calibration: Calibration | None) -> Floats:
     c = calibration
     weights = np.array([c.summits_within_10, c.tags_within_10, c.tags_within_50])
     return np.asarray(expit(np.tensordot(features(counts), weights, axes=1) + c.intercept), np.float32)
+
+
+def flank(length: int) -> Codes:
+    """Return what a network reads beyond the ends of a sequence: always the same random DNA, ``(length,)``.
+
+    A network has hardly ever met N in training, and of a promoter between N it says next to nothing; between random
+    bases it is nearly as sure as between its own neighbours (`docs/log.md`, 2026-11-28). The reverse complement of
+    this DNA is itself, so that both strands have the same beyond their ends.
+    """
+    half = np.random.default_rng(_FLANK_SEED).choice(N_CODE, length // 2, p=_FLANK_SHARES).astype(np.uint8)
+    return np.concatenate([half, np.full(length % 2, N_CODE, np.uint8), _COMPLEMENT[half[::-1]]])
 
 
 def features(counts: Counts) -> NDArray[np.float64]:

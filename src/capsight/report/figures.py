@@ -132,8 +132,8 @@ def _finetuning(axes: Axes, log: pd.DataFrame) -> None:
 
 
 def _scans(axes: Axes, log: pd.DataFrame) -> None:
-    for number, part in log.groupby("member"):
-        axes.plot(part["step"], part["auprc"], "o-", ms=3, color=MODEL_COLOURS[int(number) % len(MODEL_COLOURS)])
+    for _, part in log.groupby("member"):
+        axes.plot(part["step"], part["auprc"], "o-", ms=3, color=BLUE)
     axes.set(xlabel="training step", ylabel="AUPRC of a scan, validation chromosomes", ylim=(0, 1))
 
 

@@ -18,6 +18,7 @@ from capsight.data.bases import N_CODE, Codes, Ints
 from capsight.data.loader import Shuffled
 from capsight.data.windows import Windows
 from capsight.model.track import TrackNetwork, one_hot, trimmed
+from capsight.predict.track import REACH, flank
 from capsight.train.loop import Batch
 
 CODES: Final = "codes"
@@ -37,7 +38,7 @@ class SequenceTask:
     training, validation
         The folds.
     halo
-        Bases of N on either side of a sequence.
+        Bases on either side of a sequence, of what prediction sees there.
     bases_per_batch
         About so many bases are read in one batch.
     seed
@@ -53,6 +54,7 @@ class SequenceTask:
     def __post_init__(self) -> None:
         self.size = max(_LEAST, self.bases_per_batch // (self.training.length + 2 * self.halo))
         self.tokens_per_batch = self.size * self.training.length
+        self.flank = flank(self.halo + REACH)
         self.order = Shuffled(len(self.training.table), self.seed)
 
     @property
@@ -78,7 +80,9 @@ class SequenceTask:
         return {"auroc": float(roc_auc_score(labels, np.concatenate(logits))) if 0 < labels.mean() < 1 else 0.5}
 
     def _read(self, windows: Windows, rows: Ints) -> Batch:
-        codes: Codes = np.pad(windows.codes(rows), ((0, 0), (self.halo, self.halo)), constant_values=N_CODE)
+        beyond = np.broadcast_to(self.flank, (len(rows), len(self.flank)))
+        left, right = beyond[:, len(self.flank) - self.halo :], beyond[:, : self.halo]
+        codes: Codes = np.concatenate([left, windows.codes(rows), right], axis=1)
         labels = windows.labels[rows].astype(np.float32)
         return {CODES: torch.from_numpy(codes), LABELS: torch.from_numpy(labels)}
 
