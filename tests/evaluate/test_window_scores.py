@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.bases import reverse_complement
+from capsight.data.bases import encode, reverse_complement
 from capsight.data.windows import Windows, windows
 from capsight.evaluate.window_scores import window_scores
 from capsight.model.track_folder import load_track
@@ -24,7 +24,7 @@ def test_the_score_is_the_probability_of_a_scan_at_the_middle(world, track):
     assert len(positives) > 60
 
 
-def test_around_shuffled_windows_there_is_n(world, track, tmp_path):
+def test_shuffled_windows_are_read_alone(world, track, tmp_path):
     config = WindowsConfig(
         genome=world.genome, peaks=world.peaks, length=64, validation="chr2", test="chr3", negatives="shuffled"
     )
@@ -32,14 +32,14 @@ def test_around_shuffled_windows_there_is_n(world, track, tmp_path):
     found = window_scores(track, 16)(fold)
     model, card = load_track(track)
     scorer = TrackScorer(model, card.calibration)
-    alone = scorer.score(fold.codes(np.arange(len(fold.table)))).probability[:, 0, 32]  # N on either side
+    alone = scorer.score(fold.codes(np.arange(len(fold.table)))).probability[:, 0, 32]  # random DNA on either side
     shuffled = fold.labels == 0
     assert shuffled.sum() > 60
     np.testing.assert_allclose(found[shuffled], alone[shuffled], rtol=1e-4)
-    assert (np.abs(found - alone)[~shuffled] > 1e-4).mean() > 0.9
+    assert (np.abs(found - alone)[~shuffled] > 1e-4).mean() > 0.8
 
 
-def test_labelled_sequences_are_read_between_n_on_their_own_strand(track, tmp_path):
+def test_labelled_sequences_are_read_alone_on_their_own_strand(track, tmp_path):
     rng = np.random.default_rng(4)
     texts = ["".join(rng.choice(list("ACGT"), int(rng.integers(30, 41)))) for _ in range(24)]
     for name, part in (("train", texts[:16]), ("test", texts[16:])):
@@ -49,8 +49,11 @@ def test_labelled_sequences_are_read_between_n_on_their_own_strand(track, tmp_pa
     fold = Windows.open(windows(config, tmp_path / "windows")).fold("validation")
     found = window_scores(track, 16)(fold)
     model, card = load_track(track)
-    codes = fold.codes(np.arange(len(fold.table)))
-    score = TrackScorer(model, card.calibration).score(codes).probability
-    np.testing.assert_allclose(found, score[:, 0, fold.length // 2], rtol=1e-4)
-    flipped = TrackScorer(model, card.calibration).score(reverse_complement(codes)).probability
-    assert found != pytest.approx(flipped[:, 0, fold.length // 2])
+    scorer, middle = TrackScorer(model, card.calibration), fold.length // 2
+    alone, flipped = [], []
+    for text in texts[16:]:
+        before = (fold.length - len(text)) // 2  # shorter ones stand in the middle
+        alone.append(scorer.score(encode(text)[None]).probability[0, 0, middle - before])
+        flipped.append(scorer.score(reverse_complement(encode(text))[None]).probability[0, 0, middle - before])
+    np.testing.assert_allclose(found, alone, rtol=1e-4)
+    assert found != pytest.approx(flipped)

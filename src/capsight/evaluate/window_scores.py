@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.bases import Codes, Ints
+from capsight.data.bases import Codes, Ints, reverse_complement
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.track_folder import is_track, load_track
 from capsight.predict.scorer import load_scorer
-from capsight.predict.track import REACH, TrackScorer, best_device, probabilities
+from capsight.predict.track import REACH, TrackScorer, best_device, probabilities, with_flanks
 from capsight.progress import progress
 
 Scores = NDArray[np.float64]
@@ -63,16 +63,18 @@ def _of_track(scorer: TrackScorer, windows: Windows) -> Scores:
 def _around(windows: Windows, rows: Ints, beyond: Codes) -> Codes:
     """Return the bases around the middle of windows, 5'→3', ``(n_rows, 2 * flank + 1)``.
 
-    Shuffled windows lie nowhere in the genome: `beyond` them is ``(flank,)``.
+    Where contigs end, and around shuffled windows, which lie nowhere in the genome, there is what stands `beyond`
+    sequences, ``(flank,)``.
     """
-    flank = len(beyond)
-    middle, width = windows.length // 2, 2 * flank + 1
-    places = windows.places
-    contig, start, minus = places.contig[rows], places.start[rows], places.minus[rows]
-    before = np.where(minus, windows.length - 1 - middle, middle)
-    codes = windows.genome.fetch(contig, start + before - flank, width, minus)
+    flank, middle, places = len(beyond), windows.length // 2, windows.places
+    codes = np.empty((len(rows), 2 * flank + 1), np.uint8)
+    for i, row in enumerate(rows):
+        minus = bool(places.minus[row])
+        at = int(places.start[row]) + (windows.length - 1 - middle if minus else middle)
+        contig = windows.genome.contig(int(places.contig[row]))[None]
+        bases = with_flanks(contig, at - flank, at + flank + 1, beyond)[0]
+        codes[i] = reverse_complement(bases) if minus else bases
     if places.copy is not None and len(shuffled := np.flatnonzero(places.copy[rows])):
-        ends = np.broadcast_to(beyond, (len(shuffled), flank))
-        padded = np.concatenate([ends, windows.codes(rows[shuffled]), ends], axis=1)
-        codes[shuffled] = padded[:, middle : middle + width]
+        alone = windows.codes(rows[shuffled])
+        codes[shuffled] = with_flanks(alone, middle - flank, middle + flank + 1, beyond)
     return codes

@@ -172,13 +172,7 @@ class TrackScorer:
     def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
         """Return the codes from `start` to `end` and a halo on either side, without the soft mask."""
         left, right = start - self.network.halo, end + self.network.halo
-        n, length = codes.shape
-        bases = np.full((n, right - left), N_CODE, dtype=np.uint8)
-        for first, part in ((-self.halo, self.flank[None]), (0, codes), (length, self.flank[None])):
-            begin, stop = max(first, left), min(first + part.shape[1], right)
-            if begin < stop:
-                bases[:, begin - left : stop - left] = part[:, begin - first : stop - first] & np.uint8(7)
-        return bases
+        return with_flanks(codes, left, right, self.flank)
 
     def _run(self, codes: Codes) -> Track:
         """Run the network on one strand, 5'→3'."""
@@ -200,6 +194,26 @@ def probabilities(counts: Counts, calibration: Calibration | None) -> Floats:
     c = calibration
     weights = np.array([c.summits_within_10, c.tags_within_10, c.tags_within_50])
     return np.asarray(expit(np.tensordot(features(counts), weights, axes=1) + c.intercept), np.float32)
+
+
+def with_flanks(codes: Codes, start: int, end: int, beyond: Codes) -> Codes:
+    """Return the codes of sequences from `start` to `end`, without the soft mask; `beyond` their ends, N further out.
+
+    Parameters
+    ----------
+    codes
+        ``(n, length)``.
+    start, end
+        0-based half-open; they may lie outside.
+    beyond
+        `flank`.
+    """
+    bases = np.full((len(codes), end - start), N_CODE, dtype=np.uint8)
+    for first, part in ((-len(beyond), beyond[None]), (0, codes), (codes.shape[1], beyond[None])):
+        begin, stop = max(first, start), min(first + part.shape[1], end)
+        if begin < stop:
+            bases[:, begin - start : stop - start] = part[:, begin - first : stop - first] & np.uint8(7)
+    return bases
 
 
 def flank(length: int) -> Codes:
