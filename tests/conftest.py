@@ -128,6 +128,27 @@ TINY = {
 }
 
 
+#: The same with a track network.
+TINY_TRACK = {
+    "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
+    "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
+    "train": {
+        "model": {"width": 16, "first_kernel": 15, "dilations": [1, 2, 4, 8], "average": 0, "dropout": 0.1},
+        "crops": {"length": 1024},
+        "loss": {"genes": 0, "strength": 0},
+        "epochs": 8,
+        "learning_rate": 1e-2,
+        "warmup_steps": 20,
+        "average": 0.9,
+        "checkpoint_every": 20,
+    },
+    "baseline": {},
+    "evaluate": {"bootstrap": 20},
+    "scan": {},
+    "explain": {"method": "ig", "most": 4, "steps": 4, "baselines": 1, "tested": 2},
+}
+
+
 @pytest.fixture(scope="session")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of `TINY` as a file."""
@@ -142,6 +163,22 @@ def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from capsight.pipeline import run
 
     return run(recipe, tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="session")
+def track_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of `TINY_TRACK` as a file."""
+    path = tmp_path_factory.mktemp("recipe") / "track.yaml"
+    path.write_text(yaml.safe_dump(TINY_TRACK))
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished_track(track_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a finished run of `TINY_TRACK`."""
+    from capsight.pipeline import run
+
+    return run(track_recipe, tmp_path_factory.mktemp("runs") / "track")
 
 
 @pytest.hookimpl(hookwrapper=True)

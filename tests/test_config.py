@@ -13,6 +13,7 @@ from capsight.config import (
     PretrainConfig,
     Recipe,
     ReloraConfig,
+    TrainConfig,
     WindowsConfig,
 )
 from capsight.errors import ConfigError
@@ -282,10 +283,38 @@ def test_an_empty_section_is_its_defaults() -> None:
     assert parse(PretrainConfig, {"model": None, "warmup": None}) == PretrainConfig()
     partly = parse(PretrainConfig, {"warmup": {"clip": 2}, "main": {"clip": 2}})
     assert (partly.warmup.steps, partly.main.steps) == (300, 900)  # as where nothing is given
-    recipe = {"windows": {"genome": "g", "peaks": "p"}, "pretrain": None, "finetune": None, "baseline": None}
+    recipe = {"windows": {"genome": "g", "peaks": "p"}, "train": {}, "baseline": None, "evaluate": None}
     found = parse(Recipe, recipe)
-    assert found.finetune == FinetuneConfig()
+    assert found.train == TrainConfig()
+    assert found.evaluate == EvaluateConfig()
     assert found.baseline is None  # a stage that may be absent
+
+
+@pytest.mark.parametrize(("given", "dilations"), [(4, (4,)), ("4", (4,)), ("1,2", (1, 2)), ([1, 2], (1, 2))])
+def test_one_dilation_or_several(given: object, dilations: tuple[int, ...]) -> None:
+    assert parse(TrainConfig, {"model": {"dilations": given}}).model.dilations == dilations
+
+
+_WINDOWS = {"genome": "g", "peaks": "p"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ({}, "add a section train"),
+        ({"pretrain": None, "finetune": None}, "add a section train"),
+        ({"train": {}, "pretrain": {}, "finetune": {}}, "add a section train"),
+        ({"pretrain": {}}, "pretrain and finetune go together"),
+        ({"train": {}, "finetune": {}}, "pretrain and finetune go together"),
+        ({"pretrain": {}, "finetune": {}, "scan": {}}, "scan asks a track network"),
+        ({"train": {}, "evaluate": {"scan": True}}, "leave scan out"),
+        ({"train": {}, "explain": {"method": "attention"}}, "a track network has no attention"),
+        ({"train": {}, "motifs": {}}, "add a section explain"),
+    ],
+)
+def test_a_recipe_trains_one_network(stages: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse(Recipe, {"windows": _WINDOWS, **stages})
 
 
 @pytest.mark.parametrize(("kind", "name"), [(FinetuneConfig, "lora"), (PretrainConfig, "relora")])

@@ -29,7 +29,7 @@ class ConfigError(InputError):
 
 
 class NothingPredicted(InputError):  # noqa: N818 (it says what happened, not that a file is wrong)
-    """No window is predicted positive (or none negative), so that there is nothing to explain or compare."""
+    """No window is predicted positive (or none negative), or by no probability: there is nothing to explain."""
 
 
 class KeepsPartial(InputError):  # noqa: N818 (it says what happens)

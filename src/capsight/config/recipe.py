@@ -37,6 +37,8 @@ class Recipe(Config):
             raise ValueError("add a section train (a track network), or pretrain and finetune (a window network)")
         if self.scan and not self.train:
             raise ValueError("scan asks a track network: add a section train")
+        if self.train and self.explain and set(self.explain.method) == {"attention"}:
+            raise ValueError("explain.method: a track network has no attention to show: name ig, ism or both")
         if self.motifs and not self.explain:
             raise ValueError("motifs reads what explain writes: add a section explain")
         if self.match and not self.motifs:

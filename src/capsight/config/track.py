@@ -7,7 +7,13 @@ from pydantic import BeforeValidator, Field, model_validator
 from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
 from capsight.config.training import Betas
 
-Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(split)]
+
+def _split_numbers(value: object) -> object:
+    """Accept ``1,2,4``, and one number, where a list of numbers is expected."""
+    return [value] if isinstance(value, int) else split(value)
+
+
+Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(_split_numbers)]
 
 
 class TrackConfig(Config):

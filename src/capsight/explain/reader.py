@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from capsight.data.tokenizer import Tokenizer
-from capsight.errors import InputError
+from capsight.errors import NothingPredicted
 from capsight.model.llama import CapsightForClassification
 from capsight.model.track import Track, TrackModel, one_hot
 from capsight.model.track_folder import Calibration, load_track
@@ -134,8 +134,7 @@ class TrackReader:
     """A track network that is asked for the base in the middle of windows, on their own strand.
 
     Beyond the ends of a window there is random DNA (`capsight.predict.track.flank`). The log-odds are those of the
-    calibrated probability
-    (`capsight.predict.track`).
+    calibrated probability (`capsight.predict.track`).
 
     Attributes
     ----------
@@ -155,11 +154,13 @@ class TrackReader:
         Raises
         ------
         InputError
-            If it cannot be used, or has no calibration.
+            If it cannot be used.
+        NothingPredicted
+            If it has no calibration: it has learned too little for probabilities.
         """
         model, card = load_track(folder)
         if card.calibration is None:
-            raise InputError("has no calibration, so no log-odds to explain", where=folder, remedy=CALIBRATE)
+            raise NothingPredicted("has no calibration, so no log-odds to explain", where=folder, remedy=CALIBRATE)
         device = best_device()
         return cls(model.to(device), card.calibration, length, device)
 

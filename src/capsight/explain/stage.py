@@ -69,6 +69,8 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     inputs = {"model": model, "windows": windows}
     reader: Explained
     if is_track(model):
+        if set(config.method) == {"attention"}:
+            raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
         reader = TrackReader.open(model, Windows.open(windows).length)
     else:
         reader = Reader.open(model, config.batch_size)
@@ -99,8 +101,6 @@ def _explain(config: ExplainConfig, reader: Explained, model: Path, windows: Pat
     _tell_of_repeats(codes, table, config.seed)
     scores, full, delta = _scores(reader, codes, config)
     tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
-    if not scores:
-        raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
     trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
     return Attributions(
         codes=codes,

@@ -99,8 +99,8 @@ def calling_rule(card: TrackCard, min_probability: float | None = None, distance
     """Return how TSSs are called: as given, or as the card of the model says."""
     if card.calling is None and min_probability is None:
         logger.warning(
-            "scan: the model has no threshold of its own, as it was trained without a validation chromosome: TSSs are "
-            "called from probability %g on", MIN_PROBABILITY,
+            "scan: the model has no threshold of its own, as it was trained without a validation chromosome, or found "
+            "too few of its TSSs: TSSs are called from probability %g on", MIN_PROBABILITY,
         )  # fmt: skip
     default = (
         Rule(card.calling.min_probability, card.calling.distance) if card.calling else Rule(MIN_PROBABILITY, DISTANCE)
