@@ -128,19 +128,20 @@ TINY = {
 }
 
 
-#: The same with a track network.
-TINY_TRACK = {
-    "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
+#: A whole run with a track network: as little DNA and as few passes as it learns from.
+TINY_TRACK: dict[str, Any] = {
+    "simulate": {"bases": 1_000_000, "chromosomes": 3, "spacing": 700, "seed": 4},
     "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
     "train": {
-        "model": {"width": 16, "first_kernel": 15, "dilations": [1, 2, 4, 8], "average": 0, "dropout": 0.1},
+        "model": {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average": 0, "dropout": 0.05},
         "crops": {"length": 1024},
         "loss": {"genes": 0, "strength": 0},
-        "epochs": 8,
+        "epochs": 3,
         "learning_rate": 1e-2,
         "warmup_steps": 20,
         "average": 0.9,
-        "checkpoint_every": 20,
+        "checkpoint_every": 100,
+        "evaluate_every": 250,
     },
     "baseline": {},
     "evaluate": {"bootstrap": 20},

@@ -1,13 +1,18 @@
 """A run that is killed at random moments ends as one that nobody killed: the short form of `kills.py`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import TINY
+from .conftest import TINY, TINY_TRACK
 from .kills import main
+
+#: Little DNA, too little to learn from: a track is scanned, compared and scored all the same.
+SMALL_TRACK = TINY_TRACK | {"simulate": TINY["simulate"], "train": TINY_TRACK["train"] | {"checkpoint_every": 20}}
 
 
 @pytest.mark.pipeline
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    assert main(2, 7, TINY, tmp_path, report=False) == 1
+@pytest.mark.parametrize("recipe", [TINY, SMALL_TRACK], ids=["windows", "track"])
+def test_killed_at_random_moments(recipe: dict[str, Any], tmp_path: Path) -> None:
+    assert main(2, 7, recipe, tmp_path, report=False) == 1

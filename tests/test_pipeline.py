@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 import yaml
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
@@ -15,6 +17,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from capsight import artefact
 from capsight.config import MotifsConfig
 from capsight.data import schema
+from capsight.data.attributions import Attributions
 from capsight.errors import ConfigError, InputError, NothingPredicted
 from capsight.motifs.stage import motifs
 from capsight.pipeline import read_recipe, run
@@ -205,3 +208,78 @@ def test_recipe_errors_come_before_any_work(recipe: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="unknown key"):
         run(recipe, tmp_path / "run", ["predict.batchsize=3"])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_with_a_section_train_trains_scans_and_explains_a_track_model(finished_track: Path) -> None:
+    from capsight.model.track_folder import load_track
+
+    _, card = load_track(finished_track / "model")
+    assert (card.train, card.validation, card.test, card.counts) == (("chr1",), ("chr2",), ("chr3",), "ctss")
+    assert card.calibration is not None
+    assert card.calling is not None
+    assert not (finished_track / "pretrained").exists()
+
+    measured = json.loads((finished_track / "evaluation-scan" / "metrics.json").read_text())
+    assert measured["chromosomes"] == ["chr3"]
+    assert measured["min_probability"] == card.calling.min_probability
+    assert set(measured["compared"]) == {"baseline"}
+    assert measured["scan"]["auprc"] > 2 * measured["compared"]["baseline"]["auprc"]
+    assert measured["scan"]["auprc"] > 4 * measured["scan"]["prevalence"]
+    windows = json.loads((finished_track / "evaluation" / "metrics.json").read_text())
+    assert windows["auroc"] > 0.65
+    predictions = pd.read_csv(finished_track / "predictions.tsv", sep="\t")
+    assert len(predictions) == windows["n"]
+
+    with pyBigWig.open(str(finished_track / "scan" / "plus.bw")) as bigwig:
+        assert list(bigwig.chroms()) == ["chr1", "chr2", "chr3"]
+        tags = np.nan_to_num(bigwig.values("chr3", 0, bigwig.chroms("chr3"), numpy=True))
+    tss = pd.read_csv(finished_track / "scan" / "tss.bed", sep="\t", header=None)
+    assert (tss[4] >= int(1000 * card.calling.min_probability)).all()
+    called = tss[(tss[0] == "chr3") & (tss[5] == "+")]
+    assert len(called) > 5
+    assert np.median(tags[called[6]]) > 20 * tags.mean()  # tracks and calls are of the same scan
+
+    explained = Attributions.read(finished_track / "attributions.npz")
+    assert set(explained.methods) == {"ig"}
+    assert len(explained.codes) == 4
+    assert np.abs(explained.methods["ig"]).max(axis=1).min() > 0
+
+
+def test_the_report_of_a_track_model_shows_its_scan(finished_track: Path) -> None:
+    page = (finished_track / "report" / "report.html").read_text()
+    auprc = json.loads((finished_track / "evaluation-scan" / "metrics.json").read_text())["scan"]["auprc"]
+    row = page[page.index("AUPRC, bins of 50 bases") :][:200]
+    assert f"{auprc:.3f}" in row
+
+
+def test_a_second_run_of_a_track_model_does_nothing(finished_track: Path, track_recipe: Path) -> None:
+    made = [path for path in finished_track.rglob("*") if path.is_file() and path != finished_track / "config.yaml"]
+    before = {path: path.stat().st_mtime_ns for path in made}
+    run(track_recipe, finished_track)
+    after = {path: path.stat().st_mtime_ns for path in finished_track.rglob("*") if path in before}
+    assert after == before
+
+
+@pytest.mark.parametrize("name", ["model", "evaluation-scan", "scan"])
+def test_a_run_of_a_track_model_replaces_only_its_own(
+    name: str, finished_track: Path, track_recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    (out / name).mkdir(parents=True)
+    (out / name / "weights").write_text("days")
+    (out / "config.yaml").write_bytes((finished_track / "config.yaml").read_bytes())
+    with pytest.raises(InputError, match=name):
+        run(track_recipe, out)
+    assert (out / name / "weights").read_text() == "days"
+    assert sorted(path.name for path in out.iterdir()) == sorted(["config.yaml", name])
+
+
+def test_a_track_model_that_learned_too_little_leaves_explanations_out(
+    track_recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    small = ["simulate.bases=200000", "train.epochs=0.1"]
+    out = run(track_recipe, tmp_path / "run", small)
+    assert "motifs and match are left out" in caplog.text
+    assert "has no calibration, so no log-odds to explain" in caplog.text
+    assert (out / "report" / "report.html").is_file()
+    assert not (out / "attributions.npz").exists()

@@ -19,7 +19,6 @@ from capsight.model.track_folder import load_track, read_track_card
 from capsight.predict.calls import call_tss
 from capsight.predict.scorer import load_scorer
 from capsight.predict.track import Precision, Tracks, TrackScorer
-from conftest import REAL
 
 
 @pytest.fixture
@@ -80,6 +79,7 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
         shipped.find_model(Path("run/model/capsight.json"))
 
 
+REAL = Path(__file__).parents[2] / "shared" / "data"
 #: What is reported of window models with parts that are no more.
 FORMER = r"model: was made by an earlier version, with {}: this one has no such part (train it anew)"
 #: The card of a window model, as an earlier version wrote it.

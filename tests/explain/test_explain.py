@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.special import logit
 
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
@@ -16,10 +17,14 @@ from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, 
 from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Reader, spread
+from capsight.explain.reader import Reader, TrackReader, spread
 from capsight.explain.stage import choose, explain
+from capsight.model.track_folder import load_track
+from capsight.predict.track import TrackScorer
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
+
+from ..conftest import save_tiny_track
 
 NONE = PhaseConfig(steps=0)
 
@@ -286,3 +291,41 @@ def test_missing_model_is_said(motif_windows: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model folder"):
         explain(ExplainConfig(), tmp_path / "none", motif_windows, tmp_path / "b.npz")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("length", [64, 63, 301, 1000])
+def test_log_odds_of_a_track_model_are_those_of_its_scan(length: int, tiny_track: Path) -> None:
+    codes = random_codes(5, length)
+    codes[0, 3:9] = 4
+    model, card = load_track(tiny_track)
+    found = TrackScorer(model, card.calibration).score(codes).probability[:, 0, length // 2]
+    odds = TrackReader.open(tiny_track, length).log_odds(codes)
+    assert odds == pytest.approx(logit(found.astype(np.float64)), abs=1e-3)
+    assert odds.std() > 0.05
+
+
+@pytest.mark.parametrize("length", [64, 1000])
+def test_gradients_of_a_track_model_add_up(length: int, tiny_track: Path) -> None:
+    reader = TrackReader.open(tiny_track, length)
+    codes = random_codes(6, length)
+    result = integrated_gradients(reader, codes, baselines=1, steps=200, seed=1)
+    gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
+    assert result.scores.shape == codes.shape
+    assert result.scores.sum(axis=1) == pytest.approx(gain, abs=0.02)
+    assert np.abs(gain).max() > 0.1
+    outside = np.abs(np.arange(length) - length // 2) > load_track(tiny_track)[1].halo
+    assert not result.scores[:, outside].any()  # what an answer does not depend on explains nothing
+
+
+def test_attention_alone_of_a_track_model_is_refused(tiny_track: Path, motif_windows: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no attention to show") as caught:
+        explain(ExplainConfig(method=("attention",)), tiny_track, motif_windows, tmp_path / "a.npz")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_track_model_without_calibration_has_no_log_odds(tmp_path: Path, motif_windows: Path) -> None:
+    model = save_tiny_track(tmp_path / "model", calibrated=False)
+    with pytest.raises(NothingPredicted, match="has no calibration"):
+        explain(ExplainConfig(method=("ig",)), model, motif_windows, tmp_path / "a.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

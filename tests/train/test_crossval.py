@@ -1,5 +1,6 @@
 """`crossval`: every fold, the tables, and going on where it was stopped, also by several processes."""
 
+import json
 import logging
 import signal
 import subprocess
@@ -19,7 +20,9 @@ from capsight.errors import ConfigError, InputError
 from capsight.recipes import parse
 from capsight.report.stage import report
 from capsight.report.tables import crossval_tables
-from capsight.train.crossval import LOCKS, METRICS, crossval
+from capsight.train.crossval import LOCKS, METRICS, SCAN_AUPRC, crossval
+
+from ..conftest import TINY_TRACK
 
 RECIPE = {
     "simulate": {"bases": 200_000, "chromosomes": 4, "spacing": 700, "seed": 4},
@@ -181,6 +184,28 @@ def test_networks_are_compared_too(trained: Path) -> None:
     tests = pd.read_csv(trained / "crossval-tests.tsv", sep="\t")
     assert len(tests) == len(METRICS)
     assert tests.loc[tests["metric"] == "auroc", ["mean_difference", "low", "high", "p_windows"]].notna().all(axis=None)
+
+
+@pytest.mark.pipeline
+def test_track_models_are_compared_by_their_scans_too(tmp_path: Path) -> None:
+    recipe = tmp_path / "track.yaml"
+    train = TINY_TRACK["train"] | {"epochs": 0.5}
+    recipe.write_text(yaml.safe_dump(TINY_TRACK | {"simulate": RECIPE["simulate"], "train": train}))
+    config = CrossvalConfig(models=("capsight", "lgbm"), chromosomes=("chr1", "chr2"))
+    out = crossval(config, recipe, tmp_path / "out")
+    table = pd.read_csv(out / "crossval.tsv", sep="\t")
+    assert list(table.columns) == ["chromosome", "model", "n", "n_positive", *METRICS, SCAN_AUPRC]
+    for chrom, model, auprc in table[["chromosome", "model", SCAN_AUPRC]].itertuples(index=False):
+        folder = out / "folds" / chrom / f"scan-{model}"
+        measured = json.loads((folder / "metrics.json").read_text())
+        assert measured["chromosomes"] == [chrom]
+        assert auprc == pytest.approx(measured["scan"]["auprc"], rel=1e-5)
+    card = json.loads((out / "folds" / "chr2" / "model" / "capsight.json").read_text())
+    assert (card["validation"], card["test"]) == (["chr1"], ["chr2"])
+    summary, tests = (pd.read_csv(out / f"crossval-{name}.tsv", sep="\t") for name in ("summary", "tests"))
+    mean = table.loc[table["model"] == "lgbm", SCAN_AUPRC].mean()
+    assert summary.set_index(["model", "metric"]).loc[("lgbm", SCAN_AUPRC), "mean"] == pytest.approx(mean, rel=1e-5)
+    assert set(tests["metric"]) == {*METRICS, SCAN_AUPRC}
 
 
 @pytest.mark.pipeline
