@@ -3,7 +3,8 @@
     python benchmarks/ship.py RUN NAME
 
 Copies what prediction needs from RUN/model to src/capsight/models/NAME, keeps the record (inputs by checksum, paths by
-their last part), and fills the figures of RUN/evaluation into the card, benchmarks/cards/NAME.md.
+their last part), and fills the figures of RUN/evaluation-scan and RUN/evaluation into the card,
+benchmarks/cards/NAME.md.
 """
 
 import argparse
@@ -16,8 +17,7 @@ from typing import Any
 import yaml
 
 from capsight import artefact
-from capsight.data.tokenizer import make_tokenizer
-from capsight.model.checkpoint import read_card
+from capsight.model.track_folder import load_track, read_track_card
 from capsight.train.evaluate import METRICS_FILE
 
 HERE = Path(__file__).parent
@@ -25,12 +25,21 @@ CARD_FILE = "README.md"
 
 
 def figures(run: Path) -> dict[str, str]:
-    """Return the metrics of a run as text, each with its interval."""
-    metrics = json.loads((run / "evaluation" / METRICS_FILE).read_text(encoding="utf-8"))
-    shown = {name: f"{value:.3f}" for name, value in metrics.items() if isinstance(value, float)}
-    for name, (low, high) in metrics["intervals"].items():
-        shown[name] = f"{metrics[name]:.3f} ({low:.3f} to {high:.3f})"
-    return shown | {"n": f"{metrics['n']:,}", "n_positive": f"{metrics['n_positive']:,}"}
+    """Return the metrics of a run as text, each with its interval; keys of a scan have no points in them."""
+    scan = json.loads((run / "evaluation-scan" / METRICS_FILE).read_text(encoding="utf-8"))
+    windows = json.loads((run / "evaluation" / METRICS_FILE).read_text(encoding="utf-8"))
+    card = read_track_card(run / "model")
+    shown = {"n_peaks": f"{scan['n_peaks']:,}", "bases": f"{scan['bases']:,}", "halo": f"{card.halo:,}"}
+    shown |= {"windows_n": f"{windows['n']:,}"}
+    if card.calling:
+        shown |= {name: f"{value:.3g}" for name, value in card.calling.model_dump().items()}
+    for prefix, metrics in (("", scan["scan"]), ("windows_", windows)):
+        for name, value in metrics.items():
+            if isinstance(value, float):
+                low, high = metrics.get("intervals", {}).get(name) or (None, None)
+                between = f" ({low:.3f} to {high:.3f})" if low is not None else ""
+                shown[prefix + name.replace(".", "")] = f"{value:.3f}{between}"
+    return shown
 
 
 def record(run: Path) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def main() -> None:
     (to / CARD_FILE).write_text(card.substitute(figures(given.run)), encoding="utf-8")
     content["outputs"][CARD_FILE] = artefact.sha256(to / CARD_FILE)
     artefact.write_yaml(to / artefact.RECORD, content)
-    make_tokenizer(read_card(to).tokenizer, to)
+    load_track(to)
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
     print(f"{to}: {size / 1e6:.1f} MB")
 

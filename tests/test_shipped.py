@@ -5,28 +5,20 @@ import re
 import shutil
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from capsight import artefact, shipped
+from capsight import artefact, load, shipped
 from capsight.cli import app
-from capsight.config import PredictConfig
+from capsight.data.bases import Codes, encode, reverse_complement
 from capsight.errors import InputError
-from capsight.model.checkpoint import load_classifier, read_card
-from capsight.predict.score import predict
+from capsight.model.track_folder import load_track, read_track_card
+from capsight.predict.calls import call_tss
 from capsight.predict.scorer import load_scorer
-
-#: sacCer3 chrIV:1538-2050 (0-based), plus strand: a promoter with a TATA box. chrIV was not trained on.
-PROMOTER = (
-    "TTAAAGTTTTGTAAATTCGTTATTACGATTATTGAATTGGCTAGATAGAAAACAGGAAATGAAATGGATACCCTTTTCGAATAGCTGAGTTTCTTTGCCT"
-    "AAAATAGCCCAACATTGTTGCCCTTTTTCTATCACGAGGTTACTGAGCCATTGCATGAACGCGCGCGCCTCGGCGGCTTTTTTTTCCTGCTGTATAAAAG"
-    "CGAAAAGCCAGAAGTTACTATCTCGAATAAAAAACCCCTCGAACTGCCATCTCACTACCGAAAATGAAAGAGAATGAAGTCAAAGATGAGAAAAGCGTAG"
-    "ATGTGTTATCCTTCAAACAGCTCGAATCCCAAAAGATTGTTCTACCTCAAGATCTTTTCAGAAGCAGCTTTACCTGGTTTTGTTATGAAATTTACAAGTC"
-    "CTTAGCGTTTCGCATCTGGATGCTATTATGGCTACCACTTAGCGTCTGGTGGAAACTTTCCAACAATTGTATTTACCCACTTATAGTTTCACTTCTGGTC"
-    "CTGTTTCTGGGA"
-)
+from capsight.predict.track import Precision, Tracks, TrackScorer
 
 
 @pytest.fixture
@@ -87,8 +79,11 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
         shipped.find_model(Path("run/model/capsight.json"))
 
 
-#: What is reported of models with parts that are no more.
+REAL = Path(__file__).parents[2] / "shared" / "data"
+#: What is reported of window models with parts that are no more.
 FORMER = r"model: was made by an earlier version, with {}: this one has no such part (train it anew)"
+#: The card of a window model, as an earlier version wrote it.
+WINDOW_CARD = {"capsight": "0.1.0", "task": "classification", "length": 512, "tokenizer": {"kind": "kmer", "k": 1}}
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
@@ -98,14 +93,14 @@ FORMER = r"model: was made by an earlier version, with {}: this one has no such 
         ({"capsight": "99.0", "task": ["new"]}, "was made by capsight 99.0, which is newer"),
         ({"capsight": "99.0", "heads": 3}, "was made by capsight 99.0, which is newer"),
         ({"task": ["new"]}, "is not a model card that this version"),
-        ({"base": True, "specialists": 0}, FORMER.format("a head for single bases")),
-        ({"specialists": 4}, FORMER.format("networks for single bases alone")),
-        ({"trees": 6}, FORMER.format("boosted trees beside the network")),
-        (("config.json", {"kmers": 6}), FORMER.format("a head that reads k-mers")),
+        ({"halo": "wide"}, "is not a model card that this version"),
+        (WINDOW_CARD | {"base": True}, FORMER.format("a head for single bases")),
+        (WINDOW_CARD | {"specialists": 4}, FORMER.format("networks for single bases alone")),
+        (WINDOW_CARD | {"trees": 6}, FORMER.format("boosted trees beside the network")),
         ("model.safetensors", "is not a model folder: model.safetensors is missing"),
         ("config.json", "is not a model folder: config.json is missing"),
     ],
-    ids=["newer", "newer-with-more", "damaged", "base", "specialists", "trees", "kmers", "no-weights", "no-shape"],
+    ids=["newer", "newer-with-more", "unknown", "damaged", "base", "specialists", "trees", "no-weights", "no-shape"],
 )
 def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, change: object, said: str) -> None:
     model = tmp_path / "model"
@@ -113,9 +108,9 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
     if isinstance(change, str):
         (model / change).unlink()
     else:
-        name, values = change if isinstance(change, tuple) else ("capsight.json", change)
-        content = json.loads((model / name).read_text())
-        (model / name).write_text(json.dumps(content | values))
+        assert isinstance(change, dict)
+        card = {} if "tokenizer" in change else json.loads((model / "capsight.json").read_text())
+        (model / "capsight.json").write_text(json.dumps(card | change))
     (tmp_path / "s.fa").write_text(">s\nACGT\n")
     given = [str(tmp_path / "s.fa")] if command == "predict" else ["--windows", str(tmp_path)]
     done = CliRunner().invoke(app, [command, "--model", str(model), *given, "-o", str(tmp_path / "out")])
@@ -138,26 +133,106 @@ def test_a_newer_model_that_can_be_read_is_used_with_a_warning(
     shutil.copytree(shipped.find_model(Path("yeast")), tmp_path / "m")
     card = json.loads((tmp_path / "m" / "capsight.json").read_text())
     (tmp_path / "m" / "capsight.json").write_text(json.dumps(card | {"capsight": "0.1.1"}))
-    assert read_card(tmp_path / "m").length == 512
+    assert read_track_card(tmp_path / "m").halo == 1535
     assert "was made by capsight 0.1.1, which is newer than this one" in caplog.text
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     shutil.copytree(shipped.find_model(Path("yeast")), tmp_path / "m")
     weights = load_file(tmp_path / "m" / "model.safetensors")
-    weights["score.weight"][0, 0] = float("nan")
+    weights["networks.0.head.weight"][0, 0] = float("nan")
     save_file(weights, tmp_path / "m" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="holds weights that are not finite"):
-        load_classifier(tmp_path / "m")
+        load_track(tmp_path / "m")
 
 
-def test_the_yeast_model_is_whole_and_answers(tmp_path: Path) -> None:
+def scorer(precision: Precision = "fp32", tile: int | None = None) -> TrackScorer:
+    """Return the shipped model."""
+    model, card = load_track(shipped.find_model(Path("yeast")))
+    return TrackScorer(model, card.calibration, precision, tile)
+
+
+@pytest.fixture(scope="module")
+def dna() -> Codes:
+    """Return 30,000 bases of chrIV, which was not trained on, or random ones where it is not there."""
+    path = REAL / "yeast" / "sacCer3.fa.gz"
+    if not path.is_file():
+        return np.random.default_rng(0).integers(0, 4, 30_000, dtype=np.uint8)
+    import pysam
+
+    with pysam.FastaFile(str(path)) as genome:
+        return encode(genome.fetch("chrIV", 100_000, 130_000).upper())
+
+
+@pytest.fixture(scope="module")
+def whole(dna: Codes) -> Tracks:
+    return scorer().score(dna[None])
+
+
+def close(one: np.ndarray, other: np.ndarray) -> None:
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_the_yeast_model_is_whole_and_small() -> None:
     folder = shipped.find_model(Path("yeast"))
     artefact.check_unchanged(folder)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
     assert "/" not in "".join(line for line in (folder / "config.yaml").read_text().splitlines() if "path:" in line)
-    fasta = tmp_path / "my.fa"
-    fasta.write_text(f">cap\n{PROMOTER}\n>reversed\n{PROMOTER[::-1]}\n")
-    predict(PredictConfig(), Path("yeast"), fasta, tmp_path / "windows.tsv")
-    scores = pd.read_csv(tmp_path / "windows.tsv", sep="\t").set_index("name")["score"]
-    assert scores["cap"] > 0.9
-    assert scores["reversed"] < 0.1
+
+
+def test_law_1_an_answer_depends_on_the_halo_alone(dna: Codes, whole: Tracks) -> None:
+    asked, rng = scorer(), np.random.default_rng(1)
+    for a in rng.integers(asked.halo, len(dna) - asked.halo - 400, 5):
+        b = int(a + rng.integers(1, 400))
+        part = asked.score(dna[None, a - asked.halo : b + asked.halo])
+        for everything, alone in zip(whole, part, strict=True):
+            close(everything[:, :, a:b], alone[:, :, asked.halo : -asked.halo])
+
+
+def test_law_2_strands_are_treated_alike(dna: Codes, whole: Tracks) -> None:
+    back = scorer().score(reverse_complement(dna)[None])
+    for one, other in zip(whole, back, strict=True):
+        close(one, other[:, ::-1, ::-1])
+
+
+def test_law_3_one_network_has_a_say() -> None:
+    assert len(load_track(shipped.find_model(Path("yeast")))[0].networks) == 1
+
+
+@pytest.mark.parametrize("tile", [777, 5000, 100_000])
+def test_tiles_change_nothing(dna: Codes, whole: Tracks, tile: int) -> None:
+    for one, other in zip(whole, scorer(tile=tile).score(dna[None]), strict=True):
+        close(one, other)
+
+
+def test_batch_order_and_threads_change_nothing(dna: Codes, whole: Tracks) -> None:
+    rows = np.stack([dna[:6000], dna[9000:15_000]])
+    alone, together = scorer().score(rows[:1]), scorer().score(rows[::-1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        threads = scorer().score(rows[:1])
+    finally:
+        torch.set_num_threads(before)
+    for one, two, three in zip(alone, together, threads, strict=True):
+        close(one, two[1:])
+        close(one, three)
+
+
+def test_bfloat16_calls_the_same_sites(dna: Codes, whole: Tracks) -> None:
+    coarse = scorer("bf16").score(dna[None])
+    called = [
+        {(s, p) for s, p in zip(c.strand, c.position, strict=True)}
+        for c in (call_tss(t.expected_tags[0], t.probability[0], 0.3) for t in (whole, coarse))
+    ]
+    assert len(called[0]) > 5 or not (REAL / "yeast").is_dir()
+    assert len(called[0] ^ called[1]) <= 1
+
+
+def test_the_yeast_model_finds_a_promoter_that_it_has_not_seen() -> None:
+    path = REAL / "yeast" / "sacCer3.fa.gz"
+    if not path.is_file():
+        pytest.skip("the shared real data (yeast) are not here")
+    calls = load("yeast").scan(path, region="chrIV:1-60000")
+    assert (calls["probability"] > 0.5).sum() > 5
+    assert set(calls["strand"]) == {"+", "-"}

@@ -30,7 +30,7 @@ from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, Explained, PerBase, Reader, TrackReader
-from capsight.model.track_folder import is_track
+from capsight.model.track_folder import is_track, read_track_card
 from capsight.predict.score import window_names
 from capsight.shipped import find_model
 
@@ -71,6 +71,7 @@ def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Pat
     if is_track(model):
         if set(config.method) == {"attention"}:
             raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
+        read_track_card(model)  # first: a folder that is no model has the clearer error
         reader = TrackReader.open(model, Windows.open(windows).length)
     else:
         reader = Reader.open(model, config.batch_size)

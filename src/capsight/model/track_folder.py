@@ -16,7 +16,7 @@ from capsight import __version__, artefact
 from capsight.config.track import TrackConfig
 from capsight.errors import InputError
 from capsight.model.track import TrackModel
-from capsight.shipped import check_version
+from capsight.shipped import check_version, newer_version
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ def read_track_card(folder: Path) -> TrackCard:
         raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
     if card.model_extra:  # what a newer version means by it would be left out
         check_version(folder)
+    elif made_by := newer_version(folder):
+        logger.warning("model: %s was made by capsight %s, which is newer than this one", folder, made_by)
     return card
 
 
