@@ -164,7 +164,10 @@ class TrackNetwork(nn.Module):
         """
         if bases.shape[1] <= 2 * self.halo:
             raise ValueError(f"{bases.shape[1]} bases are no more than the halo of {self.halo} on either side")
-        return self.answer(self.states(bases))
+        states = self.states(bases)
+        # heads in single precision: with bfloat16 for the rest, fewer calls near a threshold go another way
+        with torch.autocast(states.device.type, enabled=False):
+            return self.answer(states.float())
 
     def states(self, bases: Tensor) -> Tensor:
         """Read one-hot bases; return states of those in the middle, and of `margin` more on either side."""

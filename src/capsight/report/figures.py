@@ -11,7 +11,16 @@ from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
 from capsight.data import schema
 from capsight.report.drawing import save_picture
-from capsight.report.results import CROSSVAL_FILE, THRESHOLD, evaluations, guessing_loss, planted, read_log, read_scores
+from capsight.report.results import (
+    CROSSVAL_FILE,
+    SCAN_EVALUATION,
+    THRESHOLD,
+    evaluations,
+    guessing_loss,
+    planted,
+    read_log,
+    read_scores,
+)
 
 #: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
@@ -59,7 +68,7 @@ def draw_run(run: Path, out: Path) -> None:
         _draw(out / "training.png", panels)
     contents = {name: planted(run, table) for name, table in scores.items()}
     known = {name: table for name, table in contents.items() if table is not None}
-    if known:
+    if known and not (run / SCAN_EVALUATION).is_dir():  # there calls tell more than windows
         _draw(out / "truth.png", [lambda a: _truth(a, known)], width=2.2)
 
 

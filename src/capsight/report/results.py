@@ -113,6 +113,37 @@ def _holds(table: pd.DataFrame, elements: pd.DataFrame) -> pd.Series:
     return held
 
 
+def planted_calls(run: Path, reach: int = 10) -> pd.DataFrame | None:
+    """Compare the calls of a scan with what a simulated run has planted on the test chromosomes.
+
+    Returns
+    -------
+    table
+        A row for each kind of promoter, with ``content`` (its elements), ``sites``, and ``called``, the number of
+        those with a call within `reach` bases on their strand; and one for calls that are near no site, with 0 sites.
+        `None` if the run simulated no genome or did not scan it.
+    """
+    truth_file, calls_file = run / "simulation" / "truth.tsv", run / "scan" / "tss.bed"
+    if not (truth_file.is_file() and calls_file.is_file() and (run / SCAN_EVALUATION).is_dir()):
+        return None
+    truth = pd.read_csv(truth_file, sep="\t", na_values=["."])
+    promoter = truth[truth["kind"] == "promoter"].sort_values("offset")
+    keys = [schema.CHROM, "cap_site", schema.STRAND]
+    sites = promoter.groupby(keys)["element"].agg(" + ".join).rename("content").reset_index()
+    columns = [schema.CHROM, schema.START, schema.END, schema.NAME, schema.SCORE, schema.STRAND, schema.POSITION]
+    calls = pd.read_csv(calls_file, sep="\t", names=columns, usecols=range(len(columns)))
+    chromosomes = read_metrics(run / SCAN_EVALUATION)["chromosomes"]
+    sites, calls = (table[table[schema.CHROM].isin(chromosomes)] for table in (sites, calls))
+    pairs = sites.reset_index().merge(calls.reset_index(), on=[schema.CHROM, schema.STRAND], suffixes=("_site", ""))
+    near = pairs[(pairs["cap_site"] - pairs[schema.POSITION]).abs() <= reach]
+    found = sites.assign(called=sites.index.isin(near["index_site"]))
+    table = found.groupby("content")["called"].agg(sites="size", called="sum").reset_index()
+    elsewhere = len(calls) - near["index"].nunique()
+    return pd.concat(
+        [table, pd.DataFrame({"content": ["none"], "sites": [0], "called": [elsewhere]})], ignore_index=True
+    )
+
+
 def guessing_loss(pretrained: Path) -> float | None:
     """Return the loss in nats per token of guessing among equally frequent k-mers; `None` for other tokens."""
     tokenizer = json.loads((pretrained / "capsight.json").read_text(encoding="utf-8"))["tokenizer"]

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from capsight.report.results import read_metrics
+from capsight.report.results import planted_calls, read_metrics
 
 #: Figures in the order shown, with how they are written and what they mean.
 _FIGURES: Final = {
@@ -66,3 +66,19 @@ def scan_tables(folder: Path) -> list[Table]:
 def _number(value: float | None, form: str) -> str:
     """Write a figure; nothing where it is undefined."""
     return "" if value is None else format(value, form)
+
+
+def planted_table(run: Path) -> Table | None:
+    """Return the calls of a scan beside what was planted, for a run on a simulated genome."""
+    counts = planted_calls(run)
+    if counts is None:
+        return None
+    table = Table(title="Planted truth, and the calls of the scan on the test chromosomes", title_justify="left")
+    for name in ("planted", "start sites", "called within 10 bases"):
+        table.add_column(name, justify="left" if name == "planted" else "right")
+    for content, sites, called in counts.itertuples(index=False, name=None):
+        if sites:
+            table.add_row(content, f"{sites:,}", f"{called:,} ({called / sites:.0%})")
+        else:
+            table.add_row("calls near no planted start site", "", f"{called:,}")
+    return table

@@ -24,7 +24,7 @@ from capsight.report.results import (
     read_metrics,
     read_scores,
 )
-from capsight.report.scan_tables import scan_tables
+from capsight.report.scan_tables import planted_table, scan_tables
 
 #: Metrics in the order shown, each with what it tells a biologist.
 METRICS = {
@@ -156,7 +156,9 @@ def audit_table(result: Mapping[str, Any]) -> Table:
 
 
 def truth_table(run: Path) -> Table | None:
-    """Return planted truth beside what was found, for a run on a simulated genome."""
+    """Return planted truth beside what was found, by a scan where there is one, for a run on a simulated genome."""
+    if table := planted_table(run):
+        return table
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for name, folder in evaluations(run).items():
         content = planted(run, read_scores(folder))
