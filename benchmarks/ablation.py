@@ -1,6 +1,7 @@
-"""What each part of a recipe is worth: variants of it, trained alike and compared on the validation fold.
+r"""What each part of a recipe is worth: variants of it, trained alike and compared on the validation fold.
 
-    python benchmarks/ablation.py benchmarks/hg19mini.yaml benchmarks/ablation-hg19mini.yaml OUT [--only NAME,NAME] [--seeds 1,2,3]
+    python benchmarks/ablation.py benchmarks/hg19mini.yaml benchmarks/ablation-hg19mini.yaml OUT \
+        [--only NAME,NAME] [--seeds 1,2,3]
 
 Variants are overrides of the recipe, by name, in a YAML file. All share one folder of windows. Networks that were
 pre-trained alike share one pre-trained folder. The test fold is never read. A call that was stopped goes on where it
