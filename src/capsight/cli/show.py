@@ -60,7 +60,9 @@ def show_run(run: Path) -> None:
         tables.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (
-        ("evaluation/metrics.json", "all metrics with their intervals"),
+        ("evaluation-scan/metrics.json", "all metrics of the scan of the test chromosomes, with their intervals"),
+        ("scan/", "expected 5' ends as bigWig, and called start sites as BED and GFF3"),
+        ("evaluation/metrics.json", "all metrics of windows with their intervals"),
         ("predictions.tsv", "the probability of each window that was scored"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
@@ -71,4 +73,6 @@ def show_run(run: Path) -> None:
         if (run / name).exists():
             console.print(f"  {name:35}{what}")
     console.print("\nNext, score your own sequences:")
+    if (run / "evaluation-scan").exists():
+        console.print(f"  capsight scan my-genome.fa --model {run}/model -o my-scan")
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv")
