@@ -93,13 +93,14 @@ def test_training_that_was_cut_off_ends_in_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         train(config, motif_windows, out)
     train(config, motif_windows, out)
-    assert len(seen) < 2 * len(load_steps(trained)) + 200
+    assert len(seen) < last_step(trained) + 10  # from the last checkpoint on, not from the start
     for name in ("model.safetensors", "capsight.json", "config.json", "metrics.jsonl"):
         assert sha256(out / name) == sha256(trained / name), name
 
 
-def load_steps(model: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (model / "metrics.jsonl").read_text().splitlines()]
+def last_step(model: Path) -> int:
+    step: int = json.loads((model / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    return step
 
 
 def test_members_differ_in_their_seed(motif_windows: Path, tmp_path: Path) -> None:

@@ -93,7 +93,6 @@ class TrainConfig(Config):
     pretrain_epochs: float = Field(
         0.0, ge=0, le=1_000_000, description="Passes before that, in which hidden bases are predicted; 0 is none."
     )
-    mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden in these passes.")
     learning_rate: Moderate = Field(5e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
     warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay, of all but biases.")

@@ -18,7 +18,8 @@ CODES: Final = "codes"
 TARGETS: Final = "targets"
 #: Target of a base that is not asked for.
 IGNORED: Final = -100
-#: Bases hidden together.
+#: Share of bases that is hidden, and how many together.
+FRACTION: Final = 0.15
 SPAN: Final = 4
 #: Batches behind a validation loss.
 _LOOKS: Final = 8
@@ -51,13 +52,10 @@ class MaskedTask:
     ----------
     crops, validation
         Where crops come from, in training and validation.
-    fraction
-        Share of bases that is hidden, in spans of `SPAN`.
     """
 
     crops: CropSource
     validation: CropSource
-    fraction: float
 
     @property
     def tokens_per_batch(self) -> int:
@@ -87,7 +85,7 @@ class MaskedTask:
         inside = slice(crops.halo, codes.shape[1] - crops.halo)
         rng = np.random.default_rng([crops.seed, index, 3])
         asked = codes[:, inside].astype(np.int64)
-        masked, hidden = mask_blocks(asked, N_CODE, self.fraction, SPAN, rng)
+        masked, hidden = mask_blocks(asked, N_CODE, FRACTION, SPAN, rng)
         targets = np.where(hidden & (asked != N_CODE), asked, IGNORED)
         read = codes.copy()
         read[:, inside] = masked

@@ -99,7 +99,7 @@ def _on_crops(
     source = crops(training)
     per_pass = source.crops_per_pass / config.crops.batch_size
     if config.pretrain_epochs:
-        masked = MaskedTask(source, crops(validation), config.mask_fraction)
+        masked = MaskedTask(source, crops(validation))
         steps = ceil(config.pretrain_epochs * per_pass)
         fit(WithBases(network), masked, _plan(config, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
