@@ -311,6 +311,8 @@ class AlleleScorer:
         """Return what a convolution gives in the cone of an insertion or deletion; `x` is its input there."""
         reach = self.cone[number + 1] + layer.trim
         x = _lay(batch.around(reference.inputs[number], self.trimmed[number], reach), x)
+        if not x.shape[1]:  # a deletion, seen by layers that see one base each
+            return x.new_empty(len(x), 0, layer.out_channels)
         return layer(functional.relu(x)).add_(trimmed(x, layer.trim)) if number else layer(x)
 
     def _answer(self, network: TrackNetwork, reference: _Network, batch: _Batch, x: Tensor) -> Tensor:
