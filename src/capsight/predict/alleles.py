@@ -33,7 +33,7 @@ LONGEST: Final = 1 << 13
 _HELD: Final = 1 << 10
 #: Changes that are read at once at first, and positions of a layer at the most: a few in the processor's cache.
 _BATCH: Final = 64
-TILE_CPU: Final = 1 << 13
+TILE_CPU: Final = 1 << 12
 TILE_GPU: Final = 1 << 18
 #: Of the head: tags and summits.
 _READ: Final = 2
