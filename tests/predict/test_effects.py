@@ -122,7 +122,7 @@ def test_reference_as_alternative_changes_exactly_nothing(tiny_track: Path) -> N
     summary = Summary(card.calibration, 0.0, 20, DISTANCE)
     changes = [Change(at, at + n, CODES[at : at + n]) for at, n in ((0, 1), (17, 3), (2000, 0), (2000, 7), (3999, 1))]
     pairs = list(AlleleScorer(TrackScorer(network, card.calibration), DISTANCE).alleles(CODES, changes))
-    assert list(summary.effects(changes, pairs, len(CODES))) == [NO_EFFECT] * len(changes)
+    assert summary.effects(changes, pairs, len(CODES)) == [NO_EFFECT] * len(changes)
 
 
 def test_effects_are_those_of_whole_sequences(tiny_track: Path) -> None:
@@ -158,6 +158,6 @@ def test_changes_together_are_those_one_by_one(tiny_track: Path) -> None:
     summary = Summary(card.calibration, 0.3, 50, DISTANCE)
     changes = [change(1500 + i, 1500 + i + i % 3, [i % 4] * (i % 2 + 1)) for i in range(12)]
     pairs = list(AlleleScorer(TrackScorer(network), DISTANCE).alleles(CODES, changes))
-    together = list(summary.effects(changes, pairs, len(CODES)))
-    single = [next(summary.effects([c], [p], len(CODES))) for c, p in zip(changes, pairs, strict=True)]
+    together = summary.effects(changes, pairs, len(CODES))
+    single = [summary.effects([c], [p], len(CODES))[0] for c, p in zip(changes, pairs, strict=True)]
     assert together == single

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -81,23 +80,22 @@ class Summary:
     call_distance: int
     distance: int = 500
 
-    def effects(
-        self, changes: Sequence[Change], alleles: Sequence[tuple[Allele, Allele]], length: int
-    ) -> Iterator[Effect]:
-        """Yield the effect of each change of a sequence with `length` bases, given its reference and alternative.
+    def effects(self, changes: Sequence[Change], alleles: Sequence[tuple[Allele, Allele]], length: int) -> list[Effect]:
+        """Return the effect of each change of a sequence with `length` bases, given its reference and alternative.
 
-        Bases beyond the ends of the sequence do not count. Changes of one shape that follow each other are read
-        together, which is faster than one by one.
+        Bases beyond the ends of the sequence do not count. Changes of one shape are read together, which is faster
+        than one by one.
         """
-        pairs = zip(changes, alleles, strict=True)
-        for _, group in groupby(pairs, key=lambda pair: (pair[1][0].tags.shape, pair[1][1].tags.shape)):
-            same = list(group)
-            starts = np.array([change.start for change, _ in same])
-            reference, alternative = (
-                Allele(*(np.stack(track) for track in zip(*(pair[which] for _, pair in same), strict=True)))
-                for which in (0, 1)
-            )
-            yield from self._of_one_shape(starts, reference, alternative, length)
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for number, pair in enumerate(alleles):
+            shapes.setdefault(tuple(allele.tags.shape[-1] for allele in pair), []).append(number)
+        found = [NO_EFFECT] * len(changes)
+        for numbers in shapes.values():
+            starts = np.array([changes[number].start for number in numbers])
+            reference, alternative = (_stacked([alleles[number][which] for number in numbers]) for which in (0, 1))
+            for number, effect in zip(numbers, self._of_one_shape(starts, reference, alternative, length), strict=True):
+                found[number] = effect
+        return found
 
     def _of_one_shape(
         self, starts: NDArray[np.int64], reference: Allele, alternative: Allele, length: int
@@ -139,6 +137,10 @@ class Summary:
             rows[calls.strand, calls.position] = True
             called[where] = rows
         return called
+
+
+def _stacked(alleles: Sequence[Allele]) -> Allele:
+    return Allele(*(np.stack(track) for track in zip(*alleles, strict=True)))
 
 
 def aligned(flank: int, reference: int, alternative: int) -> NDArray[np.int64]:
