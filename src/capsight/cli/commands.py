@@ -20,6 +20,7 @@ from capsight.cli import (
     scan,
     simulate,
     train,
+    variants,
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
@@ -47,6 +48,7 @@ for module in (
     crossval,
     predict,
     scan,
+    variants,
     explain,
     motifs,
     match,

@@ -33,6 +33,7 @@ from capsight.config.using import (
     MotifsConfig,
     PredictConfig,
     ScanConfig,
+    VariantsConfig,
 )
 
 __all__ = [
@@ -65,5 +66,6 @@ __all__ = [
     "TrackConfig",
     "TrackLossConfig",
     "TrainConfig",
+    "VariantsConfig",
     "WindowsConfig",
 ]
