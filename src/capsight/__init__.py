@@ -33,6 +33,8 @@ _STAGES = {
     "crossval": "capsight.train.crossval",
     "predict": "capsight.predict.score",
     "scan": "capsight.predict.scan",
+    "variants": "capsight.predict.variants",
+    "mutate": "capsight.predict.mutate",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",

@@ -13,6 +13,7 @@ from capsight.cli import (
     finetune,
     match,
     motifs,
+    mutate,
     predict,
     pretrain,
     report,
@@ -20,6 +21,7 @@ from capsight.cli import (
     scan,
     simulate,
     train,
+    variants,
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
@@ -47,6 +49,8 @@ for module in (
     crossval,
     predict,
     scan,
+    variants,
+    mutate,
     explain,
     motifs,
     match,

@@ -31,8 +31,10 @@ from capsight.config.using import (
     ExplainConfig,
     MatchConfig,
     MotifsConfig,
+    MutateConfig,
     PredictConfig,
     ScanConfig,
+    VariantsConfig,
 )
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "MatchConfig",
     "ModelConfig",
     "MotifsConfig",
+    "MutateConfig",
     "PeakFormat",
     "PhaseConfig",
     "PredictConfig",
@@ -65,5 +68,6 @@ __all__ = [
     "TrackConfig",
     "TrackLossConfig",
     "TrainConfig",
+    "VariantsConfig",
     "WindowsConfig",
 ]
