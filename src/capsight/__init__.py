@@ -35,7 +35,9 @@ _STAGES = {
     "scan": "capsight.predict.scan",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
-    "match": "capsight.motifs.match",
+    "motif_scan": "capsight.motifs.motif_scan",
+    "motif_compare": "capsight.motifs.motif_compare",
+    "motif_enrich": "capsight.motifs.motif_enrich",
     "report": "capsight.report.stage",
     "run": "capsight.pipeline",
 }

@@ -24,7 +24,9 @@ COMMANDS = (
     "predict",
     "explain",
     "motifs",
-    "match",
+    "motif-scan",
+    "motif-compare",
+    "motif-enrich",
     "report",
 )
 CONTIGS = {

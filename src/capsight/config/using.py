@@ -1,4 +1,4 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `match` and `motifs`."""
+"""Settings of what is done with a model, and with the motifs that it found."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -96,19 +96,32 @@ class ScanConfig(Config):
         return self
 
 
-class MatchConfig(Config):
-    """Known factors for sequences (scanned) or PWMs (compared)."""
+class _MotifDbConfig(Config):
+    """Which known PWMs."""
 
-    database: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
+    motif_db: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
     taxon: str | None = Field(
         None, description="One taxonomic group of JASPAR: vertebrates, fungi, plants, insects, …; default all."
     )
-    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (scan; FIMO's default).")
-    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (comparison; Tomtom's default).")
-    engine: Literal["memelite", "fimo", "pymemesuite"] = Field(
-        "memelite", description="What scans: memelite, or MEME's own code where it is installed."
-    )
-    seed: Seed = Field(1, description="Seed of the draw of GC-matched negatives.")
+
+
+class MotifScanConfig(_MotifDbConfig):
+    """Hits of known PWMs in sequences."""
+
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (FIMO's default).")
+
+
+class MotifCompareConfig(_MotifDbConfig):
+    """Known PWMs like given ones."""
+
+    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (Tomtom's default).")
+
+
+class MotifEnrichConfig(_MotifDbConfig):
+    """Known PWMs that hit positives more often than negatives."""
+
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (FIMO's default).")
+    seed: Seed = Field(1, description="Seed of the draws of independent sequences and of GC-matched negatives.")
 
 
 class MotifsConfig(Config):
