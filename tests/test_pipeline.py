@@ -48,7 +48,7 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
     record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
     assert set(record["inputs"]) == {"model", "source"}
     record = yaml.safe_load((finished / "hits.tsv.config.yaml").read_text())
-    assert record["inputs"]["database"]["path"].endswith("simulation/motifs.meme")
+    assert record["inputs"]["motif_db"]["path"].endswith("simulation/motifs.meme")
     assert not list(finished.rglob("*.partial"))
     assert not list(finished.rglob("checkpoint"))
 
