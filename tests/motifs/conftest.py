@@ -31,9 +31,9 @@ def random_codes(n: int, length: int, bases: int = 4) -> np.ndarray:
 
 
 def dense(counts: Counts) -> np.ndarray:
-    """Return sparse counts as ``(sequences, words)``."""
-    result = np.zeros((counts.sequences, counts.words), dtype=int)
-    result[counts.sequence, counts.word] = counts.count
+    """Return sparse counts as ``(sequences, kmers)``."""
+    result = np.zeros((counts.sequences, counts.kmers), dtype=int)
+    result[counts.sequence, counts.kmer] = counts.count
     return result
 
 
@@ -123,9 +123,9 @@ def few() -> Attributions:
     )
 
 
-def sharp(word: str, name: str = "m") -> Pwm:
+def sharp(site: str, name: str = "m") -> Pwm:
     """Return a PWM that has seen one k-mer only."""
-    return Pwm(name, f"{name}-like", np.eye(4)[encode(word)], 100.0)
+    return Pwm(name, f"{name}-like", np.eye(4)[encode(site)], 100.0)
 
 
 @pytest.fixture(scope="session")

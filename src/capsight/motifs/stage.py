@@ -15,7 +15,7 @@ from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.bases import decode
 from capsight.data.independent import SHARED, independent
-from capsight.data.words import canonical, number, words_of
+from capsight.data.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.counts import starts_inside
@@ -189,14 +189,14 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
 
 def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, places.Sites]:
     """Find every occurrence of some k-mers that lies wholly in seqlets."""
-    words = words_of(read.data.codes, config.k, merge=config.merge)
-    words[~starts_inside(read.seqlets.mask(), config.k)] = -1
-    window, start = np.nonzero(words >= 0)
-    word = words[window, start]
-    order = np.argsort(word, kind="stable")
-    numbers = np.array([number(name) for name in names], dtype=np.int64)
-    first = np.searchsorted(word[order], numbers, side="left")
-    last = np.searchsorted(word[order], numbers, side="right")
+    encoded = encode_kmers(read.data.codes, config.k, merge=config.merge)
+    encoded[~starts_inside(read.seqlets.mask(), config.k)] = -1
+    window, start = np.nonzero(encoded >= 0)
+    kmer = encoded[window, start]
+    order = np.argsort(kmer, kind="stable")
+    numbers = np.array([string_to_kmer(name) for name in names], dtype=np.int64)
+    first = np.searchsorted(kmer[order], numbers, side="left")
+    last = np.searchsorted(kmer[order], numbers, side="right")
     return {
         name: places.Sites(window[order[i:j]], start[order[i:j]], config.k)
         for name, i, j in zip(names, first, last, strict=True)
