@@ -124,7 +124,9 @@ TINY = {
     "evaluate": {"bootstrap": 20},
     "explain": {"most": 60, "steps": 2, "baselines": 1},
     "motifs": {"k": 4},
-    "match": {"threshold": 1e-3},
+    "motif_scan": {"threshold": 1e-3},
+    "motif_compare": {},
+    "motif_enrich": {"threshold": 1e-3},
 }
 
 

@@ -44,4 +44,4 @@ def test_every_command_has_a_page_that_the_index_lists() -> None:
 
     listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for name in _STAGES:
-        assert f"({name}.md)" in listed, name
+        assert f"({name.replace('_', '-')}.md)" in listed, name

@@ -48,7 +48,7 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
     record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
     assert set(record["inputs"]) == {"model", "source"}
     record = yaml.safe_load((finished / "hits.tsv.config.yaml").read_text())
-    assert record["inputs"]["database"]["path"].endswith("simulation/motifs.meme")
+    assert record["inputs"]["motif_db"]["path"].endswith("simulation/motifs.meme")
     assert not list(finished.rglob("*.partial"))
     assert not list(finished.rglob("checkpoint"))
 
@@ -283,7 +283,7 @@ def test_a_track_model_that_learned_too_little_leaves_explanations_out(
 ) -> None:
     small = ["simulate.bases=200000", "train.epochs=0.1"]
     out = run(track_recipe, tmp_path / "run", small)
-    assert "motifs and match are left out" in caplog.text
+    assert "explain, motifs and what reads them are left out" in caplog.text
     assert "has no calibration, so no log-odds to explain" in caplog.text
     assert (out / "report" / "report.html").is_file()
     assert not (out / "attributions.npz").exists()

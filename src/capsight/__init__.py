@@ -37,7 +37,9 @@ _STAGES = {
     "mutate": "capsight.predict.mutate",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
-    "match": "capsight.motifs.match",
+    "motif_scan": "capsight.motifs.motif_scan",
+    "motif_compare": "capsight.motifs.motif_compare",
+    "motif_enrich": "capsight.motifs.motif_enrich",
     "report": "capsight.report.stage",
     "run": "capsight.pipeline",
 }

@@ -3,7 +3,7 @@
 simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
              windows/ ───────────→ model/ of `train` → also evaluation-scan/, scan/
                        → baseline/ → evaluation-baseline/
-              windows/, model/ → attributions.npz → motifs/ → matches.tsv, hits.tsv, factors.tsv
+              windows/, model/ → attributions.npz → motifs/ → hits.tsv, matches.tsv, factors.tsv
 everything → report/
 """
 
@@ -34,15 +34,16 @@ PREDICTIONS = "predictions.tsv"
 SCAN = "scan"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
-MATCHES = "matches.tsv"
 HITS = "hits.tsv"
+MATCHES = "matches.tsv"
+FACTORS = "factors.tsv"
 REPORT = "report"
 #: Every result of a run, and the stage that makes it.
 _STAGES = {
     SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
     EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", SCAN_EVALUATION: "evaluate", SCAN: "scan",
-    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", MATCHES: "match", HITS: "match",
-    REPORT: "report",
+    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", HITS: "motif-scan", MATCHES: "motif-compare",
+    FACTORS: "motif-enrich", REPORT: "report",
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def _run(settings: Recipe, out: Path) -> None:
     try:
         _interpret(settings, out)
     except NothingPredicted as error:
-        logger.warning("explain, motifs and match are left out: %s", error)
+        logger.warning("explain, motifs and what reads them are left out: %s", error)
     from capsight.report.stage import report
 
     _announce("report", "tables and pictures on one page")
@@ -160,18 +161,30 @@ def _interpret(settings: Recipe, out: Path) -> None:
     explain(settings.explain, out / MODEL, out / WINDOWS, out / ATTRIBUTIONS)
     if not settings.motifs:
         return
-    from capsight.motifs.stage import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE, motifs
+    from capsight.motifs.stage import motifs
 
     _announce("motifs", "k-mers, elements and motifs behind the predictions")
     motifs(settings.motifs, out / ATTRIBUTIONS, out / MOTIFS, out / MODEL, out / WINDOWS)
-    if not settings.match:
-        return
-    from capsight.motifs.match import match
+    _name_factors(settings, out)
 
-    _announce("match", f"known factors, from {settings.match.database}")
-    if json.loads((out / MOTIFS / SUMMARY_FILE).read_text(encoding="utf-8"))["de_novo"]:
-        match(settings.match, out / MOTIFS / MEME_FILE, out / MATCHES)
-    match(settings.match, out / MOTIFS / POSITIVES_FASTA, out / HITS, out / MOTIFS / NEGATIVES_FASTA)
+
+def _name_factors(settings: Recipe, out: Path) -> None:
+    """Look for known PWMs in what `motifs` wrote."""
+    from capsight.motifs.motif_compare import motif_compare
+    from capsight.motifs.motif_enrich import motif_enrich
+    from capsight.motifs.motif_scan import motif_scan
+    from capsight.motifs.stage import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE
+
+    folder = out / MOTIFS
+    if settings.motif_scan:
+        _announce("motif-scan", f"hits of {settings.motif_scan.motif_db} in the seqlets of predicted positives")
+        motif_scan(settings.motif_scan, folder / POSITIVES_FASTA, out / HITS)
+    if settings.motif_compare and json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["de_novo"]:
+        _announce("motif-compare", f"de novo motifs and those of {settings.motif_compare.motif_db}")
+        motif_compare(settings.motif_compare, folder / MEME_FILE, out / MATCHES)
+    if settings.motif_enrich:
+        _announce("motif-enrich", f"factors of {settings.motif_enrich.motif_db} that hit positives more than negatives")
+        motif_enrich(settings.motif_enrich, folder / POSITIVES_FASTA, folder / NEGATIVES_FASTA, out / FACTORS)
 
 
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -183,8 +196,9 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
         windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
         windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
         windows.setdefault("ctss", [str(out / SIMULATION / "ctss.bed")])
-        if isinstance(values.get("match"), dict):  # what was planted is what can be found
-            values["match"].setdefault("database", str(out / SIMULATION / "motifs.meme"))
+        for section in ("motif_scan", "motif_compare", "motif_enrich"):  # what was planted is what can be found
+            if isinstance(values.get(section), dict):
+                values[section].setdefault("motif_db", str(out / SIMULATION / "motifs.meme"))
     settings = parse(Recipe, values, where=recipe)
     if settings.baseline and settings.baseline.model == "cnn":
         settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})

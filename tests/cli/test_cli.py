@@ -25,7 +25,9 @@ COMMANDS = (
     "mutate",
     "explain",
     "motifs",
-    "match",
+    "motif-scan",
+    "motif-compare",
+    "motif-enrich",
     "report",
 )
 CONTIGS = {

@@ -27,7 +27,10 @@ FILES = {
     "predict-track": "predict --model track fasta.fa",
     "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
-    "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
+    "motif-scan": "motif-scan fasta.fa --motif-db simulation/motifs.meme --threshold 0.01",
+    "motif-compare": "motif-compare simulation/motifs.meme --motif-db simulation/motifs.meme",
+    "motif-enrich": "motif-enrich motifs/seqlets/positives.fa --negatives motifs/seqlets/negatives.fa"
+    " --motif-db simulation/motifs.meme --threshold 0.01",
 }
 #: Commands that write a folder.
 FOLDERS = {
@@ -52,7 +55,8 @@ FOLDERS = {
 INPUTS = {
     "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
     "mutate": "simulation/genome.fa",
-    "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
+    "explain": "windows/windows.parquet", "motif-scan": "fasta.fa", "windows": "simulation", "audit": "windows",
+    "motif-compare": "simulation/motifs.meme", "motif-enrich": "motifs/seqlets/negatives.fa",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
     "motifs": ".", "report": ".",

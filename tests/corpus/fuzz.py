@@ -39,11 +39,12 @@ from capsight.data.genome import Genome
 from capsight.data.peaks import read_peaks
 from capsight.data.regions import read_regions
 from capsight.data.sequences import read_labelled, read_sequences
-from capsight.data.text import open_text, readable
+from capsight.data.text import readable
 from capsight.data.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.meme import other_format, read_meme
+from capsight.motifs.meme import read_meme, sniff_motif_format
+from capsight.motifs.scan import read_scannable
 from capsight.pipeline import read_recipe
 from capsight.predict.scorer import load_scorer
 from capsight.recipes import load_yaml, parse
@@ -122,12 +123,10 @@ def _peaks(name: str, **options: Any) -> Target:
 
 
 def _motifs(name: str) -> Target:
-    """Read what may be motifs or sequences, as `match` does."""
+    """Read what may be motifs or sequences, as `motif-compare` and `motif-scan` do."""
 
     def read(folder: Path) -> object:
-        with open_text(folder / name) as handle:
-            sequences = handle.read(1) == ">" and other_format(folder / name) is None
-        return (read_sequences if sequences else read_meme)(folder / name)
+        return (read_meme if sniff_motif_format(folder / name) else read_scannable)(folder / name)
 
     return Target(name, read)
 

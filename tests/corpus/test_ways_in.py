@@ -36,10 +36,11 @@ READERS = {
     "cluster, bigWig": "cluster --plus {plus.bw} --minus minus.bw -o out.bed",
     "predict, FASTA": "predict {input.fa} --model base -o out.tsv",
     "predict, CSV": "predict {input.csv} --model base -o out.tsv",
-    "match, sequences": "match --motifs {input.fa} --database motifs.meme -o out.tsv",
-    "match, motifs": "match --motifs {motifs.meme} --database motifs.meme --set max_q=1 -o out.tsv",
-    "match, database": "match --motifs input.fa --database {motifs.meme} -o out.tsv",
-    "match, background": "match --motifs input.fa --database motifs.meme --background {input.fa} -o out.tsv",
+    "motif-scan, sequences": "motif-scan {input.fa} --motif-db motifs.meme -o out.tsv",
+    "motif-compare, motifs": "motif-compare {motifs.meme} --motif-db motifs.meme --max-q 1 -o out.tsv",
+    "motif-scan, database": "motif-scan input.fa --motif-db {motifs.meme} -o out.tsv",
+    "motif-enrich, positives": "motif-enrich {input.fa} --negatives input.fa --motif-db motifs.meme -o out.tsv",
+    "motif-enrich, negatives": "motif-enrich input.fa --negatives {input.fa} --motif-db motifs.meme -o out.tsv",
     "elements": "motifs --attributions attributions.npz --elements {elements.tsv} --set de_novo=false -o out",
     "attributions": "motifs --attributions {attributions.npz} --set de_novo=false -o out",
 }
@@ -115,7 +116,6 @@ def expected(here: Path, run: Run, request: pytest.FixtureRequest) -> dict[str, 
     (here / "before").mkdir()
     for path in here.glob("out*"):
         path.rename(here / "before" / path.name)
-    (here / "factors.tsv").unlink(missing_ok=True)
     EXPECTED[case] = made
     return made
 

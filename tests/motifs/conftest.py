@@ -1,5 +1,6 @@
 """A simulated genome whose planted elements pose as attributions: no model is needed."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,8 +10,11 @@ import pytest
 
 from capsight.config import SimulateConfig, WindowsConfig
 from capsight.data.attributions import Attributions
+from capsight.data.bases import encode
 from capsight.data.windows import Windows, windows
 from capsight.motifs.counts import Counts
+from capsight.motifs.database import read_motif_db
+from capsight.motifs.meme import MotifSet, Pwm, write_meme
 from capsight.simulate import simulate
 
 LENGTH = 256
@@ -27,9 +31,9 @@ def random_codes(n: int, length: int, bases: int = 4) -> np.ndarray:
 
 
 def dense(counts: Counts) -> np.ndarray:
-    """Return sparse counts as ``(sequences, words)``."""
-    result = np.zeros((counts.sequences, counts.words), dtype=int)
-    result[counts.sequence, counts.word] = counts.count
+    """Return sparse counts as ``(sequences, kmers)``."""
+    result = np.zeros((counts.sequences, counts.kmers), dtype=int)
+    result[counts.sequence, counts.kmer] = counts.count
     return result
 
 
@@ -117,3 +121,25 @@ def few() -> Attributions:
         methods={"ig": scores, "attention": np.abs(scores)},
         meta=meta(),
     )
+
+
+def sharp(site: str, name: str = "m") -> Pwm:
+    """Return a PWM that has seen one k-mer only."""
+    return Pwm(name, f"{name}-like", np.eye(4)[encode(site)], 100.0)
+
+
+@pytest.fixture(scope="session")
+def fungi() -> MotifSet:
+    return read_motif_db("JASPAR2022", "fungi")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "database.meme"
+    write_meme(path, MotifSet((sharp("TATAAAGGCA", "TBP"), sharp("GGCCATCTTG", "YY1"), sharp("CACGTGACTC", "CBF1"))))
+    return path
+
+
+@pytest.fixture
+def fasta(write_fasta: Callable[..., Path]) -> Path:
+    return write_fasta({"a": "C" * 20 + "TATAAAGGCA" + "C" * 15, "b": "GT" * 12 + "CAAGATGGCC" + "GT"}, "seqlets.fa")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capsight.errors import InputError
-from capsight.motifs.meme import DEFAULT_SITES, MotifSet, Pwm, other_format, read_meme, write_meme
+from capsight.motifs.meme import DEFAULT_SITES, MotifSet, Pwm, read_meme, sniff_motif_format, write_meme
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
 BACKGROUND = "Background letter frequencies\nA 0.3 C 0.2 G 0.2 T 0.3\n\n"
@@ -94,9 +94,14 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_formats_are_told_from_sequences(case: str, tmp_path: Path) -> None:
-    assert other_format(written(tmp_path, OTHERS[case][1])) == OTHERS[case][0]
-    for sequences in (">a\nACGT\n", ">a b\n\nA\nC\n", ";x\n>a\nACGT\n", HEAD + BACKGROUND + MOTIF):
-        assert other_format(written(tmp_path, sequences)) is None
+    assert sniff_motif_format(written(tmp_path, OTHERS[case][1])) == OTHERS[case][0]
+    for sequences in (">a\nACGT\n", ">a b\n\nA\nC\n", ";x\n>a\nACGT\n"):
+        assert sniff_motif_format(written(tmp_path, sequences)) is None
+
+
+def test_meme_format_is_told_too(tmp_path: Path) -> None:
+    for text in (HEAD + BACKGROUND + MOTIF, "****\nMEME - Motif discovery tool\n****\nMEME version 5.4.1\n"):
+        assert sniff_motif_format(written(tmp_path, text)) == "MEME"
 
 
 def test_matrices_may_follow_each_other_without_blank_lines(tmp_path: Path) -> None:

@@ -2,21 +2,14 @@
 
 import itertools
 import logging
-import os
-import shutil
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import false_discovery_control
 
 from capsight.data.bases import Codes, encode, reverse_complement
 from capsight.errors import InputError
 from capsight.motifs import scan as module
-from capsight.motifs.known import known
-from capsight.motifs.match import q_values
 from capsight.motifs.meme import MotifSet, Pwm
 from capsight.motifs.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites, tail
 
@@ -122,43 +115,6 @@ def assert_agreement(mine: pd.DataFrame, theirs: pd.DataFrame, at_least: int) ->
     assert (best[P] / best[P + "_"]).dropna().between(1 / 1.25, 1.25).all()
 
 
-@pytest.mark.parametrize("engine", ["pymemesuite", "fimo"])
-@pytest.mark.parametrize("background", [np.full(4, 0.25), RICH_IN_AT], ids=["uniform", "yeast"])
-def test_hits_agree_with_the_code_of_meme(engine: str, background: np.ndarray) -> None:
-    if (shutil.which("fimo") is None) if engine == "fimo" else (find_spec(engine) is None):
-        pytest.skip(f"{engine} is not installed")
-    motifs = MotifSet(known("JASPAR2022", "fungi").pwms[::3], background)
-    sequences = noise(150, 512, background)
-    sequences[0][:30] = 4
-    mine, theirs = (scan(motifs, sequences, 1e-4, name) for name in ("memelite", engine))
-    assert_agreement(mine.hits, theirs.hits, at_least=20)
-    assert mine.tests == theirs.tests
-
-
-def test_the_table_of_the_fimo_program_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "fimo"
-    header = "motif_id\tmotif_alt_id\tsequence_name\tstart\tstop\tstrand\tscore\tp-value\tq-value\tmatched_sequence"
-    hits = "0\t\t1\t16\t25\t-\t19.9\t9.54e-07\t\tTATAAAGGCA\n0\t\t0\t21\t30\t+\t19.9\t9.54e-07\t\tTATAAAGGCA"
-    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/options\ncat <<END\n{header}\n{hits}\nEND\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    plus = encode("C" * 20 + "TATAAAGGCA" + "C" * 15)
-    found = scan(MotifSet((sharp("TATAAAGGCA"),)), [plus, reverse_complement(plus)], 1e-4, "fimo")
-    assert places(found) == [(0, 20, False), (1, 15, True)]
-    np.testing.assert_allclose(found.hits[P], 9.54e-07)
-    assert "--text" in (tmp_path / "options").read_text()
-    assert "--thresh 0.0001 --bfile --motif--" in (tmp_path / "options").read_text()
-    program.write_text("#!/bin/sh\necho 'no such motif' >&2\nexit 1\n")
-    with pytest.raises(InputError, match="fimo failed: no such motif"):
-        scan(MotifSet((sharp("TATAAAGGCA"),)), [plus], 1e-4, "fimo")
-
-
-def test_an_engine_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match="engine 'fimo' is not installed"):
-        scan(MotifSet((sharp("TATAAAGGCA"),)), noise(1, 50, RICH_IN_AT), 1e-4, "fimo")
-
-
 def test_hits_do_not_depend_on_how_the_work_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     pwms = tuple(Pwm(str(i), "", rng.dirichlet([0.3] * 4, size=8 + i), 50.0) for i in range(5))
@@ -198,15 +154,3 @@ def test_pwms_that_do_not_fit_are_counted_or_refused(caplog: pytest.LogCaptureFi
         scan(MotifSet((wide,)), sequences, 1e-4)
     with pytest.raises(InputError, match="no PWM is long and sharp enough"):
         scan(MotifSet((short, Pwm("flat", "", np.full((12, 4), 0.25)))), sequences, 1e-4)
-
-
-def test_q_values_count_every_test() -> None:
-    rng = np.random.default_rng(0)
-    p = np.sort(np.concatenate([rng.uniform(size=5000), rng.uniform(0, 1e-5, 40)]))
-    expected = false_discovery_control(p)
-    known_ones = p <= 0.01
-    mine = q_values(p[known_ones], len(p))
-    assert (mine >= expected[known_ones] - 1e-12).all()  # never too small
-    np.testing.assert_allclose(mine[:30], expected[:30])
-    assert (np.diff(mine) >= 0).all()
-    assert len(q_values(np.zeros(0), 10)) == 0

@@ -13,24 +13,24 @@ def heights(length: int, peaks: dict[int, float]) -> np.ndarray:
 
 def test_peaks_come_highest_first() -> None:
     scores = heights(100, {10: 1, 50: 3, 80: 2, 30: 0.5})
-    assert find_seqlets(scores, 3, flank=5, distance=5).peaks.tolist() == [[50, 80, 10]]
+    assert find_seqlets(scores, 3, flank=5, min_peak_distance=5).peaks.tolist() == [[50, 80, 10]]
 
 
 def test_a_peak_too_near_to_a_higher_one_is_passed_over() -> None:
     scores = heights(100, {50: 3, 56: 2.5, 80: 2})
-    assert find_seqlets(scores, 2, flank=5, distance=6).peaks.tolist() == [[50, 80]]
-    assert find_seqlets(scores, 2, flank=5, distance=5).peaks.tolist() == [[50, 56]]
+    assert find_seqlets(scores, 2, flank=5, min_peak_distance=6).peaks.tolist() == [[50, 80]]
+    assert find_seqlets(scores, 2, flank=5, min_peak_distance=5).peaks.tolist() == [[50, 56]]
 
 
 def test_the_shoulder_of_a_peak_is_no_peak() -> None:
     scores = np.maximum(0, 30 - np.abs(np.arange(100) - 50)).astype(np.float32)[None]
-    peaks = find_seqlets(scores, 3, flank=5, distance=5).peaks
+    peaks = find_seqlets(scores, 3, flank=5, min_peak_distance=5).peaks
     assert peaks[0, 0] == 50
     assert set(peaks[0, 1:]) <= {0, NONE}
 
 
 def test_a_window_may_have_fewer_peaks() -> None:
-    seqlets = find_seqlets(np.arange(20, dtype=np.float32)[None], 3, flank=2, distance=2)
+    seqlets = find_seqlets(np.arange(20, dtype=np.float32)[None], 3, flank=2, min_peak_distance=2)
     assert seqlets.peaks.tolist() == [[19, NONE, NONE]]
     assert np.flatnonzero(seqlets.mask()[0]).tolist() == [17, 18, 19]
 

@@ -14,8 +14,8 @@ from capsight import artefact
 from capsight.config import BaselineConfig, EvaluateConfig, WindowsConfig
 from capsight.data.bases import reverse_complement
 from capsight.data.kmer_counts import KmerFeatures, count_kmers
+from capsight.data.kmers import canonical
 from capsight.data.windows import Windows
-from capsight.data.words import canonical
 from capsight.errors import ConfigError, InputError
 from capsight.predict.classical import Forest
 from capsight.predict.scorer import load_scorer
@@ -114,7 +114,7 @@ def test_defaults_depend_on_the_model_and_stay() -> None:
         parse(BaselineConfig, {"model": ["lgbm"]})
 
 
-def test_features_are_words_of_the_window_and_of_its_parts() -> None:
+def test_features_are_kmers_of_the_window_and_of_its_parts() -> None:
     codes = np.array([[0, 0, 1, 4, 2, 3, 3, 0]], dtype=np.uint8)  # AAC NGT TA
     features = KmerFeatures(2, shorter=True, bins=2)
     row = features.matrix(codes)[0]

@@ -11,7 +11,9 @@ from capsight.cli import (
     explain,
     fetch,
     finetune,
-    match,
+    motif_compare,
+    motif_enrich,
+    motif_scan,
     motifs,
     mutate,
     predict,
@@ -53,10 +55,12 @@ for module in (
     mutate,
     explain,
     motifs,
-    match,
+    motif_scan,
+    motif_compare,
+    motif_enrich,
     report,
 ):
-    name = module.__name__.rpartition(".")[2]
+    name = module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 
 

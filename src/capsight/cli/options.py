@@ -1,6 +1,7 @@
 """Options that mean the same in every command, and how they become settings."""
 
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -69,7 +70,7 @@ def settings(
     A recipe will do as the file: its section for the stage is taken.
     """
     values = load_yaml(file) if file else {}
-    name = kind.__name__.removesuffix("Config").lower()
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Config")).lower()
     section = values.get(name) if name in values else values
     values = section if isinstance(section, dict) else {} if section is None else values
     values = override(values, assignments or [])

@@ -9,7 +9,16 @@ from capsight.config.comparing import BaselineConfig
 from capsight.config.data import SimulateConfig, WindowsConfig
 from capsight.config.track import TrainConfig
 from capsight.config.training import FinetuneConfig, PretrainConfig
-from capsight.config.using import EvaluateConfig, ExplainConfig, MatchConfig, MotifsConfig, PredictConfig, ScanConfig
+from capsight.config.using import (
+    EvaluateConfig,
+    ExplainConfig,
+    MotifCompareConfig,
+    MotifEnrichConfig,
+    MotifScanConfig,
+    MotifsConfig,
+    PredictConfig,
+    ScanConfig,
+)
 
 
 class Recipe(Config):
@@ -27,7 +36,9 @@ class Recipe(Config):
     predict: PredictConfig = PredictConfig(fold="test")
     explain: ExplainConfig | None = None
     motifs: MotifsConfig | None = None
-    match: MatchConfig | None = None
+    motif_scan: MotifScanConfig | None = None
+    motif_compare: MotifCompareConfig | None = None
+    motif_enrich: MotifEnrichConfig | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -41,8 +52,9 @@ class Recipe(Config):
             raise ValueError("explain.method: a track network has no attention to show: name ig, ism or both")
         if self.motifs and not self.explain:
             raise ValueError("motifs reads what explain writes: add a section explain")
-        if self.match and not self.motifs:
-            raise ValueError("match reads what motifs writes: add a section motifs")
+        for name in ("motif_scan", "motif_compare", "motif_enrich"):
+            if getattr(self, name) and not self.motifs:
+                raise ValueError(f"{name} reads what motifs writes: add a section motifs")
         if self.evaluate.scan:
             raise ValueError("evaluate.scan: a run scans by itself where it trains a track network: leave scan out")
         if self.windows.loco:

@@ -1,4 +1,4 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `mutate`, `motifs` …"""
+"""Settings of what is done with a model, and with the motifs that it found."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -140,19 +140,32 @@ class VariantsConfig(Config):
         return self
 
 
-class MatchConfig(Config):
-    """Known factors for sequences (scanned) or PWMs (compared)."""
+class _MotifDbConfig(Config):
+    """Which known PWMs."""
 
-    database: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
+    motif_db: str = Field("JASPAR2026", description="JASPAR2022, JASPAR2024, JASPAR2026, or a file in MEME format.")
     taxon: str | None = Field(
         None, description="One taxonomic group of JASPAR: vertebrates, fungi, plants, insects, …; default all."
     )
-    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (scan; FIMO's default).")
-    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (comparison; Tomtom's default).")
-    engine: Literal["memelite", "fimo", "pymemesuite"] = Field(
-        "memelite", description="What scans: memelite, or MEME's own code where it is installed."
-    )
-    seed: Seed = Field(1, description="Seed of the draw of GC-matched negatives.")
+
+
+class MotifScanConfig(_MotifDbConfig):
+    """Hits of known PWMs in sequences."""
+
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (FIMO's default).")
+
+
+class MotifCompareConfig(_MotifDbConfig):
+    """Known PWMs like given ones."""
+
+    max_q: float = Field(0.5, gt=0, le=1, description="Largest q-value of a match (Tomtom's default).")
+
+
+class MotifEnrichConfig(_MotifDbConfig):
+    """Known PWMs that hit positives more often than negatives."""
+
+    threshold: float = Field(1e-4, gt=0, le=0.01, description="Largest p-value of a hit (FIMO's default).")
+    seed: Seed = Field(1, description="Seed of the draws of independent sequences and of GC-matched negatives.")
 
 
 class MotifsConfig(Config):
@@ -162,18 +175,20 @@ class MotifsConfig(Config):
         None, description="Whose attributions; default the most faithful, as explain measured it."
     )
     k: int = Field(8, ge=4, le=10, description="Length of the k-mers.")
-    per_window: int = Field(3, ge=1, le=20, description="Seqlets taken from each window at most, highest peaks first.")
+    max_seqlets_per_window: int = Field(
+        3, ge=1, le=20, description="Seqlets taken from each window at most, highest peaks first."
+    )
     flank: int | None = Field(
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
     )
-    distance: int = Field(10, ge=0, description="Peaks of one window are more than this many bases apart.")
+    min_peak_distance: int = Field(10, ge=0, description="Peaks of one window are more than this many bases apart.")
     smooth: int = Field(7, ge=1, description="Attributions are averaged over this many bases (odd) to find peaks.")
     merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
-    alpha: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
-    fasta: int = Field(50, ge=0, description="Called k-mers, best first, whose seqlets are written as FASTA.")
+    q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
+    n_fasta: int = Field(50, ge=0, description="Called k-mers, best first, whose seqlets are written as FASTA.")
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
-    most: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
+    max_seqlets: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
     seed: Seed = Field(1, description="Seed of the shuffled background.")
 
     @model_validator(mode="after")

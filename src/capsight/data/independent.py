@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 
 from capsight.data.bases import N_CODE, Codes, Ints, Mask
-from capsight.data.words import words_of
+from capsight.data.kmers import encode_kmers
 
-#: So many bases in a row, on either strand, two sequences do not share by chance; the longest word that fits 64 bits.
+#: So many bases in a row, on either strand, two sequences do not share by chance; the longest k-mer that fits 64 bits.
 SHARED: Final = 31
 
 
@@ -34,10 +34,10 @@ def independent(sequences: Sequence[Codes], order: Ints) -> Mask:
     sizes = np.array([len(codes) for codes in sequences], dtype=np.int64)
     border = np.full(SHARED, N_CODE, dtype=np.uint8)
     joined = np.concatenate([part for codes in sequences for part in (codes, border)] or [border])
-    words = words_of(joined[None], SHARED, merge=True)[0]
+    kmers = encode_kmers(joined[None], SHARED, merge=True)[0]
     first = np.cumsum(sizes + SHARED) - (sizes + SHARED)
-    known, number = np.flatnonzero(words >= 0), np.full(len(words), -1)
-    number[known] = np.unique(words[known], return_inverse=True)[1]
+    known, number = np.flatnonzero(kmers >= 0), np.full(len(kmers), -1)
+    number[known] = np.unique(kmers[known], return_inverse=True)[1]
     seen = np.zeros(len(known), dtype=bool)
     chosen = np.zeros(len(sizes), dtype=bool)
     for i in order:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.words import canonical, reverse_complements, words_of
+from capsight.data.kmers import canonical, encode_kmers, reverse_complements
 
 
 def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
@@ -18,12 +18,12 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     codes
         ``(n_windows, length)`` base codes (A, C, G, T, N = 0…4). k-mers with N are not counted.
     k
-        Length of the words.
+        Length of the k-mers.
 
     Returns
     -------
     counts
-        ``(n_windows, 4**k)``, words in lexical order.
+        ``(n_windows, 4**k)``, k-mers in lexical order.
     """
     n, length = codes.shape
     counts = np.zeros((n, 4**k), dtype=np.float32)
@@ -31,9 +31,9 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
         return counts
     for start in range(0, n, 4096):
         part = codes[start : start + 4096]
-        words = words_of(part, k)
-        rows = np.broadcast_to(np.arange(len(part))[:, None], words.shape)
-        flat = (rows * 4**k + words)[words >= 0]
+        kmers = encode_kmers(part, k)
+        rows = np.broadcast_to(np.arange(len(part))[:, None], kmers.shape)
+        flat = (rows * 4**k + kmers)[kmers >= 0]
         counts[start : start + 4096] = np.bincount(flat, minlength=len(part) * 4**k).reshape(len(part), -1)
     return counts
 
@@ -41,7 +41,7 @@ def count_kmers(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
 def count_both_strands(codes: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
     """Count k-mers as `count_kmers` does, each with its reverse complement: ``(n_windows, len(canonical(k)))``.
 
-    A word that is its own reverse complement counts twice, once on each strand.
+    A k-mer that is its own reverse complement counts twice, once on each strand.
     """
     counts = count_kmers(codes, k)
     return (counts + counts[:, reverse_complements(np.arange(4**k), k)])[:, canonical(k)]
@@ -52,18 +52,18 @@ MOST_BINNED = 4
 
 
 class KmerFeatures(NamedTuple):
-    """Which counts describe a window. The words are fixed, so that nothing is fitted to any fold.
+    """Which counts describe a window. The k-mers are fixed, so that nothing is fitted to any fold.
 
     Attributes
     ----------
     k
-        Length of the words.
+        Length of the k-mers.
     shorter
-        Count all words of 1 to `k` bases, not only those of `k`.
+        Count all k-mers of 1 to `k` bases, not only those of `k`.
     bins
-        Parts of a window in which words of at most `MOST_BINNED` bases are counted once more; 1 is none.
+        Parts of a window in which k-mers of at most `MOST_BINNED` bases are counted once more; 1 is none.
     symmetric
-        Count a word of the whole window and its reverse complement together: what binds DNA often does on either
+        Count a k-mer of the whole window and its reverse complement together: what binds DNA often does on either
         strand. In bins the strands stay apart.
     """
 
@@ -81,7 +81,7 @@ class KmerFeatures(NamedTuple):
     def matrix(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features ``(n_windows, size)`` of base codes ``(n_windows, length)``.
 
-        First come the words of the whole window, shortest first and in lexical order, then those that start in
+        First come the k-mers of the whole window, shortest first and in lexical order, then those that start in
         the first bin, and so on.
         """
         features = np.empty((len(codes), self.size), dtype=np.float32)
@@ -92,7 +92,7 @@ class KmerFeatures(NamedTuple):
         return features
 
     def _counts(self, codes: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-        """Count words of one length after the other, in the whole window and in each bin."""
+        """Count k-mers of one length after the other, in the whole window and in each bin."""
         for k in self._lengths(self.k):
             yield count_both_strands(codes, k) if self.symmetric else count_kmers(codes, k)
         edges = np.linspace(0, codes.shape[1], self.bins + 1).astype(int)
@@ -101,6 +101,6 @@ class KmerFeatures(NamedTuple):
                 yield count_kmers(codes[:, start : end + k - 1], k)
 
     def _lengths(self, most: int) -> range:
-        """Return the lengths of the words that are counted, `most` at most."""
+        """Return the lengths of the k-mers that are counted, `most` at most."""
         longest = min(self.k, most)
         return range(1 if self.shorter else longest, longest + 1)

@@ -3,7 +3,7 @@
 import csv
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -68,19 +68,29 @@ def read_sequences(path: Path) -> Sequences:
     InputError
         Naming file and line or record, if the file is neither, or a sequence is no DNA.
     """
+    if is_fasta(path):
+        return read_fasta_sequences(path)
+    records = list(read_csv_sequences(path))
+    _check_some(records, path)
+    return Sequences([name for name, _ in records], [sequence for _, sequence in records])
+
+
+def read_fasta_sequences(path: Path) -> Sequences:
+    """Read a FASTA (plain, gzip or bgzip).
+
+    Raises
+    ------
+    InputError
+        Naming file and line or record, if the file is none, or a sequence is no DNA.
+    """
     names: list[str] = []
     sequences: list[str] = []
-    if is_fasta(path):
-        tally: Counter[str] = Counter()
-        for name, sequence in read_fasta(path):
-            _check_dna(sequence, f"{path}: record {name!r}", tally)
-            names.append(name)
-            sequences.append(sequence)
-        report_letters(tally, path)
-    else:
-        for name, sequence in read_csv_sequences(path):
-            names.append(name)
-            sequences.append(sequence)
+    tally: Counter[str] = Counter()
+    for name, sequence in read_fasta(path):
+        _check_dna(sequence, f"{path}: record {name!r}", tally)
+        names.append(name)
+        sequences.append(sequence)
+    report_letters(tally, path)
     _check_some(sequences, path)
     return Sequences(names, sequences)
 
@@ -179,8 +189,8 @@ def check_letters(sequence: str, where: str, tally: Counter[str]) -> None:
         tally[letter] += sequence.upper().count(letter)
 
 
-def _check_some(sequences: list[str], path: Path) -> None:
-    if not sequences:
+def _check_some(found: Sized, path: Path) -> None:
+    if not found:
         raise InputError("holds no sequences", where=path)
 
 

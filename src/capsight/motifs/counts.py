@@ -1,4 +1,4 @@
-"""Sparse counts of words per sequence."""
+"""Sparse counts of k-mers per sequence."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -10,24 +10,24 @@ from capsight.data.attributions import Ints, Mask
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How often each k-mer occurs in each sequence: only what is not zero, by word, then by sequence.
+    """How often each k-mer occurs in each sequence: only what is not zero, by k-mer, then by sequence.
 
     Attributes
     ----------
-    word
+    kmer
         ``(m,)`` number of the k-mer in lexical order.
     sequence
         ``(m,)`` row of the sequence.
     count
         ``(m,)`` occurrences, 1 or more.
-    words, sequences
+    kmers, sequences
         How many there are in all, ``4**k`` and n.
     """
 
-    word: Ints
+    kmer: Ints
     sequence: Ints
     count: Ints
-    words: int
+    kmers: int
     sequences: int
 
     def of(self, chosen: Mask) -> Self:
@@ -36,19 +36,19 @@ class Counts:
         rows = np.cumsum(chosen) - 1
         return replace(
             self,
-            word=self.word[kept],
+            kmer=self.kmer[kept],
             sequence=rows[self.sequence[kept]],
             count=self.count[kept],
             sequences=int(chosen.sum()),
         )
 
-    def carriers(self) -> Ints:
-        """Count the sequences that have each word, ``(words,)``."""
-        return np.bincount(self.word, minlength=self.words)
+    def n_sequences_with(self) -> Ints:
+        """Count the sequences that have each k-mer, ``(kmers,)``."""
+        return np.bincount(self.kmer, minlength=self.kmers)
 
     def occurrences(self) -> Ints:
-        """Count the occurrences of each word, ``(words,)``."""
-        return np.bincount(self.word, weights=self.count, minlength=self.words).astype(np.int64)
+        """Count the occurrences of each k-mer, ``(kmers,)``."""
+        return np.bincount(self.kmer, weights=self.count, minlength=self.kmers).astype(np.int64)
 
 
 def starts_inside(inside: Mask, k: int) -> Mask:
@@ -60,22 +60,22 @@ def starts_inside(inside: Mask, k: int) -> Mask:
     return result
 
 
-def count_words(words: Ints, n_words: int, inside: Mask | None = None) -> Counts:
-    """Count words in each sequence.
+def count_encoded(kmers: Ints, n_kmers: int, inside: Mask | None = None) -> Counts:
+    """Count k-mers in each sequence.
 
     Parameters
     ----------
-    words
-        Of `words_of`.
-    n_words
+    kmers
+        Of `encode_kmers`.
+    n_kmers
         ``4**k``.
     inside
-        Only words that start here are counted, ``words.shape``.
+        Only k-mers that start here are counted, ``kmers.shape``.
     """
-    counted = words >= 0 if inside is None else (words >= 0) & inside
-    n = len(words)
-    keys = np.sort((words * n + np.arange(n)[:, None])[counted])
+    counted = kmers >= 0 if inside is None else (kmers >= 0) & inside
+    n = len(kmers)
+    keys = np.sort((kmers * n + np.arange(n)[:, None])[counted])
     first = np.flatnonzero(np.diff(keys, prepend=-1))
     count = np.diff(first, append=len(keys))
-    word, sequence = np.divmod(keys[first], max(n, 1))
-    return Counts(word, sequence, count, n_words, n)
+    kmer, sequence = np.divmod(keys[first], max(n, 1))
+    return Counts(kmer, sequence, count, n_kmers, n)

@@ -75,7 +75,7 @@ class Motif:
     sites: Sites
 
 
-def discover(data: Attributions, method: str, most: int) -> list[Motif]:
+def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
     """Find motifs in the attributions of the predicted positives.
 
     Parameters
@@ -84,7 +84,7 @@ def discover(data: Attributions, method: str, most: int) -> list[Motif]:
         Windows and attributions.
     method
         Which attributions; for ``ism`` the whole mutagenesis tells what other bases would do.
-    most
+    max_seqlets
         TF-MoDISco looks at this many spans at most.
 
     Returns
@@ -102,7 +102,7 @@ def discover(data: Attributions, method: str, most: int) -> list[Motif]:
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
     scores: Scores = (one_hot * hypothetical).sum(axis=2)
     blocks: list[Sites] = []
-    for sites in _patterns(one_hot, hypothetical, most):
+    for sites in _patterns(one_hot, hypothetical, max_seqlets):
         blocks += [_carriers(block, scores) for block in _blocks(_widened(sites, data.length), scores)]
     blocks = [block for block in blocks if len(block) >= FEWEST_SITES]
     joined = [_cut_ends(sites, codes) for sites in _join(blocks, codes, scores, data.cap)]
@@ -124,7 +124,7 @@ def _hypothetical(data: Attributions, method: str, rows: Ints) -> Scores:
     )
 
 
-def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
+def _patterns(one_hot: Scores, hypothetical: Scores, max_seqlets: int) -> list[Sites]:
     """Run TF-MoDISco; return the sites of its patterns, strand by strand."""
     if not hypothetical.any():
         return []
@@ -139,7 +139,7 @@ def _patterns(one_hot: Scores, hypothetical: Scores, most: int) -> list[Sites]:
                 flank_size=FLANK,
                 min_metacluster_size=FEWEST_SITES,
                 final_min_cluster_size=FEWEST_SITES,
-                max_seqlets_per_metacluster=most,
+                max_seqlets_per_metacluster=max_seqlets,
                 n_leiden_runs=LEIDEN_RUNS,
             )
         except (ValueError, IndexError, ZeroDivisionError) as error:

@@ -13,8 +13,8 @@ from capsight.data.attributions import Attributions, Codes, Mask
 from capsight.data.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.counts import starts_inside
+from capsight.motifs.kmer_tests import Floats, fisher_exact, odds
 from capsight.motifs.seqlets import Seqlets
-from capsight.motifs.word_tests import Floats, fisher_exact, odds
 
 #: Bases that each letter stands for (NC-IUB 1984).
 IUPAC: Final = {

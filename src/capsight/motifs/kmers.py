@@ -7,16 +7,16 @@ import pandas as pd
 from scipy import stats
 
 from capsight.data.attributions import Codes, Ints, Mask
-from capsight.data.words import spell, words_of
-from capsight.motifs.counts import Counts, count_words, starts_inside
-from capsight.motifs.word_tests import (
+from capsight.data.kmers import encode_kmers, kmer_to_string
+from capsight.motifs.counts import Counts, count_encoded, starts_inside
+from capsight.motifs.kmer_tests import (
     Floats,
-    concentration,
     fisher_exact,
     mann_whitney,
     odds,
     q_values,
     rank_biserial,
+    seqlet_enrichment_p,
     van_elteren,
 )
 
@@ -75,16 +75,16 @@ def count_kmers(codes: Codes, inside: Mask, k: int, *, merge: bool = False) -> C
     inside
         Which bases lie in seqlets, ``(n, length)``.
     k
-        Length of the words.
+        Length of the k-mers.
     merge
         Count a k-mer and its reverse complement as one.
     """
-    words = words_of(codes, k, merge=merge)
+    kmers = encode_kmers(codes, k, merge=merge)
     starts = starts_inside(inside, k)
-    known = words >= 0
+    known = kmers >= 0
     share = (starts & known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     gc = ((codes == 1) | (codes == 2)).sum(axis=1) / np.maximum((codes < 4).sum(axis=1), 1)
-    return Counted(count_words(words, 4**k, starts), count_words(words, 4**k), share, gc)
+    return Counted(count_encoded(kmers, 4**k, starts), count_encoded(kmers, 4**k), share, gc)
 
 
 def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
@@ -100,17 +100,17 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     -----
     A k-mer is called by ``q``, from the largest of three p-values, so that it must pass all: Mann–Whitney on
     counts per sequence, Fisher's exact test on presence (which holds where the former's normal approximation
-    does not), and `concentration` in the seqlets of the side where it is more frequent (which composition of
+    does not), and `seqlet_enrichment_p` in the seqlets of the side where it is more frequent (which composition of
     the windows cannot cause).
     """
     seqlets = counted.seqlets.of(positive), counted.seqlets.of(~positive)
     windows = counted.windows.of(positive), counted.windows.of(~positive)
     n1, n2 = seqlets[0].sequences, seqlets[1].sequences
-    a, b = seqlets[0].carriers(), seqlets[1].carriers()
+    a, b = seqlets[0].n_sequences_with(), seqlets[1].n_sequences_with()
     more = a * n2 >= b * n1
     fisher = fisher_exact(a, a + b, n1, n1 + n2)
     shares = counted.share[positive], counted.share[~positive]
-    concentrated = [concentration(*each) for each in zip(seqlets, windows, shares, strict=True)]
+    concentrated = [seqlet_enrichment_p(*each) for each in zip(seqlets, windows, shares, strict=True)]
     columns: dict[str, Any] = {
         ENRICHED_IN: np.where(more, POSITIVES, NEGATIVES),
         LOG2_ODDS: odds(a, n1, b, n2),
@@ -119,8 +119,8 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
         NEGATIVES: b,
         POSITIVE_OCCURRENCES: seqlets[0].occurrences(),
         NEGATIVE_OCCURRENCES: seqlets[1].occurrences(),
-        POSITIVE_WINDOWS: windows[0].carriers(),
-        NEGATIVE_WINDOWS: windows[1].carriers(),
+        POSITIVE_WINDOWS: windows[0].n_sequences_with(),
+        NEGATIVE_WINDOWS: windows[1].n_sequences_with(),
         POSITIVE_WINDOW_OCCURRENCES: windows[0].occurrences(),
         NEGATIVE_WINDOW_OCCURRENCES: windows[1].occurrences(),
         P_MWU: mann_whitney(counted.seqlets, positive),
@@ -133,7 +133,7 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     seen = np.flatnonzero(a + b)
     seen = seen[np.lexsort((-columns[LOG2_ODDS][seen], columns[P][seen], columns[Q][seen]))]
     table = pd.DataFrame({name: values[seen] for name, values in columns.items()})
-    table[KMER] = spell(seen, k)
+    table[KMER] = kmer_to_string(seen, k)
     return table[list(KMER_COLUMNS)]
 
 

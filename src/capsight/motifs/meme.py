@@ -28,6 +28,7 @@ DEFAULT_SITES: Final = 20.0
 #: How far from 1 a row of rounded probabilities may sum.
 _TOLERANCE: Final = 0.02
 
+_VERSION: Final = "MEME version"
 _BACKGROUND: Final = "Background letter frequencies"
 _MATRIX: Final = "letter-probability matrix:"
 
@@ -101,17 +102,20 @@ def read_meme(path: Path) -> MotifSet:
         return _Reader(path, enumerate(handle, start=1)).read()
 
 
-def other_format(path: Path) -> str | None:
-    """Return what a file of motifs is where it is in another format than MEME, such as ``JASPAR``; else nothing."""
+def sniff_motif_format(path: Path) -> str | None:
+    """Return the format of a file of motifs, such as ``MEME`` or ``JASPAR``; nothing of a file that is none."""
     with open_text(path) as handle:
-        found = _other_format(list(islice(handle, _FIRST_LINES)))
+        lines = list(islice(handle, _FIRST_LINES))
+    if any(line.startswith(_VERSION) for line in lines):
+        return "MEME"
+    found = _other_format(lines)
     return found[0] if found else None
 
 
 def _other_format(lines: Iterable[str]) -> tuple[str, str] | None:
     """Return the format of some first lines, and the program of the MEME suite that makes MEME format of it."""
     text = "".join(f"{line.rstrip()}\n" for line in lines if line.strip() and not line.startswith("#"))
-    if "MEME version" in text:
+    if _VERSION in text:
         return None
     return next(((name, program) for pattern, name, program in _OTHERS if pattern.match(text)), None)
 
@@ -189,7 +193,7 @@ class _Reader:
             first = first or line
             if len(seen) < _FIRST_LINES:
                 seen.append(line)
-            if line.startswith("MEME version"):
+            if line.startswith(_VERSION):
                 return
             if line.startswith(("MOTIF", _MATRIX)):
                 break

@@ -2,15 +2,11 @@
 
 memelite finds the hits. It knows a uniform background only, and its p-values are 5 to 11 % too high, so we hand
 it log-odds against the background at hand, ask it for somewhat more than is wanted, and give every hit score
-and p-value on FIMO's own grid, where they equal those of MEME's code. That code can be used instead.
+and p-value on FIMO's own grid, where they equal those of MEME's code.
 """
 
 import logging
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.compiled import load_compiled
-from capsight.data.bases import N_CODE, Codes, decode, reverse_complement
+from capsight.data.bases import N_CODE, Codes, decode, encode, reverse_complement
+from capsight.data.sequences import read_fasta_sequences
 from capsight.errors import InputError
-from capsight.motifs.meme import UNIFORM, Floats, MotifSet, Pwm, write_meme
+from capsight.motifs.meme import UNIFORM, Floats, MotifSet, Pwm, sniff_motif_format
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +64,24 @@ class Scan(NamedTuple):
     tests: int
 
 
-def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float, engine: str = "memelite") -> Scan:
+def read_scannable(path: Path) -> tuple[list[str], list[Codes]]:
+    """Read names and codes of the sequences of a FASTA (plain, gzip or bgzip).
+
+    Raises
+    ------
+    InputError
+        If the file is none: a file of motifs is told from it, and what reads those is named.
+    """
+    if kind := sniff_motif_format(path):
+        raise InputError(
+            f"holds motifs ({kind}), not sequences", where=path,
+            remedy="give a FASTA; PWMs in MEME format are compared with motif-compare",
+        )  # fmt: skip
+    names, sequences = read_fasta_sequences(path)
+    return names, [encode(sequence) for sequence in sequences]
+
+
+def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float) -> Scan:
     """Find every site whose score against a PWM has a p-value of at most `threshold`, on both strands.
 
     The background is averaged over the strands. Sites that hold an N are not looked at. PWMs wider than
@@ -77,19 +91,17 @@ def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float, engine:
     ----------
     sequences
         Codes 0 to 4, ``(length,)`` each (or ``(n_sequences, length)``).
-    engine
-        ``memelite``, ``fimo`` (the MEME suite's program) or ``pymemesuite``.
 
     Raises
     ------
     InputError
-        If no PWM can be used, or the engine is not installed.
+        If no PWM can be used.
     """
     background = (motifs.background + motifs.background[::-1]) / 2
     rows = list(sequences)
     used = _usable(motifs.pwms, background, rows, threshold)
     pwms = [motifs.pwms[i] for i in used]
-    hits = _engine(engine)(MotifSet(tuple(pwms), background), rows, threshold)
+    hits = _find_hits(MotifSet(tuple(pwms), background), rows, threshold)
     hits[PWM] = np.array(used)[hits[PWM]]
     hits = hits.sort_values([P, PWM, SEQUENCE, START, MINUS], ignore_index=True)
     return Scan(rows, hits, used, _count_tests(pwms, rows))
@@ -230,7 +242,7 @@ def _table(pwm: Pwm, background: Floats, threshold: float) -> _Table:
     return _Table(grid, least, p[first:].copy(), 1.01 * float(loose))
 
 
-def _memelite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
+def _find_hits(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
     """Find hits with memelite, and give each its exact p-value."""
     fimo = load_compiled("memelite").fimo
 
@@ -248,7 +260,7 @@ def _memelite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataF
             row = np.searchsorted(begins, frame[START], side="right") - 1
             frame[PWM], frame[SEQUENCE], frame[START] = number, row + first, frame[START] - begins[row]
             frames.append(frame)
-    return _frame(pd.concat(frames))
+    return pd.concat(frames)[list(_TYPES)].astype(_TYPES).reset_index(drop=True)
 
 
 def _pieces(rows: list[Codes]) -> Iterator[tuple[int, list[Codes]]]:
@@ -274,57 +286,3 @@ def _scored(table: _Table, joined: Codes, start: Ints, minus: NDArray[np.bool_])
     p = table.p[score[hit] - table.least]
     bits = score[hit] / scale + width * lowest
     return pd.DataFrame({START: start[hit], MINUS: minus[hit], SCORE: bits, P: p})
-
-
-def _frame(columns: pd.DataFrame) -> pd.DataFrame:
-    return columns[list(_TYPES)].astype(_TYPES).reset_index(drop=True)
-
-
-def _fimo(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
-    """Find hits with the MEME suite's own program; PWMs and sequences go by number."""
-    names = [str(i) for i in range(len(rows))]
-    numbered = tuple(Pwm(str(i), "", pwm.probabilities, pwm.sites) for i, pwm in enumerate(motifs.pwms))
-    with tempfile.TemporaryDirectory() as folder:
-        pwms, fasta = Path(folder, "motifs.meme"), Path(folder, "sequences.fa")
-        write_meme(pwms, MotifSet(numbered, motifs.background))
-        records = zip(names, rows, strict=True)
-        fasta.write_text("".join(f">{name}\n{decode(codes[None])[0]}\n" for name, codes in records), encoding="ascii")
-        options = ["--text", "--verbosity", "1", "--thresh", str(threshold), "--bfile", "--motif--"]
-        command = ["fimo", *options, str(pwms), str(fasta)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"fimo failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
-    lines = (line.split("\t") for line in done.stdout.splitlines()[1:] if line and not line.startswith("#"))
-    hits = [(f[0], f[2], int(f[3]) - 1, f[5] == "-", f[6], f[7]) for f in lines]
-    return _frame(pd.DataFrame(hits, columns=list(_TYPES)))
-
-
-def _pymemesuite(motifs: MotifSet, rows: list[Codes], threshold: float) -> pd.DataFrame:
-    """Find hits with MEME's FIMO code as pymemesuite wraps it; the background is passed, for it misreads one."""
-    from pymemesuite.common import Alphabet, Array, Background, Matrix, Motif, Sequence
-    from pymemesuite.fimo import FIMO
-
-    alphabet = Alphabet.dna()
-    background = Background(alphabet, Array(motifs.background.tolist()))
-    # Release 0.1.0a4 never looks at the last site of a sequence: an N behind it makes that a site without a score.
-    named = [Sequence(decode(codes[None])[0] + "N", name=str(i).encode()) for i, codes in enumerate(rows)]
-    runner = FIMO(both_strands=True, threshold=threshold, max_stored_scores=_BASES_AT_ONCE)
-    hits: list[tuple[int, int, int, bool, float, float]] = []
-    for number, pwm in enumerate(motifs.pwms):
-        shares = motifs.background * np.exp2(log_odds(pwm, motifs.background))
-        motif = Motif(alphabet, frequencies=Matrix(shares.tolist()), name=b"motif")
-        for hit in runner.score_motif(motif, named, background).matched_elements:
-            start = min(hit.start, hit.stop) - 1
-            hits.append((number, int(hit.source.name), start, hit.strand == "-", hit.score, hit.pvalue))
-    return _frame(pd.DataFrame(hits, columns=list(_TYPES)))
-
-
-_Engine = Callable[[MotifSet, list[Codes], float], pd.DataFrame]
-
-
-def _engine(name: str) -> _Engine:
-    """Return the function behind an engine's name."""
-    if (name == "fimo" and shutil.which("fimo") is None) or (name == "pymemesuite" and find_spec(name) is None):
-        raise InputError(f"engine {name!r} is not installed here", remedy="install it, or take memelite")
-    engines: dict[str, _Engine] = {"memelite": _memelite, "fimo": _fimo, "pymemesuite": _pymemesuite}
-    return engines[name]

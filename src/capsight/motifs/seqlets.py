@@ -22,7 +22,7 @@ class Seqlets:
     Attributes
     ----------
     peaks
-        ``(n, per_window)`` index of each peak in its window, highest first; `NONE` where there is none.
+        ``(n, max_seqlets_per_window)`` index of each peak in its window, highest first; `NONE` where there is none.
     flank
         Bases either side of a peak.
     length
@@ -69,18 +69,20 @@ def smoothed(scores: Scores, width: int) -> Scores:
     return ((total[:, last] - total[:, first]) / (last - first)).astype(np.float32)
 
 
-def find_seqlets(scores: Scores, per_window: int, flank: int, distance: int, smooth: int = 1) -> Seqlets:
+def find_seqlets(
+    scores: Scores, max_seqlets_per_window: int, flank: int, min_peak_distance: int, smooth: int = 1
+) -> Seqlets:
     """Find the highest peaks of each window.
 
     Parameters
     ----------
     scores
         ``(n, length)`` attributions; high is evidence for a cap site.
-    per_window
+    max_seqlets_per_window
         Peaks taken from each window at most (the paper: 3).
     flank
         Bases either side of a peak that make its seqlet.
-    distance
+    min_peak_distance
         Peaks of one window are more than this many bases apart: the higher one stays.
     smooth
         Attributions are averaged over this many bases first (odd).
@@ -91,11 +93,11 @@ def find_seqlets(scores: Scores, per_window: int, flank: int, distance: int, smo
     # A plateau counts once, at its first base: strictly higher than before it, not lower than after it.
     remaining = np.where((heights > left) & (heights >= right), heights, -np.inf)
     columns = np.arange(scores.shape[1])
-    peaks = np.full((len(scores), per_window), NONE, dtype=np.int64)
-    for rank in range(per_window):
+    peaks = np.full((len(scores), max_seqlets_per_window), NONE, dtype=np.int64)
+    for rank in range(max_seqlets_per_window):
         best = remaining.argmax(axis=1)
         found = np.isfinite(remaining[np.arange(len(best)), best])
         peaks[found, rank] = best[found]
-        near = (np.abs(columns - best[:, None]) <= distance) & found[:, None]
+        near = (np.abs(columns - best[:, None]) <= min_peak_distance) & found[:, None]
         remaining[near] = -np.inf
     return Seqlets(peaks, flank, scores.shape[1])

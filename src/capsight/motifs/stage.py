@@ -15,7 +15,7 @@ from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.bases import decode
 from capsight.data.independent import SHARED, independent
-from capsight.data.words import canonical, number, words_of
+from capsight.data.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.counts import starts_inside
@@ -91,7 +91,9 @@ def motifs(
     data = _independent(explained)
     _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
-    seqlets = find_seqlets(data.methods[method], config.per_window, flank, config.distance, config.smooth)
+    seqlets = find_seqlets(
+        data.methods[method], config.max_seqlets_per_window, flank, config.min_peak_distance, config.smooth
+    )
     if 2 * flank + 1 < config.k:
         logger.warning(
             "motifs: no %d-mer fits into a seqlet of %d bases: give a larger flank or a smaller k", config.k,
@@ -107,7 +109,7 @@ def motifs(
         _write(kmers.aggregate_tests(counted, data.positive), folder / AGGREGATE_FILE)
         elements = compare_elements(data, seqlets, known, config.seed)
         _write(elements, folder / ELEMENTS_FILE)
-        found = discover.discover(data, method, config.most) if config.de_novo else []
+        found = discover.discover(data, method, config.max_seqlets) if config.de_novo else []
         profiles += _write_de_novo(found, data, folder)
         _write(_stack(profiles), folder / POSITIONS_FILE)
         _write_summary(config, read, table, len(found), folder)
@@ -167,7 +169,7 @@ def _check_both(data: Attributions, where: Path, alike: int) -> None:
 def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder: Path) -> list[pd.DataFrame]:
     """Write k-mers with their places, and the seqlets that carry the called ones; return their profiles."""
     data, seqlets = read.data, read.seqlets
-    called = table[table[kmers.Q] < config.alpha]
+    called = table[table[kmers.Q] < config.q_threshold]
     sites = _find(config, read, list(called[kmers.KMER]))
     where = [sites[name].of(data.positive) for name in called[kmers.KMER]]
     mode = [site.mode(data.cap) if len(site) else None for site in where]
@@ -177,7 +179,7 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
     _write(table, folder / KMERS_FILE)
     fasta = folder / SEQLETS_FOLDER
     rising = called[called[kmers.ENRICHED_IN] == kmers.POSITIVES]
-    for name in rising[kmers.KMER].iloc[: config.fasta]:
+    for name in rising[kmers.KMER].iloc[: config.n_fasta]:
         _write_fasta(fasta / f"{name}.fa", data, seqlets, _carrying(sites[name].of(data.positive), seqlets))
     for side, chosen in ((kmers.POSITIVES, data.positive), (kmers.NEGATIVES, ~data.positive)):
         _write_fasta(fasta / f"{side}.fa", data, seqlets, (seqlets.peaks != NONE) & chosen[:, None])
@@ -187,14 +189,14 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
 
 def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, places.Sites]:
     """Find every occurrence of some k-mers that lies wholly in seqlets."""
-    words = words_of(read.data.codes, config.k, merge=config.merge)
-    words[~starts_inside(read.seqlets.mask(), config.k)] = -1
-    window, start = np.nonzero(words >= 0)
-    word = words[window, start]
-    order = np.argsort(word, kind="stable")
-    numbers = np.array([number(name) for name in names], dtype=np.int64)
-    first = np.searchsorted(word[order], numbers, side="left")
-    last = np.searchsorted(word[order], numbers, side="right")
+    encoded = encode_kmers(read.data.codes, config.k, merge=config.merge)
+    encoded[~starts_inside(read.seqlets.mask(), config.k)] = -1
+    window, start = np.nonzero(encoded >= 0)
+    kmer = encoded[window, start]
+    order = np.argsort(kmer, kind="stable")
+    numbers = np.array([string_to_kmer(name) for name in names], dtype=np.int64)
+    first = np.searchsorted(kmer[order], numbers, side="left")
+    last = np.searchsorted(kmer[order], numbers, side="right")
     return {
         name: places.Sites(window[order[i:j]], start[order[i:j]], config.k)
         for name, i, j in zip(names, first, last, strict=True)
@@ -202,7 +204,7 @@ def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, 
 
 
 def _carrying(sites: places.Sites, seqlets: Seqlets) -> Mask:
-    """Tell which seqlets hold any of the sites, ``(n, per_window)``."""
+    """Tell which seqlets hold any of the sites, ``(n, max_seqlets_per_window)``."""
     peak = seqlets.peaks[sites.window]
     held = (sites.start[:, None] >= peak - seqlets.flank) & (
         sites.start[:, None] + sites.width <= peak + seqlets.flank + 1
@@ -245,7 +247,7 @@ def _draw_tables(
     positives = int(data.positive.sum())
     best = table[table[kmers.ENRICHED_IN] == kmers.POSITIVES].iloc[:DRAWN]
     figures.draw_frequencies(best, positives, len(data.score) - positives, folder / "frequencies.png")
-    figures.draw_volcano(table, config.alpha, folder / "volcano.png")
+    figures.draw_volcano(table, config.q_threshold, folder / "volcano.png")
     figures.draw_elements(elements, folder / "elements.png")
 
 
@@ -267,7 +269,7 @@ def _draw_positions(
 def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found: int, folder: Path) -> None:
     """Write what was read and how much came of it."""
     data = read.data
-    called = table[table[kmers.Q] < config.alpha]
+    called = table[table[kmers.Q] < config.q_threshold]
     rising = int((called[kmers.ENRICHED_IN] == kmers.POSITIVES).sum())
     summary: dict[str, Any] = {
         "method": read.method,
@@ -300,11 +302,11 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 def _report(config: MotifsConfig, table: pd.DataFrame, found: Sequence[discover.Motif]) -> None:
     """Say what came of it."""
-    called = table[table[kmers.Q] < config.alpha]
+    called = table[table[kmers.Q] < config.q_threshold]
     rising = int((called[kmers.ENRICHED_IN] == kmers.POSITIVES).sum())
     logger.info(
         "motifs: %d of %d %d-mers called at q < %g, %d of them more frequent in predicted positives",
-        len(called), 4**config.k, config.k, config.alpha, rising,
+        len(called), 4**config.k, config.k, config.q_threshold, rising,
     )  # fmt: skip
     if config.de_novo:
         logger.info("motifs: %d de novo: %s", len(found), ", ".join(motif.pwm.name for motif in found) or "none")

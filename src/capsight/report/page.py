@@ -38,7 +38,7 @@ LOGOS: Final = "motifs/logos/*.png"
 #: Stages in the order of work; results are told in it.
 STAGES: Final = (
     "run", "crossval", "simulate", "windows", "baseline", "train", "pretrain", "finetune", "evaluate", "scan",
-    "predict", "explain", "motifs", "match",
+    "predict", "explain", "motifs", "motif-scan", "motif-compare", "motif-enrich",
 )  # fmt: skip
 #: Digits of a checksum that are shown.
 DIGITS: Final = 12

@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from capsight.errors import InputError
-from capsight.motifs.known import is_file, known
+from capsight.motifs.database import motif_db_inputs, read_motif_db
 from capsight.motifs.meme import MotifSet, write_meme
-
-
-@pytest.fixture(scope="module")
-def fungi() -> MotifSet:
-    return known("JASPAR2022", "fungi")
 
 
 def test_jaspar_is_the_core_collection_in_its_latest_versions(fungi: MotifSet) -> None:
@@ -39,21 +34,21 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    assert len(known("JASPAR2024", "nematodes").pwms) > 10
+    assert len(read_motif_db("JASPAR2024", "nematodes").pwms) > 10
 
 
 def test_a_file_takes_the_place_of_jaspar(fungi: MotifSet, tmp_path: Path) -> None:
     path = tmp_path / "mine.meme"
     write_meme(path, MotifSet(fungi.pwms[:3], fungi.background))
-    assert [pwm.id for pwm in known(str(path)).pwms] == [pwm.id for pwm in fungi.pwms[:3]]
-    assert is_file(str(path))
-    assert not is_file("JASPAR2026")
+    assert [pwm.id for pwm in read_motif_db(str(path)).pwms] == [pwm.id for pwm in fungi.pwms[:3]]
+    assert motif_db_inputs(str(path)) == {"motif_db": path}
+    assert motif_db_inputs("JASPAR2026") == {}
     with pytest.raises(InputError, match="a MEME file has no taxa"):
-        known(str(path), "fungi")
+        read_motif_db(str(path), "fungi")
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"'JASPAR2023' is neither a file nor one of .*JASPAR2022.*JASPAR2026"):
-        known("JASPAR2023")
+        read_motif_db("JASPAR2023")
     with pytest.raises(InputError, match=r"no taxon 'yeast': it has .*fungi.*vertebrates"):
-        known("JASPAR2022", "yeast")
+        read_motif_db("JASPAR2022", "yeast")

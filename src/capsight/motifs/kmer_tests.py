@@ -1,7 +1,7 @@
-"""Tests of each word between sequences: rank sums, Fisher's, q-values; all on sparse counts.
+"""Tests of each k-mer between sequences: rank sums, Fisher's, q-values; all on sparse counts.
 
 The sequence is the unit of every test, never the peak or the occurrence. The time of a test depends on the bases that
-were read and not on the 4**k words.
+were read and not on the 4**k k-mers.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 class RankSum(NamedTuple):
-    """Mann–Whitney U of the positives for each word, its mean and its standard deviation under the null."""
+    """Mann–Whitney U of the positives for each k-mer, its mean and its standard deviation under the null."""
 
     u: Floats
     mean: float
@@ -25,29 +25,29 @@ class RankSum(NamedTuple):
 
 
 def rank_sum(counts: Counts, positive: Mask) -> RankSum:
-    """Rank sequences by their count of each word, ties (most counts are 0) sharing their mean rank.
+    """Rank sequences by their count of each k-mer, ties (most counts are 0) sharing their mean rank.
 
     The closed form of Mann and Whitney (1947) with the correction for ties, as in `scipy.stats.mannwhitneyu`.
     """
     n, n1 = counts.sequences, int(positive.sum())
     n2 = n - n1
     levels = int(counts.count.max(initial=0)) + 1
-    keys = counts.word * levels + counts.count
+    keys = counts.kmer * levels + counts.count
     order = np.argsort(keys, kind="stable")
     first = np.flatnonzero(np.diff(keys[order], prepend=-1))
     size = np.diff(first, append=len(keys))
     upto = np.append(0, np.cumsum(positive[counts.sequence[order]]))
     of_positives = upto[first + size] - upto[first]
-    word = keys[order][first] // levels
-    carriers = counts.carriers()
+    kmer = keys[order][first] // levels
+    carriers = counts.n_sequences_with()
     zeros = n - carriers
-    # Sequences of the same word below a group: those without the word, and the groups with lower counts.
-    before = np.cumsum(size) - size - (np.cumsum(carriers) - carriers)[word]
-    rank = zeros[word] + before + (size + 1) / 2
-    ranks = np.bincount(word, weights=of_positives * rank, minlength=counts.words).astype(np.float64)
-    positive_carriers = np.bincount(word, weights=of_positives, minlength=counts.words)
-    ranks = ranks + (n1 - positive_carriers) * (zeros + 1) / 2
-    ties = np.bincount(word, weights=_ties(size), minlength=counts.words) + _ties(zeros)
+    # Sequences of the same k-mer below a group: those without the k-mer, and the groups with lower counts.
+    before = np.cumsum(size) - size - (np.cumsum(carriers) - carriers)[kmer]
+    rank = zeros[kmer] + before + (size + 1) / 2
+    ranks = np.bincount(kmer, weights=of_positives * rank, minlength=counts.kmers).astype(np.float64)
+    positive_with = np.bincount(kmer, weights=of_positives, minlength=counts.kmers)
+    ranks = ranks + (n1 - positive_with) * (zeros + 1) / 2
+    ties = np.bincount(kmer, weights=_ties(size), minlength=counts.kmers) + _ties(zeros)
     variance = n1 * n2 / 12 * ((n + 1) - ties / max(n * (n - 1), 1))
     return RankSum(ranks - n1 * (n1 + 1) / 2, n1 * n2 / 2, np.sqrt(np.maximum(variance, 0)))
 
@@ -58,7 +58,7 @@ def _ties(size: Ints) -> Floats:
 
 
 def mann_whitney(counts: Counts, positive: Mask) -> Floats:
-    """Return the two-sided p-value of each word, normal approximation with continuity correction; 1 if all tie."""
+    """Return the two-sided p-value of each k-mer, normal approximation with continuity correction; 1 if all tie."""
     u, mean, deviation = rank_sum(counts, positive)
     distance = np.abs(u - mean) - 0.5
     z = np.divide(distance, deviation, out=np.zeros_like(u), where=deviation > 0)
@@ -66,18 +66,18 @@ def mann_whitney(counts: Counts, positive: Mask) -> Floats:
 
 
 def rank_biserial(counts: Counts, positive: Mask) -> Floats:
-    """Return the effect size of the rank-sum test: 1 if every positive has more of the word, -1 if fewer."""
+    """Return the effect size of the rank-sum test: 1 if every positive has more of the k-mer, -1 if fewer."""
     u, mean, _ = rank_sum(counts, positive)
     return u / mean - 1
 
 
 def van_elteren(counts: Counts, positive: Mask, strata: Ints) -> Floats:
-    """Return the two-sided p-value of each word from rank sums within strata (van Elteren 1960).
+    """Return the two-sided p-value of each k-mer from rank sums within strata (van Elteren 1960).
 
     Strata are weighted by 1 / (sequences + 1), which is best where the shift is the same in all of them.
     """
-    total = np.zeros(counts.words)
-    variance = np.zeros(counts.words)
+    total = np.zeros(counts.kmers)
+    variance = np.zeros(counts.kmers)
     for stratum in np.unique(strata):
         chosen = strata == stratum
         u, mean, deviation = rank_sum(counts.of(chosen), positive[chosen])
@@ -101,7 +101,7 @@ def fisher_exact(a: Ints, carriers: Ints, positives: int, n: int) -> Fisher:
     Parameters
     ----------
     a
-        Positives that carry the word.
+        Positives that carry the k-mer.
     carriers
         All sequences that carry it.
     positives, n
@@ -155,8 +155,8 @@ def odds(a: Ints, positives: int, b: Ints, negatives: int) -> Floats:
     return np.log2((a + 0.5) / (positives - a + 0.5)) - np.log2((b + 0.5) / (negatives - b + 0.5))
 
 
-def concentration(in_seqlets: Counts, in_windows: Counts, share: Floats) -> Floats:
-    """Return the p-value of each word being in seqlets more often than elsewhere in the same windows.
+def seqlet_enrichment_p(in_seqlets: Counts, in_windows: Counts, share: Floats) -> Floats:
+    """Return the p-value of each k-mer being in seqlets more often than elsewhere in the same windows.
 
     Parameters
     ----------
@@ -170,10 +170,10 @@ def concentration(in_seqlets: Counts, in_windows: Counts, share: Floats) -> Floa
     Were peaks of attribution laid at random, a sequence with w occurrences would have one in its seqlets with
     probability 1 - (1 - share)**w. The number of sequences that do is compared with a binomial of the mean
     probability, whose upper tail bounds that of the true Poisson-binomial (Hoeffding 1956). One-sided.
-    Each window is its own background, so composition cannot make a word stand out.
+    Each window is its own background, so composition cannot make a k-mer stand out.
     """
     chance = 1 - (1 - share[in_windows.sequence]) ** in_windows.count
-    carriers = in_windows.carriers()
-    expected = np.bincount(in_windows.word, weights=chance, minlength=in_windows.words)
-    mean = np.divide(expected, carriers, out=np.zeros(in_windows.words), where=carriers > 0)
-    return np.where(carriers > 0, stats.binom.sf(in_seqlets.carriers() - 1, carriers, mean), 1.0)
+    carriers = in_windows.n_sequences_with()
+    expected = np.bincount(in_windows.kmer, weights=chance, minlength=in_windows.kmers)
+    mean = np.divide(expected, carriers, out=np.zeros(in_windows.kmers), where=carriers > 0)
+    return np.where(carriers > 0, stats.binom.sf(in_seqlets.n_sequences_with() - 1, carriers, mean), 1.0)

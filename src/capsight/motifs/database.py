@@ -1,4 +1,4 @@
-"""PWMs of known factors: JASPAR through pyjaspar, which carries its releases, or any file in MEME format."""
+"""Motif databases: JASPAR through pyjaspar, which carries its releases, or any file in MEME format."""
 
 import logging
 from contextlib import closing
@@ -20,14 +20,14 @@ _TAXA: Final = (
 )
 
 
-def known(database: str, taxon: str | None = None) -> MotifSet:
+def read_motif_db(motif_db: str, taxon: str | None = None) -> MotifSet:
     """Return the PWMs of a JASPAR release (its CORE collection, latest versions), or of a MEME file.
 
     Nothing is fetched: pyjaspar carries the releases. JASPAR's background is uniform, as in its own MEME files.
 
     Parameters
     ----------
-    database
+    motif_db
         Such as ``JASPAR2026``, or the path of a file in MEME format.
     taxon
         Keep one taxonomic group of JASPAR, such as ``fungi``; all if not given.
@@ -39,20 +39,20 @@ def known(database: str, taxon: str | None = None) -> MotifSet:
     """
     from pyjaspar import jaspar_releases
 
-    if database in jaspar_releases:
-        return _jaspar(database, taxon)
-    if not readable(Path(database)).exists():
-        raise InputError(f"database {database!r} is neither a file nor one of {', '.join(sorted(jaspar_releases))}")
+    if motif_db in jaspar_releases:
+        return _jaspar(motif_db, taxon)
+    if not readable(Path(motif_db)).exists():
+        raise InputError(f"motif_db {motif_db!r} is neither a file nor one of {', '.join(sorted(jaspar_releases))}")
     if taxon is not None:
-        raise InputError(f"taxon {taxon!r} chooses within JASPAR; a MEME file has no taxa", where=database)
-    return read_meme(Path(database))
+        raise InputError(f"taxon {taxon!r} chooses within JASPAR; a MEME file has no taxa", where=motif_db)
+    return read_meme(Path(motif_db))
 
 
-def is_file(database: str) -> bool:
-    """Tell a MEME file from the name of a JASPAR release."""
+def motif_db_inputs(motif_db: str) -> dict[str, Path]:
+    """Return the input that a record lists for a database: its file; nothing for a JASPAR release."""
     from pyjaspar import jaspar_releases
 
-    return database not in jaspar_releases
+    return {} if motif_db in jaspar_releases else {"motif_db": Path(motif_db)}
 
 
 def _jaspar(release: str, taxon: str | None) -> MotifSet:

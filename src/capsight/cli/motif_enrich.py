@@ -1,0 +1,37 @@
+"""`capsight motif-enrich`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.config import MotifEnrichConfig
+
+EXAMPLE = "capsight motif-enrich positives.fa --negatives negatives.fa --taxon fungi -o factors.tsv"
+
+
+def command(
+    positives: Annotated[
+        Path, typer.Argument(metavar="POSITIVES", help="FASTA of sequences with cap sites.", show_default=False)
+    ],
+    negatives: Annotated[
+        Path,
+        typer.Option("--negatives", help="FASTA of sequences without cap sites, as long.", show_default=False),
+    ],
+    output: Output,
+    motif_db: Annotated[str | None, described(MotifEnrichConfig, "motif_db", "--motif-db")] = None,
+    taxon: Annotated[str | None, described(MotifEnrichConfig, "taxon", "--taxon")] = None,
+    threshold: Annotated[float | None, described(MotifEnrichConfig, "threshold", "--threshold")] = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Find the known motifs that are in more positives than negatives of the same GC content."""
+    checked = settings(
+        MotifEnrichConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold, seed=seed
+    )
+    from capsight.motifs.motif_enrich import motif_enrich
+
+    motif_enrich(checked, positives, negatives, output)
