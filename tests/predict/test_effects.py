@@ -9,7 +9,7 @@ import pytest
 from capsight.data.bases import encode
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import Allele, AlleleScorer, Change
-from capsight.predict.effects import LEAST_TAGS, NO_EFFECT, Effect, Move, Summary, aligned
+from capsight.predict.effects import LEAST_TAGS, NO_EFFECT, UPSTREAM, Effect, Move, Summary, aligned
 from capsight.predict.track import REACH, TrackScorer
 
 from ..conftest import random_dna
@@ -128,21 +128,25 @@ def test_reference_as_alternative_changes_exactly_nothing(tiny_track: Path) -> N
 def test_effects_are_those_of_whole_sequences(tiny_track: Path) -> None:
     network, card = load_track(tiny_track)
     scorer = TrackScorer(network, card.calibration)
-    summary = Summary(card.calibration, 0.3, 50, 100)
+    distance = 130
+    summary = Summary(card.calibration, 0.3, 50, distance)
     changes = [
         change(1500, 1501, [(int(CODES[1500]) + 1) % 4]), change(1600, 1600, [0, 3, 0]), change(1700, 1704, []),
         change(1800, 1802, [1, 2]), change(40, 41, [2]),
     ]  # fmt: skip
-    found = summary.effects(changes, list(AlleleScorer(scorer, 100).alleles(CODES, changes)), len(CODES))
+    found = summary.effects(changes, list(AlleleScorer(scorer, distance).alleles(CODES, changes)), len(CODES))
     whole = scorer.score(CODES[None])
     seen: list[Move] = []
     for one, (start, end, alternative) in zip(found, changes, strict=True):
         other = scorer.score(np.concatenate([CODES[:start], alternative, CODES[end:]])[None])
         sums = [
-            tracks.expected_tags[0][:, max(start - 100, 0) : start + bases + 100].sum(axis=1) + LEAST_TAGS
+            (
+                tracks.expected_tags[0, 0, max(start - UPSTREAM, 0) : start + bases + distance].sum() + LEAST_TAGS,
+                tracks.expected_tags[0, 1, max(start - distance, 0) : start + bases + UPSTREAM].sum() + LEAST_TAGS,
+            )
             for tracks, bases in ((whole, end - start), (other, len(alternative)))
         ]
-        np.testing.assert_allclose(one.log2, np.log2(sums[1] / sums[0]), atol=1e-4)
+        np.testing.assert_allclose(one.log2, np.log2(np.divide(sums[1], sums[0])), atol=1e-4)
         if end - start == len(alternative):
             difference = other.probability[0] - whole.probability[0]
             for move, value in ((one.gain, difference.max()), (one.loss, difference.min())):

@@ -15,6 +15,10 @@ from capsight.predict.track import REACH, Counts, probabilities, within
 #: Added to expected tags before their logarithm: as much as `scan` asks of a base to write it. It keeps the ratio of
 #: two numbers that are next to nothing from looking like a change.
 LEAST_TAGS: Final = 0.01
+#: Bases upstream of a change, on each strand, whose expected tags count. A change in a promoter acts on the TSSs in it
+#: and downstream; a promoter that lies upstream has elements of its own, and its tags would hide what changes
+#: (`docs/log.md`, 2026-11-28).
+UPSTREAM: Final = 100
 
 
 class Move(NamedTuple):
@@ -41,7 +45,8 @@ class Effect(NamedTuple):
     Attributes
     ----------
     log2
-        Change of log2 expected tags within the distance, on + and -.
+        Change of log2 expected tags on + and -, summed on each strand from `UPSTREAM` bases upstream of the change to
+        the distance downstream of it.
     gain, loss
         The largest rise and the largest fall of probability at a base, the fall as a negative number; `None` where
         nothing rises or falls.
@@ -72,7 +77,7 @@ class Summary:
         How TSSs are called, as in `capsight.predict.calls.call_tss`; only bases within `distance` and a little more
         (`REACH`) compete.
     distance
-        Bases on either side of the change that count.
+        Bases on either side of the change that count; of expected tags those downstream, and `UPSTREAM` upstream.
     """
 
     calibration: Calibration | None
@@ -111,7 +116,7 @@ class Summary:
             counted = inside[..., own]
             tags = np.where(counted, allele.tags, 0)
             chance = probabilities(Counts(*allele, np.zeros_like(tags)), self.calibration) * counted
-            sums.append(np.log2(tags[..., REACH:-REACH].sum(axis=-1, dtype=np.float64) + LEAST_TAGS))
+            sums.append(np.log2(self._sums(tags) + LEAST_TAGS))
             near.append(np.log2(within(tags, SCORE_REACH) + LEAST_TAGS)[..., column])
             called |= self._called(tags, chance)[..., column] & own
             probability.append(chance[..., column])
@@ -125,6 +130,12 @@ class Summary:
                 _largest(change[row].clip(max=0), positions[row]),
                 _largest(moves[row], positions[row]),
             )
+
+    def _sums(self, tags: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the expected tags that count, ``(n, 2)``, of ``(n, 2, bases)``."""
+        left_out = REACH + self.distance - min(self.distance, UPSTREAM)
+        plus, minus = tags[:, 0, left_out:-REACH], tags[:, 1, REACH:-left_out]
+        return np.stack([strand.sum(axis=-1, dtype=np.float64) for strand in (plus, minus)], axis=1)
 
     def _called(self, tags: NDArray[np.floating], probability: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which bases are called, ``(n, 2, bases)``; most strands of most changes have no base to call."""
