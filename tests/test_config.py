@@ -310,6 +310,10 @@ _WINDOWS = {"genome": "g", "peaks": "p"}
         ({"train": {}, "evaluate": {"scan": True}}, "leave scan out"),
         ({"train": {}, "explain": {"method": "attention"}}, "a track network has no attention"),
         ({"train": {}, "motifs": {}}, "add a section explain"),
+        ({"train": {}, "motif_scan": {}}, "motif_scan reads what motifs writes: add a section motifs"),
+        ({"train": {}, "motif_compare": {}}, "motif_compare reads what motifs writes: add a section motifs"),
+        ({"train": {}, "motif_enrich": {}}, "motif_enrich reads what motifs writes: add a section motifs"),
+        ({"train": {}, "match": {}}, "unknown key 'match'"),
     ],
 )
 def test_a_recipe_trains_one_network(stages: dict[str, object], message: str) -> None:

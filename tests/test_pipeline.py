@@ -47,8 +47,14 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
         assert all(len(item["sha256"]) == 64 for item in record["inputs"].values())
     record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
     assert set(record["inputs"]) == {"model", "source"}
-    record = yaml.safe_load((finished / "hits.tsv.config.yaml").read_text())
-    assert record["inputs"]["motif_db"]["path"].endswith("simulation/motifs.meme")
+    for name, stage, read in (
+        ("hits.tsv", "motif-scan", {"sequences", "motif_db"}),
+        ("factors.tsv", "motif-enrich", {"positives", "negatives", "motif_db"}),
+    ):
+        record = yaml.safe_load((finished / f"{name}.config.yaml").read_text())
+        assert record["stage"] == stage
+        assert set(record["inputs"]) == read
+        assert record["inputs"]["motif_db"]["path"].endswith("simulation/motifs.meme")
     assert not list(finished.rglob("*.partial"))
     assert not list(finished.rglob("checkpoint"))
 

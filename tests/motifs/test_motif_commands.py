@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pytest
 
+from capsight.cli.options import settings
 from capsight.config import MotifCompareConfig, MotifEnrichConfig, MotifScanConfig
 from capsight.data.bases import decode
 from capsight.errors import InputError
@@ -25,8 +26,8 @@ class Command(NamedTuple):
     function: Callable[..., Path]
     fastas: int
 
-    def __call__(self, source: Path, out: Path, **settings: object) -> Path:
-        return self.function(self.config(**settings), *[source] * max(self.fastas, 1), out)
+    def __call__(self, source: Path, out: Path, **given: object) -> Path:
+        return self.function(self.config(**given), *[source] * max(self.fastas, 1), out)
 
 
 COMMANDS: Final = (
@@ -129,6 +130,15 @@ def test_sequences_that_no_pwm_fits_into_are_refused(
     assert not (tmp_path / "out.tsv").exists()
 
 
+@every_command
+def test_a_recipe_gives_the_settings_of_its_own_section(command: Command, tmp_path: Path) -> None:
+    """The name of a section has an underscore where that of the command has a hyphen."""
+    recipe = tmp_path / "recipe.yaml"
+    sections = {each.name.replace("-", "_"): f"my-{each.name}.meme" for each in COMMANDS}
+    recipe.write_text("".join(f"{name}: {{motif_db: {db}}}\n" for name, db in sections.items()))
+    assert settings(command.config, recipe).motif_db == f"my-{command.name}.meme"
+
+
 def test_the_negatives_may_be_the_bad_file(database: Path, fasta: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"database\.meme: holds motifs \(MEME\), not sequences"):
         motif_enrich.motif_enrich(MotifEnrichConfig(), fasta, database, tmp_path / "out.tsv")
@@ -143,9 +153,9 @@ def test_scan_and_enrichment_count_the_same_hits(
     other = rng.permuted(codes, axis=1)
     positives = write_fasta(dict(enumerate(decode(codes))), "p.fa")
     negatives = write_fasta(dict(enumerate(decode(other))), "n.fa")
-    settings = {"motif_db": str(database), "threshold": 0.01}
-    hits = motif_scan.motif_scan(MotifScanConfig(**settings), positives, tmp_path / "hits.tsv")
-    factors = motif_enrich.motif_enrich(MotifEnrichConfig(**settings), positives, negatives, tmp_path / "factors.tsv")
+    low: dict[str, Any] = {"motif_db": str(database), "threshold": 0.01}
+    hits = motif_scan.motif_scan(MotifScanConfig(**low), positives, tmp_path / "hits.tsv")
+    factors = motif_enrich.motif_enrich(MotifEnrichConfig(**low), positives, negatives, tmp_path / "factors.tsv")
     seen = {tuple(line.split("\t")[i] for i in (0, 2)) for line in hits.read_text().splitlines()[1:]}
     counted = [line.split("\t") for line in factors.read_text().splitlines()[1:]]
     assert {row[0]: int(row[2]) for row in counted} == {

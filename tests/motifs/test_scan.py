@@ -1,4 +1,4 @@
-"""Scanning: the right sites, exact p-values, and the same answer from independent engines."""
+"""Scanning: the right sites, exact p-values, and the same answer as an enumeration of all sites."""
 
 import itertools
 import logging

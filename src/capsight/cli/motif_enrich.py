@@ -13,11 +13,11 @@ EXAMPLE = "capsight motif-enrich positives.fa --negatives negatives.fa --taxon f
 
 def command(
     positives: Annotated[
-        Path, typer.Argument(metavar="POSITIVES", help="FASTA of sequences with cap sites.", show_default=False)
+        Path, typer.Argument(metavar="POSITIVES", help="FASTA in which motifs may be enriched.", show_default=False)
     ],
     negatives: Annotated[
         Path,
-        typer.Option("--negatives", help="FASTA of sequences without cap sites, as long.", show_default=False),
+        typer.Option("--negatives", help="FASTA to compare with; sequences of the same length.", show_default=False),
     ],
     output: Output,
     motif_db: Annotated[str | None, described(MotifEnrichConfig, "motif_db", "--motif-db")] = None,
