@@ -167,7 +167,7 @@ class AlleleScorer:
         """
         if any(not 0 <= change.start <= change.end <= len(codes) for change in changes):
             raise ValueError(f"a change lies outside of the sequence of {len(codes)} bases")
-        for together in self._together(changes):
+        for together in self.together(changes):
             if self._is_long(together[0]):
                 yield self._whole(codes, together[0])
                 continue
@@ -182,7 +182,7 @@ class AlleleScorer:
             for first in range(0, len(placed), _HELD):
                 yield from self._pairs(bases, strands, placed[first : first + _HELD])
 
-    def _together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
+    def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
         """Part changes into runs of neighbours; a long one stands alone."""
         held: list[Change] = []
         left = right = 0
