@@ -27,10 +27,15 @@ _PHASED: Final = ""
 
 
 class Carried(NamedTuple):
-    """A change on one copy: as the file writes it, and its phase set; `None` where both copies have it."""
+    """A change on one copy, and its record: what it is called, and its bases, 0-based half-open.
+
+    `phase` is the phase set, `None` where both copies have the change.
+    """
 
     change: Change
     label: str
+    start: int
+    end: int
     phase: str | None
 
 
@@ -121,9 +126,8 @@ def _score(
 
 
 def _row(haplotype: Haplotype, effect: Effect) -> bytes:
-    change = haplotype.change
     names = ",".join(one.label for one in haplotype.carried)
-    first, last = change.start + 1, max(change.end, change.start + 1)
+    first, last = min(one.start for one in haplotype.carried) + 1, max(one.end for one in haplotype.carried)
     values = (haplotype.chrom, first, last, names, len(haplotype.carriers), ",".join(haplotype.carriers))
     return ("\t".join([*map(str, values), *fields(effect)]) + "\n").encode()
 
@@ -177,7 +181,7 @@ def _carry(variant: Variant, places: Places, copies: dict[tuple[int, int], _Copy
                 continue
             phase = None if is_same else values.get("PS", _PHASED)
             label = f"{variant.position + 1}:{variant.ref.decode()}>{variant.alts[int(number) - 1].decode()}"
-            held.append(Carried(change, label, phase))
+            held.append(Carried(change, label, variant.position, variant.position + len(variant.ref), phase))
 
 
 def _finished(

@@ -366,8 +366,10 @@ def rows_of(answer: Answer) -> list[tuple[object, ...]]:
         for alt, effect in zip(variant.alts, effects, strict=True):
             row: list[object] = [variant.chrom, variant.position + 1, variant.ref.decode(), alt.decode()]
             row += effect.log2 if effect else (None, None)
-            for move, sign in ((effect.gain, 1), (effect.loss, -1), (effect.tss, 1)) if effect else ():
-                row += (sign * move.change, move.position + 1, "+-"[move.strand]) if move else (None, None, None)
+            for move, sign, none in (
+                ((effect.gain, 1, 0), (effect.loss, -1, 0), (effect.tss, 1, None)) if effect else ()
+            ):
+                row += (sign * move.change, move.position + 1, "+-"[move.strand]) if move else (none, None, None)
             rows.append(tuple(row + [None] * (len(schema.EFFECT_COLUMNS) - len(row))))
     return rows
 
