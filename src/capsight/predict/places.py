@@ -26,6 +26,7 @@ SPANNED: Final = "*, an allele that another record deletes"
 NONE: Final = "no alternative allele"
 #: Faults of a record, which stop a strict run; the others are legal alleles that bases cannot be read of.
 FAULTS: Final = (CONTIG, BEYOND, REF, DIFFERS, ALT, LONG)
+LEGAL: Final = (SYMBOLIC, BREAKEND, SPANNED, NONE)
 
 _BASES: Final = b"ACGT"
 _LETTERS: Final = b"ACGT".ljust(256, b"N")
