@@ -41,6 +41,9 @@ READERS = {
     "motif-scan, database": "motif-scan input.fa --motif-db {motifs.meme} -o out.tsv",
     "motif-enrich, positives": "motif-enrich {input.fa} --negatives input.fa --motif-db motifs.meme -o out.tsv",
     "motif-enrich, negatives": "motif-enrich input.fa --negatives {input.fa} --motif-db motifs.meme -o out.tsv",
+    "variants, VCF": "variants {variants.vcf} --model track --genome genome.fa -o out.vcf",
+    "variants, table": "variants {variants.tsv} --model track --genome genome.fa -o out.tsv",
+    "variants, aliases": "variants variants.vcf --model track --genome genome.fa --aliases {aliases.txt} -o out.vcf",
     "elements": "motifs --attributions attributions.npz --elements {elements.tsv} --set de_novo=false -o out",
     "attributions": "motifs --attributions {attributions.npz} --set de_novo=false -o out",
 }
