@@ -78,7 +78,7 @@ def mutate(config: MutateConfig, model: Path, genome: Path, out: Path, picture: 
             from capsight.report.mutate_figure import draw_mutations
 
             chrom, _, start, end = region.span
-            draw_mutations(table, chrom, start, end, config.distance, files[-1][1], suffix.removeprefix("."))
+            draw_mutations(table, chrom, start, end, files[-1][1], suffix.removeprefix("."))
     return out
 
 

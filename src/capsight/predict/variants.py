@@ -24,7 +24,7 @@ from capsight.data.variants import Kind, Variant, VariantFile
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
-from capsight.predict.effects import NO_EFFECT, Effect, Move, Summary
+from capsight.predict.effects import NO_EFFECT, UPSTREAM, Effect, Move, Summary
 from capsight.predict.places import DIFFERS, FAULTS, LEGAL, Places, Unscored
 from capsight.predict.scan import calling_rule, check_track
 from capsight.predict.stream import in_order, working_threads
@@ -47,8 +47,16 @@ _LARGEST_TBI: Final = 1 << 29
 PREFIX: Final = "CAPSIGHT_"
 #: Fields of the output: name, type, description.
 FIELDS: Final = (
-    ("LOG2_PLUS", "Float", "Change of log2 expected tags within {distance} bases on the plus strand"),
-    ("LOG2_MINUS", "Float", "Change of log2 expected tags within {distance} bases on the minus strand"),
+    (
+        "LOG2_PLUS",
+        "Float",
+        "Change of log2 expected tags on the plus strand, {reach}",
+    ),
+    (
+        "LOG2_MINUS",
+        "Float",
+        "Change of log2 expected tags on the minus strand, {reach}",
+    ),
     ("GAIN", "Float", "Largest gain of probability of a TSS at a base"),
     ("GAIN_AT", "String", "Position (from 1) and strand of the largest gain"),
     ("LOSS", "Float", "Largest loss of probability of a TSS at a base"),
@@ -227,8 +235,9 @@ def _header(file: VariantFile, kind: Kind, distance: int, told: str) -> Iterator
     if kind == "VCF":
         yield from file.header[:-1]
         yield f"##capsight_variants={told}, distance {distance}".encode() + end
+        reach = f"from {min(UPSTREAM, distance)} bases upstream of the variant to {distance} downstream"
         for name, of, description in FIELDS:
-            text = description.format(distance=distance)
+            text = description.format(reach=reach)
             line = f'##INFO=<ID={PREFIX}{name},Number=A,Type={of},Description="{text}",Source="capsight",'
             yield f'{line}Version="{__version__}">'.encode() + end
         yield last

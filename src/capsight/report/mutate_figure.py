@@ -21,7 +21,7 @@ _STRANDS: Final = {"log2_plus": "+", "log2_minus": "−"}
 _LOGO_INCHES, _MAP_INCHES, _WIDTH_INCHES = 0.75, 0.65, 11.0
 
 
-def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, distance: int, path: Path, kind: str) -> None:
+def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, path: Path, kind: str) -> None:
     """Draw the change of log2 expected tags by base and position, line by line, for every strand of the table.
 
     Parameters
@@ -30,8 +30,6 @@ def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, distan
         As `capsight.predict.mutate.changes_of` yields it.
     chrom, start, end
         The region, 0-based half-open.
-    distance
-        Within which tags are summed.
     path, kind
         File to write, and its format: ``png`` or ``svg``.
     """
@@ -47,7 +45,7 @@ def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, distan
         for column in columns:
             title = f"{chrom}, strand {_STRANDS[column]}" if first == start else ""
             panels.append(partial(_logo, heights[column][part], reference, first, highest, title))
-            panels.append(partial(_heat_map, effects[column][part], first, limit, distance))
+            panels.append(partial(_heat_map, effects[column][part], first, limit))
     inches = [_LOGO_INCHES, _MAP_INCHES] * (len(panels) // 2)
     save_picture(path, panels, (_WIDTH_INCHES, 1.4 * sum(inches)), heights=inches, kind=kind)
 
@@ -77,7 +75,7 @@ def _logo(
     axes.spines["bottom"].set_visible(False)
 
 
-def _heat_map(effects: NDArray[np.float64], first: int, limit: float, distance: int, axes: Axes) -> None:
+def _heat_map(effects: NDArray[np.float64], first: int, limit: float, axes: Axes) -> None:
     """Draw the changes of a line: blue is less, red is more, grey is N."""
     colours = mpl.colormaps["RdBu_r"].with_extremes(bad="0.8")
     image = axes.imshow(effects.T, cmap=colours, vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
@@ -88,4 +86,4 @@ def _heat_map(effects: NDArray[np.float64], first: int, limit: float, distance: 
     assert axes.figure is not None
     bar = axes.figure.colorbar(image, ax=axes, pad=0.005, aspect=8)
     bar.ax.tick_params(labelsize=6)
-    bar.set_label(f"log2 tags\n± {distance} bases", fontsize=6)
+    bar.set_label("change of\nlog2 tags", fontsize=6)
