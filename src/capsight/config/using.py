@@ -37,10 +37,18 @@ class EvaluateConfig(Config):
 class ExplainConfig(Config):
     """Scores per base: which DNA the network's answer rests on."""
 
-    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to explain.")
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold of windows to explain.")
+    genome: Path | None = Field(None, description="The genome that the regions of a BED file lie in.")
+    aliases: Path | None = Field(
+        None, description="Other names of contigs in the BED file: all names of a contig in one row (chromAlias.txt)."
+    )
+    length: int | None = Field(
+        None, ge=20, le=10_000,
+        description="Bases that are explained around the TSS of each region or sequence; default 300.",
+    )  # fmt: skip
     method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
     most: int | None = Field(
-        1_000, ge=1, description="At most this many windows, half of them predicted positives, drawn at random."
+        1_000, ge=1, description="At most this many, half of them predicted positives, drawn at random."
     )
     baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
     steps: int = Field(24, ge=2, description="Steps of each integral.")
