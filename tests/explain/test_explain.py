@@ -11,6 +11,7 @@ import torch
 import capsight
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
+from capsight.data.bases import reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.windows import Windows
 from capsight.errors import InputError, NothingPredicted
@@ -331,7 +332,7 @@ def test_neighbours_are_read_and_never_changed(tiny_track: Path) -> None:
     sequences = Sequences(around[:, reader.margin : -reader.margin].copy(), around)
     sequences.codes[1, 20:30] = 4  # beyond the end of a contig, where random DNA is read
     assert (reader.target(around) != reader.target(reader.sequences(sequences.codes).reads)).all()
-    other = sequences.reading(3 - np.minimum(sequences.codes, 3))
+    other = sequences.reading(reverse_complement(sequences.codes[:, ::-1]))
     changed = np.flatnonzero((other != around).any(axis=0))
     assert (changed[0], changed[-1]) == (reader.margin, reader.margin + 59)
     assert (

@@ -31,6 +31,7 @@ from capsight.config.using import (
     ExplainConfig,
     MatchConfig,
     MotifsConfig,
+    PlotConfig,
     PredictConfig,
     ScanConfig,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "MotifsConfig",
     "PeakFormat",
     "PhaseConfig",
+    "PlotConfig",
     "PredictConfig",
     "PretrainConfig",
     "Recipe",

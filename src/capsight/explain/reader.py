@@ -20,7 +20,7 @@ from capsight.model.track import Track, one_hot
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.scorer import best_device, load_network
-from capsight.predict.track import REACH, TrackScorer, flank, probabilities, with_flanks
+from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
@@ -189,7 +189,7 @@ class TrackReader:
     card: TrackCard
 
     @classmethod
-    def open(cls, folder: Path) -> "TrackReader":
+    def open(cls, folder: Path, precision: Precision = "fp32") -> "TrackReader":
         """Load a model folder.
 
         Raises
@@ -198,7 +198,7 @@ class TrackReader:
             If it cannot be used.
         """
         model, card = load_track(folder)
-        return cls(TrackScorer(model.to(best_device()), card.calibration), card)
+        return cls(TrackScorer(model.to(best_device()), card.calibration, precision), card)
 
     @property
     def margin(self) -> int:

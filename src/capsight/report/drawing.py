@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 
 DPI: Final = 150
 #: Text is no mathematics: an element called ``$x_1$`` stands in a picture as it is.
-_STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
 
 
 def save_picture(path: Path, panels: Sequence[Callable[[Axes], None]], size: tuple[float, float]) -> None:
     """Draw panels side by side into a PNG file, free of dates, `size` inches wide and high."""
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # letters that the font lacks are boxes
         warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # all values are the same
         figure = Figure(figsize=size, layout="constrained")
