@@ -22,6 +22,8 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
+    "scan",
+    "plot",
     "explain",
     "motifs",
     "match",

@@ -26,6 +26,7 @@ FILES = {
     "predict": "predict --model model fasta.fa",
     "predict-track": "predict --model track fasta.fa",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
+    "plot": "plot --genome simulation/genome.fa --model track --region chr1:1001-1400",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
 }
 #: Commands that write a folder.
@@ -53,7 +54,7 @@ INPUTS = {
     "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
-    "motifs": ".", "report": ".",
+    "plot": "simulation/genome.fa", "motifs": ".", "report": ".",
 }  # fmt: skip
 
 

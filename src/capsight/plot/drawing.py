@@ -22,13 +22,15 @@ from capsight.report.motif_figures import BASE_COLOURS, BLUE, GREY
 #: Colours of the strands.
 COLOURS: Final = {"+": BLUE, "-": "#D55E00", ".": GREY}
 WIDTH: Final = 10.0  # inches
-_MARGINS: Final = 0.85, 0.15  # inches to the left and right of the panels
+_MARGINS: Final = 0.9, 0.35  # inches to the left and right of the panels
 _GAP: Final = 0.14  # inches between panels
 _SMALL: Final = 7.5  # points
 #: A line is no thinner than this, in points.
 _THINNEST: Final = 0.9
 #: Tracks of longer places are drawn by the highest value of so many bins.
 _BINS: Final = 2000
+#: Values of less than this share of the highest would be invisible.
+_LEAST: Final = 0.002
 #: Inches of a letter of small text, in the mean.
 _LETTER: Final = 0.065
 _LANE: Final = 0.27  # inches
@@ -66,7 +68,7 @@ def _figure(locus: Locus) -> Figure:
     logo = locus.logo
     shares = logo is not None and len(logo.letters) == locus.end - locus.start
     above, below = 0.3, 0.5
-    zoom = 0.0 if logo is None else 1.45 if shares else 1.45 + 0.75
+    zoom = 0.0 if logo is None else 1.45 if shares else 1.45 + 0.5
     height = above + sum(panel.height for panel in panels) + _GAP * (len(panels) - 1) + below + zoom
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
@@ -119,7 +121,7 @@ def _track(axes: Axes, locus: Locus, values: Floats, label: str) -> None:
     centre = locus.start + 1 + np.arange(highest.shape[1]) * step + (step - 1) / 2
     width = max(_THINNEST, step * 72 * (WIDTH - sum(_MARGINS)) / (locus.end - locus.start))
     for strand, sign, track in zip("+-", (1, -1), highest, strict=True):
-        shown = np.flatnonzero(track > 0)
+        shown = np.flatnonzero(track > _LEAST * highest.max())
         axes.vlines(centre[shown], 0, sign * track[shown], color=COLOURS[strand], lw=width)
     most = highest.max(axis=1)
     least = 0.12 * float(most.max()) or 1.0
@@ -155,20 +157,24 @@ def _bare(axes: Axes, label: str) -> None:
 def _tss(axes: Axes, locus: Locus) -> None:
     """Draw an arrow for every TSS, + above and - below, and its probability where there is room: the higher first."""
     inch = _inch(locus)
-    arrow, text = 0.16 * inch, 4 * _LETTER * inch
-    taken: dict[str, list[tuple[float, float]]] = {"+": [], "-": []}
+    arrow, gap, text = 0.16 * inch, 0.05 * inch, 4.2 * _LETTER * inch
+    taken = {"+": [(locus.end + 0.5, np.inf)], "-": [(-np.inf, locus.start + 0.5)]}
+    for strand, x in ((tss.strand, tss.position + 1) for tss in locus.tss):
+        sign = 1 if strand == "+" else -1
+        axes.plot([x, x, x + sign * arrow], [0, 0.6 * sign, 0.6 * sign], color=COLOURS[strand], lw=1.2)
+        axes.plot(x + sign * arrow, 0.6 * sign, ">" if sign > 0 else "<", color=COLOURS[strand], ms=4, mew=0)
+        first, last = sorted((x, x + sign * (arrow + gap)))
+        taken[strand].append((first, last))
     for tss in sorted(locus.tss, key=lambda one: (-one.probability, one.position)):
-        sign, x, colour = 1 if tss.strand == "+" else -1, tss.position + 1, COLOURS[tss.strand]
-        axes.plot([x, x, x + sign * arrow], [0, 0.6 * sign, 0.6 * sign], color=colour, lw=1.2, solid_joinstyle="miter")
-        axes.plot(x + sign * arrow, 0.6 * sign, ">" if sign > 0 else "<", color=colour, ms=4, mew=0)
-        near, far = sorted((x, x + sign * (arrow + 0.06 * inch + text)))
-        inside = locus.start < near and far < locus.end
-        if inside and all(far < first or near > last for first, last in taken[tss.strand]):
+        sign = 1 if tss.strand == "+" else -1
+        near = tss.position + 1 + sign * (arrow + gap)
+        first, last = sorted((near + sign * 0.01 * inch, near + sign * text))
+        if all(last < start or first > end for start, end in taken[tss.strand]):
             axes.text(
-                x + sign * (arrow + 0.06 * inch), 0.6 * sign, f"{tss.probability:.2f}", fontsize=_SMALL, color=colour,
+                near, 0.6 * sign, f"{tss.probability:.2f}", fontsize=_SMALL, color=COLOURS[tss.strand],
                 ha="left" if sign > 0 else "right", va="center",
             )  # fmt: skip
-        taken[tss.strand].append((near, far))
+            taken[tss.strand].append((first, last))
     axes.axhline(0, color="black", lw=0.6)
     axes.set_ylim(-1, 1)
     _bare(axes, "TSSs\n(probability)")
@@ -225,22 +231,22 @@ def _block(start: float, end: float, lane: float, tip: str, inch: float, colour:
     half, point = 0.32, min(0.1 * inch, end - start)
     right = end - point if tip == "+" else end
     left = start + point if tip == "-" else start
-    corners = [
-        (left, lane - half),
-        (right, lane - half),
-        (end, lane),
-        (right, lane + half),
-        (left, lane + half),
-        (start, lane),
-    ]
-    return Polygon(corners, closed=True, facecolor=colour, edgecolor="none", alpha=0.9)
+    low, high = lane - half, lane + half
+    corners = [(left, low), (right, low), (end, lane), (right, high), (left, high), (start, lane)]
+    return Polygon(corners, closed=True, facecolor=colour, edgecolor="none", zorder=3)
 
 
 def _name(axes: Axes, gene: Gene, lane: float, locus: Locus) -> None:
     """Write the name of a gene into its longest block, or beside it."""
     seen = [(max(start, locus.start), min(end, locus.end)) for start, end in gene.blocks]
     start, end = max(seen, key=lambda block: block[1] - block[0])
-    style: dict[str, Any] = {"fontsize": _SMALL, "va": "center_baseline", "style": "italic", "clip_on": True}
+    style: dict[str, Any] = {
+        "fontsize": _SMALL,
+        "va": "center_baseline",
+        "style": "italic",
+        "clip_on": True,
+        "zorder": 4,
+    }
     if len(gene.name) * _LETTER * _inch(locus) < 0.75 * (end - start):
         axes.text((start + end) / 2 + 0.5, lane, gene.name, color="white", ha="center", **style)
     else:
@@ -287,6 +293,7 @@ def _positions(axes: Axes, locus: Locus) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel(f"position on {locus.chrom}", fontsize=_SMALL + 0.5, labelpad=2)
+    axes.xaxis.label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
 
 
 def _logo(axes: Axes, logo: Logo, *, shares: bool) -> None:
@@ -301,17 +308,23 @@ def _logo(axes: Axes, logo: Logo, *, shares: bool) -> None:
     Letters(heights.sort_index(), ax=axes, color_scheme=BASE_COLOURS, flip_below=False, fade_below=0.4)
     axes.axhline(0, color="black", lw=0.6)
     low, high = float(logo.heights.min(initial=0)), float(logo.heights.max(initial=0))
-    axes.set_ylim(1.05 * low, 1.08 * high if high > 0 else 1.0)
+    axes.set_ylim(1.05 * low, (1.3 if shares else 1.08) * high if high > 0 else 1.0)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     names = {"ism": "mutagenesis", "ig": "integrated\ngradients"}
     axes.set_ylabel(f"{names[logo.method]}\n(nats)", fontsize=_SMALL + 0.5)
     axes.tick_params(labelsize=_SMALL)
-    if not shares:
+    sign = "+" if logo.tss.strand == "+" else "−"
+    if shares:
+        axes.axvline(logo.tss.position + 1, color=COLOURS[logo.tss.strand], lw=5, alpha=0.18, zorder=0)
+        reading = "" if logo.tss.strand == "+" else ", 5′→3′ from right to left"
+        text = f"letters of the {sign} strand{reading}; TSS at {logo.tss.position + 1:,}"
+        axes.text(0.995, 0.98, text, transform=axes.transAxes, fontsize=_SMALL, ha="right", va="top", color=GREY)
+    else:
         axes.set_xlim(index[0] - 0.5, index[-1] + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(14, integer=True, steps=[1, 2, 5, 10]))
         axes.axvline(0, color=COLOURS[logo.tss.strand], lw=5, alpha=0.18, zorder=0)
-        place = f"{logo.tss.position + 1:,}, {'+' if logo.tss.strand == '+' else '−'} strand"
-        axes.set_xlabel(f"bases from the TSS at {place}, 5′→3′", fontsize=_SMALL + 0.5, labelpad=2)
+        text = f"bases from the TSS at {logo.tss.position + 1:,}, {sign} strand, 5′→3′"
+        axes.set_xlabel(text, fontsize=_SMALL + 0.5, labelpad=2)
 
 
 def _connect(figure: Figure, drawn: Sequence[Axes], axes: Axes, logo: Logo) -> None:
@@ -321,15 +334,8 @@ def _connect(figure: Figure, drawn: Sequence[Axes], axes: Axes, logo: Logo) -> N
         panel.axvspan(first + 0.5, last + 1.5, color="black", alpha=0.06, lw=0, zorder=0)
     edges = (first + 0.5, last + 1.5)
     for position, x in zip(edges if logo.tss.strand == "+" else edges[::-1], (0.0, 1.0), strict=True):
-        figure.add_artist(
-            ConnectionPatch(
-                (position, 0),
-                (x, 1.0),
-                drawn[-1].get_xaxis_transform(),
-                "axes fraction",
-                axesB=axes,
-                color=GREY,
-                lw=0.6,
-                ls=":",
-            )  # fmt: skip
-        )
+        line = ConnectionPatch(
+            (position, 0), (x, 1.0), drawn[-1].get_xaxis_transform(), "axes fraction", axesB=axes, color=GREY, lw=0.6,
+            ls=":", zorder=-1,
+        )  # fmt: skip
+        figure.add_artist(line)

@@ -50,7 +50,17 @@ class Logo(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """An allele of a variant: 0-based position of its first base, name, alleles, change of log2 expected tags on + and -."""
+    """An allele of a variant.
+
+    Attributes
+    ----------
+    position
+        0-based position of its first base.
+    name
+        ``.`` where it has none.
+    log2
+        Change of log2 expected tags on + and -.
+    """
 
     position: int
     name: str

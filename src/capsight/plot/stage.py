@@ -96,6 +96,8 @@ def _model(config: PlotConfig, model: Path | None) -> Path | None:
 
 def _inputs(config: PlotConfig, model: Path | None) -> dict[str, Path]:
     """Return all files that are read."""
+    if config.scan is not None:
+        _scan_record(config.scan)
     check_named_once((*config.ctss, *config.ctss_plus, *config.ctss_minus))
     inputs = genome_inputs(config.genome) | ({"model": model} if model else {})
     for name in ("ctss", "ctss_plus", "ctss_minus"):
@@ -173,19 +175,19 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
     InputError
         If it is no scan, or not of this place.
     """
-    record = artefact.read_record(folder / artefact.RECORD)
-    if record.get("stage") != "scan":
-        raise InputError("is not a folder that capsight scan wrote", where=folder)
-    _check_scanned(record, folder, genome, span)
+    _check_scanned(_scan_record(folder), folder, genome, span)
     expected = np.zeros((2, span.end - span.start))
     for row, strand in enumerate(STRANDS):
         path = folder / f"{strand}.bw"
         try:
             with closing(pyBigWig.open(str(path))) as bigwig:
                 lengths = bigwig.chroms()
-                if lengths.get(span.chrom) != genome.lengths[span.contig]:
-                    what = "of another length" if span.chrom in lengths else f"and not {span.chrom}"
-                    raise InputError(f"has {', '.join(list(lengths)[:3])}, … {what}", where=path)
+                length = int(genome.lengths[span.contig])
+                if lengths.get(span.chrom, length) != length:
+                    what = f"is of a {span.chrom} of {lengths[span.chrom]:,} bases, and not {length:,}"
+                    raise InputError(what, where=path, remedy="name the genome that was scanned")
+                if span.chrom not in lengths:  # nothing is expected there
+                    continue
                 expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, span.start, span.end, numpy=True)))
         except RuntimeError:
             raise InputError("cannot be read", where=path, remedy="make the scan anew") from None
@@ -197,6 +199,14 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
         for call in calls
         if call.chrom == span.chrom and span.start <= call.summit < span.end
     )
+
+
+def _scan_record(folder: Path) -> dict[str, Any]:
+    """Return how a scan was made."""
+    record = artefact.read_record(folder / artefact.RECORD)
+    if record.get("stage") != "scan":
+        raise InputError("is not a folder that capsight scan wrote", where=folder)
+    return record
 
 
 def _check_scanned(record: Mapping[str, Any], folder: Path, genome: Genome, span: Span) -> None:
