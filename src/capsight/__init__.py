@@ -33,6 +33,7 @@ _STAGES = {
     "crossval": "capsight.train.crossval",
     "predict": "capsight.predict.score",
     "scan": "capsight.predict.scan",
+    "variants": "capsight.predict.variants",
     "plot": "capsight.plot.stage",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",

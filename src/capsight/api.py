@@ -13,18 +13,22 @@ import torch
 from numpy.typing import NDArray
 
 from capsight.data import schema
+from capsight.data.aliases import Aliases
 from capsight.data.bases import CODE_BITS, N_CODE, SOFT_MASK, Codes, encode
 from capsight.data.genome import Genome
 from capsight.data.sequences import check_letters, report_letters
 from capsight.data.text import given
+from capsight.data.variants import VariantFile
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
+from capsight.predict.places import Places
 from capsight.predict.records import Record, Records, open_records, sequence_record
 from capsight.predict.regions import spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
 from capsight.predict.track import Precision, Tracks, TrackScorer, best_device
+from capsight.predict.variants import Tally, as_file, rows_of, score, summary_of, survey
 from capsight.shipped import find_model
 
 #: DNA: a string, several, codes (0 to 4 for A, C, G, T, N) or characters as arrays of one or two dimensions.
@@ -188,6 +192,59 @@ class Model:
                     parts.append(pd.DataFrame(dict(zip(schema.CALL_COLUMNS, columns, strict=True))))
         found = [part for part in parts if len(part)]
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(schema.CALL_COLUMNS))
+
+    def variants(
+        self,
+        source: Path | pd.DataFrame,
+        genome: Path,
+        *,
+        distance: int = 500,
+        aliases: Path | None = None,
+        strict: bool = False,
+    ) -> pd.DataFrame:
+        """Score variants: what each alternative allele does to transcription initiation around it.
+
+        Parameters
+        ----------
+        source
+            VCF, BCF or table by a `Path`, or a frame; tables have the columns chrom, position (from 1, as in VCF), ref,
+            alt.
+        genome
+            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+        distance
+            Bases on either side of a variant within which its effect is looked for.
+        aliases
+            Other names of the contigs, as UCSC's chromAlias.txt.
+        strict
+            Refuse records that cannot be scored, in place of leaving their values empty.
+
+        Returns
+        -------
+        effects
+            One row for each alternative allele, in the order of the source: chrom, position, ref, alt; log2_plus and
+            log2_minus; gain and loss of probability; tss_log2; position and strand of the last three. All positions
+            count from 1, as in VCF. An allele without an answer has no values; the log reports why.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be used; with `strict`, of the first record that cannot be scored.
+        """
+        opened = Genome.open(given(Path(genome)))
+        places = Places(opened, Aliases.read(aliases, opened) if aliases else Aliases())
+        with as_file(source) as path:
+            file = VariantFile.open(path)
+            survey(file, places, strict)
+            rows, tally = [], Tally(path)
+            with working_threads(None, self._scorer) as threads:
+                summary = summary_of(self.card, distance)
+                for answer in score(file.records(), places, self._scorer, summary, threads):
+                    tally.add(answer)
+                    rows += rows_of(answer)
+            tally.report()
+        kinds = {name: "Int64" for name in schema.EFFECT_COLUMNS if name.endswith("position")}
+        kinds |= dict.fromkeys(("log2_plus", "log2_minus", "gain", "loss", "tss_log2"), "float64")
+        return pd.DataFrame(rows, columns=list(schema.EFFECT_COLUMNS)).astype(kinds)
 
 
 def _records(dna: Dna) -> list[Record]:

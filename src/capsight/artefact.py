@@ -11,11 +11,11 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 from pydantic import BaseModel
@@ -332,9 +332,25 @@ def _swap(partial: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+class Beside(NamedTuple):
+    """A file that goes with another one, such as its index: what is added to its name, and what makes it.
+
+    `make` gets the finished file, which has not got its name yet, and the file to write.
+    """
+
+    end: str
+    make: Callable[[Path, Path], object]
+
+
 @contextmanager
 def building_file(
-    out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path], *, suffix: str = ""
+    out: Path,
+    stage: str,
+    config: BaseModel,
+    inputs: Mapping[str, Path],
+    *,
+    suffix: str = "",
+    beside: Beside | None = None,
 ) -> Iterator[Path]:
     """Yield a file to write into; when the block ends well, it becomes `out`, with its record beside it.
 
@@ -345,6 +361,8 @@ def building_file(
     ----------
     suffix
         End of the name of this format, such as ``.npz``; a table has none of its own.
+    beside
+        A second file to be made of the first one; not of a stream.
 
     Raises
     ------
@@ -360,13 +378,25 @@ def building_file(
     output.check_file(place, inputs.values(), suffix=suffix)
     with output.locked(place, stage):
         check_replaceable_file(place, stage)
+        before = read_record(_record_path(place)).get("outputs") or {}
+        second = place.with_name(f"{place.name}{beside.end}") if beside else None
+        if second is not None and second.exists() and second.name not in before:
+            raise InputError("is in the way: the index of the output gets this name", where=second, remedy="move it")
         made_from = origin(stage, config, inputs)
-        with output.writing(place) as partial:
+        with output.writing(place) as partial, ExitStack() as last:
             yield partial
             output.compress(partial, place)
+            outputs = {place.name: sha256(partial)}
+            if beside is not None and second is not None:
+                made = last.enter_context(output.writing(second))
+                beside.make(partial, made)
+                outputs[second.name] = sha256(made)
             # The record goes first: a process that is killed between the two leaves `partial`, and the next one
             # finds there what the record says (`check_replaceable_file`).
-            write_yaml(_record_path(place), made_from | {"outputs": {place.name: sha256(partial)}})
+            write_yaml(_record_path(place), made_from | {"outputs": outputs})
+            for name in set(before) - set(outputs):  # an index that would be wrong now
+                if (left := place.with_name(name)).is_file() and sha256(left) == before[name]:
+                    left.unlink()
 
 
 def check_replaceable_file(place: Path, stage: str) -> None:

@@ -32,9 +32,10 @@ COMPRESSED: Final = (".gz", ".bgz")
 LEAST_FREE: Final = 1 << 20
 #: Ends of names that promise a format; a command writes one of them at the most.
 _FORMATS: Final = frozenset({
-    ".7z", ".bam", ".bb", ".bedgraph", ".bigbed", ".bigwig", ".bw", ".bz2", ".csv", ".fa", ".fasta", ".feather", ".fna",
-    ".gff", ".gff3", ".gtf", ".h5", ".html", ".json", ".lz4", ".npy", ".npz", ".parquet", ".pdf", ".pkl", ".png",
-    ".safetensors", ".svg", ".tar", ".tgz", ".vcf", ".xls", ".xlsx", ".xz", ".yaml", ".yml", ".zip", ".zst",
+    ".7z", ".bam", ".bb", ".bcf", ".bedgraph", ".bigbed", ".bigwig", ".bw", ".bz2", ".csv", ".fa", ".fasta",
+    ".feather", ".fna", ".gff", ".gff3", ".gtf", ".h5", ".html", ".json", ".lz4", ".npy", ".npz", ".parquet", ".pdf",
+    ".pkl", ".png", ".safetensors", ".svg", ".tar", ".tgz", ".vcf", ".xls", ".xlsx", ".xz", ".yaml", ".yml", ".zip",
+    ".zst",
 })  # fmt: skip
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: How libraries report a full disk that raise no OSError (safetensors and tokenizers; Arrow; quotas).

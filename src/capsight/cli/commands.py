@@ -21,6 +21,7 @@ from capsight.cli import (
     scan,
     simulate,
     train,
+    variants,
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
@@ -48,6 +49,7 @@ for module in (
     crossval,
     predict,
     scan,
+    variants,
     plot,
     explain,
     motifs,

@@ -34,6 +34,7 @@ from capsight.config.using import (
     PlotConfig,
     PredictConfig,
     ScanConfig,
+    VariantsConfig,
 )
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "TrackConfig",
     "TrackLossConfig",
     "TrainConfig",
+    "VariantsConfig",
     "WindowsConfig",
 ]

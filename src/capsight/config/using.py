@@ -1,9 +1,9 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `plot`, `match` and `motifs`."""
+"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `plot`, `match`, `motifs`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from capsight.config.base import BOOKKEEPING, Config, Paths, Seed, split
 
@@ -14,6 +14,16 @@ Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
 Precision = Literal["fp32", "bf16"]
 _PRECISION = "Numbers of track models: bf16 is about twice as fast where the processor has it."
 _THREADS = "Threads of track models; default all cores. They change no byte of the result."
+
+
+def _is_share(shard: str) -> str:
+    number, shards = map(int, shard.split("/"))
+    if number > shards:
+        raise ValueError(f"shard {shard}: there is no share {number} of {shards}")
+    return shard
+
+
+Shard = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$"), AfterValidator(_is_share)]
 
 
 class EvaluateConfig(Config):
@@ -89,18 +99,38 @@ class ScanConfig(Config):
         0.01, ge=0, description="Bases with fewer expected tags are left out of the bigWig files."
     )
     minus_negative: bool = Field(False, description="Write the values of the minus strand as negative numbers.")
-    shard: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$")] | None = Field(
+    shard: Shard | None = Field(
         None, description="Scan a share of the contigs: 2/8 is the second of eight that are about as long."
+    )
+    precision: Precision = Field("fp32", description=_PRECISION)
+    threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
+
+
+class VariantsConfig(Config):
+    """What each alternative allele of a file of variants changes."""
+
+    distance: int = Field(
+        500, ge=1, le=100_000, description="Bases on either side of a variant within which its effect is looked for."
+    )
+    aliases: Path | None = Field(
+        None, description="Other names of the contigs: a table such as UCSC's chromAlias.txt. chr1 and 1 need none."
+    )
+    haplotypes: bool = Field(
+        False,
+        description="Score variants together that a sample has on one haplotype within the distance (phased "
+        "genotypes); the result is a table of haplotypes.",
+    )
+    strict: bool = Field(False, description="Stop at the first record that cannot be scored, before any work.")
+    shard: Shard | None = Field(
+        None, description="Score a share of the records: 2/8 is the second of eight, in the order of the file."
     )
     precision: Precision = Field("fp32", description=_PRECISION)
     threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.shard is not None:
-            number, shards = map(int, self.shard.split("/"))
-            if number > shards:
-                raise ValueError(f"shard {self.shard}: there is no share {number} of {shards}")
+        if self.haplotypes and self.shard:
+            raise ValueError("haplotypes are scored over the whole file: leave shard out")
         return self
 
 

@@ -41,6 +41,12 @@ BEST_COLUMNS: Final = (NAME, CHROM, START, END, POSITION, STRAND, PROBABILITY, E
 #: Columns of the calls of a scan.
 CALL_COLUMNS: Final = (CHROM, POSITION, STRAND, PROBABILITY, EXPECTED_TAGS)
 
+#: Columns of the effects of variants from Python: one row for each alternative allele.
+EFFECT_COLUMNS: Final = (
+    CHROM, POSITION, "ref", "alt", "log2_plus", "log2_minus", "gain", "gain_position", "gain_strand",
+    "loss", "loss_position", "loss_strand", "tss_log2", "tss_position", "tss_strand",
+)  # fmt: skip
+
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"

@@ -91,13 +91,16 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(n, length, channels)`` to ``(n, length - 2 * trim, out_channels)``."""
-        weight, bias = self.weight, self.bias
-        assert bias is not None
+        return self.convolve(x, self.bias)
+
+    def convolve(self, x: Tensor, bias: Tensor | None = None, padding: int = 0) -> Tensor:
+        """Convolve alone, with or without a bias; `padding` zeros are laid at either end before."""
+        weight = self.weight
         if lacking := max(0, _LEAST_CHANNELS - self.out_channels):
             weight = functional.pad(weight, (0, 0, 0, 0, 0, 0, 0, lacking))
-            bias = functional.pad(bias, (0, lacking))
+            bias = None if bias is None else functional.pad(bias, (0, lacking))
         weight = weight.contiguous(memory_format=torch.channels_last)
-        y = functional.conv2d(x.transpose(1, 2).unsqueeze(2), weight, bias, dilation=self.dilation)
+        y = functional.conv2d(x.transpose(1, 2).unsqueeze(2), weight, bias, 1, (0, padding), self.dilation)
         return y[:, : self.out_channels].squeeze(2).transpose(1, 2)
 
 
@@ -147,7 +150,7 @@ class TrackNetwork(nn.Module):
     @property
     def halo(self) -> int:
         """Bases on either side that an answer depends on."""
-        return self.first.trim + sum(layer.trim for layer in self._convolutions()) + self.margin
+        return self.first.trim + sum(layer.trim for layer in self.residual()) + self.margin
 
     @property
     def margin(self) -> int:
@@ -172,7 +175,7 @@ class TrackNetwork(nn.Module):
     def states(self, bases: Tensor) -> Tensor:
         """Read one-hot bases; return states of those in the middle, and of `margin` more on either side."""
         x = self.first(bases)
-        for layer in self._convolutions():
+        for layer in self.residual():
             change = layer(self.dropout(functional.relu(x)))
             x = x[:, layer.trim : x.shape[1] - layer.trim] + change
         return self.dropout(functional.relu(x))
@@ -182,11 +185,11 @@ class TrackNetwork(nn.Module):
         answer = trimmed(self.head(states), self.margin - self.head.trim).float()
         log_tags, log_summits, log_strength = answer.unbind(-1)
         if self.averaged is not None:
-            of_tags, of_strength = self._averages(self.averaged(states).float()).unbind(-1)
+            of_tags, of_strength = self.averages(self.averaged(states).float()).unbind(-1)
             log_tags, log_strength = log_tags + of_tags, log_strength + of_strength
         return Track(log_tags, log_summits, log_strength)
 
-    def _averages(self, values: Tensor) -> Tensor:
+    def averages(self, values: Tensor) -> Tensor:
         """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
 
         Maps ``(n, length + 2 * margin, 4)`` to ``(n, length, 2)``.
@@ -198,16 +201,17 @@ class TrackNetwork(nn.Module):
             reach *= 2
         return (sums[:, reach : reach + length, :2] + sums[:, :length, 2:]) / reach
 
-    def _convolutions(self) -> list[Convolution]:
+    def residual(self) -> list[Convolution]:
+        """Return the residual convolutions, from the first to the last."""
         return [layer for layer in self.layers if isinstance(layer, Convolution)]
 
     def _initialise(self) -> None:
         """Keep the variance of the sum of all residual convolutions that of one (He et al. 2015, and Fixup)."""
-        for layer in (self.first, *self._convolutions()):
+        for layer in (self.first, *self.residual()):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         with torch.no_grad():
-            for layer in self._convolutions():
+            for layer in self.residual():
                 layer.weight /= sqrt(len(self.layers))
             self.head.weight *= 0.3
             if self.averaged is not None:

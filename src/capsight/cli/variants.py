@@ -1,0 +1,43 @@
+"""`capsight variants`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.config import VariantsConfig
+
+EXAMPLE = "capsight variants --model yeast --genome sacCer3.fa variants.vcf.gz -o scored.vcf.gz"
+
+
+def command(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VARIANTS",
+            help="VCF, BCF, or a table with the columns chrom, position (from 1, as in VCF), ref, alt; - is standard "
+            "input.",
+        ),
+    ],
+    model: Annotated[
+        Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
+    ],
+    genome: Annotated[Path, typer.Option("--genome", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")],
+    output: Output,
+    distance: Annotated[int | None, described(VariantsConfig, "distance", "--distance")] = None,
+    aliases: Annotated[Path | None, described(VariantsConfig, "aliases", "--aliases")] = None,
+    haplotypes: Annotated[bool | None, described(VariantsConfig, "haplotypes", "--haplotypes")] = None,
+    strict: Annotated[bool | None, described(VariantsConfig, "strict", "--strict")] = None,
+    shard: Annotated[str | None, described(VariantsConfig, "shard", "--shard")] = None,
+    precision: Annotated[str | None, described(VariantsConfig, "precision", "--precision")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Score variants: how each allele changes transcription initiation around it, as VCF or a table."""
+    given = {"distance": distance, "aliases": aliases, "haplotypes": haplotypes, "strict": strict, "shard": shard}
+    checked = settings(VariantsConfig, config, assignments, **given, precision=precision)
+    from capsight.predict.variants import variants
+
+    variants(checked, model, genome, source, output)
