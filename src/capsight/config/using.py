@@ -1,4 +1,4 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `plot`, `match`, `motifs`."""
+"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `plot`, `match`, …"""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self

@@ -1,11 +1,16 @@
 """In-silico saturation mutagenesis: every base changed to every other, one at a time."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data.bases import N_CODE
 from capsight.explain.reader import Explained, PerBase, Sequences
 from capsight.progress import progress
+
+#: Substitutions after which the progress moves.
+_AT_ONCE: Final = 600
 
 
 def saturate(reader: Explained, sequences: Sequences) -> NDArray[np.float32]:
@@ -17,18 +22,15 @@ def saturate(reader: Explained, sequences: Sequences) -> NDArray[np.float32]:
         ``(n, 4, length)``: the target in nats with that base at that position, minus that of the sequence; 0 for the
         base that is there. N are not changed.
     """
-    n, length = sequences.codes.shape
-    change = np.zeros((n, 4, length), np.float32)
-    with progress("mutagenesis", n, " sequences") as bar:
-        for row in range(n):
+    change = np.zeros((len(sequences), 4, sequences.codes.shape[1]), np.float32)
+    with progress("mutagenesis", 3 * int((sequences.codes < N_CODE).sum()), " changes") as bar:
+        for row in range(len(sequences)):
             one = sequences.of(slice(row, row + 1))
             position = np.repeat(np.flatnonzero(one.codes[0] < N_CODE), 3)
-            other = (one.codes[0, position] + np.tile([1, 2, 3], len(position) // 3)) % 4
-            mutants = np.repeat(one.reads, len(position) + 1, axis=0)
-            mutants[np.arange(len(position)), position + (one.reads.shape[1] - length) // 2] = other
-            values = reader.target(mutants)  # the last row is the sequence itself
-            change[row, other, position] = values[:-1] - values[-1]
-            bar.update()
+            base = (one.codes[0, position] + np.tile(np.arange(1, 4, dtype=np.uint8), len(position) // 3)) % 4
+            for some in np.array_split(np.arange(len(position)), -(-len(position) // _AT_ONCE) or 1):
+                change[row, base[some], position[some]] = reader.substituted(one, position[some], base[some])
+                bar.update(len(some))
     return change
 
 

@@ -18,6 +18,7 @@ from capsight.data.tokenizer import Tokenizer
 from capsight.model.llama import CapsightForClassification
 from capsight.model.track import Track, one_hot
 from capsight.model.track_folder import TrackCard, load_track
+from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.scorer import best_device, load_network
 from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
@@ -74,6 +75,9 @@ class Explained(Protocol):
 
     def target(self, reads: Codes) -> NDArray[np.float32]:
         """Return the number that is explained, in nats, ``(n,)``."""
+
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the target of one sequence changes when its base at a position is another, ``(n_changes,)``."""
 
     def response(self, reads: Codes) -> NDArray[np.float64]:
         """Return the number whose fall shows how faithful an explanation is, ``(n,)``."""
@@ -133,6 +137,13 @@ class Reader:
     def target(self, reads: Codes) -> NDArray[np.float32]:
         """Return the log-odds of a cap site in nats, ``(n_windows,)``."""
         return self.log_odds(reads)
+
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the log-odds of one window change when its base at a position is another, ``(n_changes,)``."""
+        mutants = np.repeat(one.reads, len(position) + 1, axis=0)
+        mutants[np.arange(len(position)), position] = base
+        odds = self.log_odds(mutants)  # the last row is the window itself
+        return odds[:-1] - odds[-1]
 
     def response(self, reads: Codes) -> NDArray[np.float64]:
         """Return the probability of a cap site, ``(n_windows,)``."""
@@ -237,6 +248,22 @@ class TrackReader:
         """Return the logarithm of expected tags, ``(n,)``."""
         parts = [self.from_embedding(self.embed(reads[rows])).cpu() for rows in self.batches(len(reads))]
         return torch.cat(parts).numpy().astype(np.float32) if parts else np.zeros(0, np.float32)
+
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the target of one sequence changes when its base at a position is another, ``(n_changes,)``.
+
+        Only what a change can reach is computed (`capsight.predict.alleles`).
+        """
+        middle, position = self.margin + one.codes.shape[1] // 2, position + self.margin
+        farthest = int(np.abs(position - middle).max(initial=0)) + SCORE_REACH
+        alleles = AlleleScorer(self.scorer, max(farthest - REACH, 0))
+        changes = [Change(int(at), int(at) + 1, base[i : i + 1]) for i, at in enumerate(position)]
+        found = np.zeros(len(changes))
+        for i, pair in enumerate(alleles.alleles(one.reads[0], changes)):
+            first = middle - SCORE_REACH - changes[i].start + alleles.flank
+            sums = [allele.tags[0, first : first + 2 * SCORE_REACH + 1].sum(dtype=np.float64) for allele in pair]
+            found[i] = np.log(sums[1] / sums[0]) if sums[0] > 0 and sums[1] > 0 else 0
+        return found.astype(np.float32)
 
     def response(self, reads: Codes) -> NDArray[np.float64]:
         """Return the logarithm of expected tags, ``(n,)``: it follows weak promoters and strong ones alike."""
