@@ -267,3 +267,79 @@ def test_scans_of_other_places_are_refused(tiny_track: Path, genome: Path, tmp_p
     (tmp_path / "other.fa").write_text(f">chr2\n{random_dna(2000)}\n")
     with pytest.raises(InputError, match=r"plus\.bw: is of a chr2 of 3,000 bases, and not 2,000"):
         plot(config(tmp_path / "other.fa", "chr2:1-1000", scan=folder), None, tmp_path / "l.svg")
+
+
+VCF = "##fileformat=VCFv4.2\n##contig=<ID=chr2>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+def vcf(*records: tuple[str, int, str, str, str]) -> str:
+    """Return a VCF of records: contig, position (from 1), name, alleles."""
+    return VCF + "".join(
+        f"{chrom}\t{position}\t{name}\t{ref}\t{alt}\t.\t.\t.\n" for chrom, position, name, ref, alt in records
+    )
+
+
+def test_variants_have_the_effect_that_their_allele_has_in_a_sequence(
+    tiny_track: Path, genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bases = random_dna(3000, 1).upper()
+    at = next(i for i in range(1200, 1300) if "N" not in bases[i : i + 6])
+    ref = bases[at]
+    snv = "ACGT"[("ACGT".index(ref) + 1) % 4]
+    (tmp_path / "v.vcf").write_text(
+        vcf(
+            ("chr2", at + 1, "snv", ref, f"{snv},{ref}"),
+            ("chr2", at + 1, "del", bases[at : at + 6], ref),
+            ("chr2", at + 2, "wrong", "ACGT".replace(bases[at + 1], "")[0], "A"),
+            ("chr2", at + 3, "symbolic", bases[at + 2], "<DEL>"),
+            ("chr2", 900, "outside", bases[899], "A"),
+            ("chr1", at + 1, "elsewhere", "A", "C"),
+        )
+    )
+    found = _locus(config(genome, vcf=tmp_path / "v.vcf"), tiny_track).variants
+    assert found is not None
+    assert sorted((one.position, one.name, one.ref, one.alt) for one in found) == [
+        (at, "del", bases[at : at + 6], ref), (at, "snv", ref, ref), (at, "snv", ref, snv),
+    ]  # fmt: skip
+    log2 = {(one.name, one.alt): one.log2 for one in found}
+    assert log2["snv", ref] == (0, 0)
+    model = capsight.load(str(tiny_track))
+
+    def sums(dna: str, first: int, last: int) -> np.ndarray:
+        return model.tracks(dna).expected_tags[0, :, first:last].sum(axis=1, dtype=np.float64)
+
+    changed = sums(bases[:at] + snv + bases[at + 1 :], at - 500, at + 501)
+    expected = np.log2((changed + 0.01) / (sums(bases, at - 500, at + 501) + 0.01))
+    assert log2["snv", snv] == pytest.approx(expected, abs=1e-4)
+    assert np.abs(expected).max() > 1e-3
+    assert "1 left out: REF differs from the genome (chr2:" in caplog.text
+    assert "1 left out: symbolic allele, such as <DEL>" in caplog.text
+
+
+def test_variants_are_drawn_and_listed(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    bases = random_dna(3000, 1).upper()
+    at = next(i for i in range(1300, 1400) if bases[i] == "A")
+    (tmp_path / "v.vcf").write_text(vcf(("chr2", at + 1, "rs7", "A", "C")))
+    page = plot(config(genome, vcf=tmp_path / "v.vcf"), tiny_track, tmp_path / "l.html").read_text()
+    assert page.count("rs7") == 2  # in the picture and in the table
+    assert f'<td class="n">{at + 1:,}</td>' in page
+    assert "log2 change" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (vcf(("chrX", 1200, "a", "A", "C")), "v.vcf: has no contig of genome.fa: 'chrX' is not in it"),
+        (vcf(("chr2", 1200, "a", "A", "C")).replace("1200", "x"), "v.vcf:4: the position 'x' is not a whole number"),
+        ("chr2\t1200\tA\tC\n", "is neither VCF nor a table of variants"),
+        ("", "holds no variants"),
+    ],
+)
+def test_variants_that_cannot_be_used_are_refused(
+    tiny_track: Path, genome: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "v.vcf").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        plot(config(genome, vcf=tmp_path / "v.vcf"), tiny_track, tmp_path / "l.svg")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "l.svg").exists()

@@ -145,7 +145,7 @@ class PlotConfig(Config):
     ctss_plus: Paths = Field((), description="Observed 5' ends on plus: bigWig or bedGraph, summed.")
     ctss_minus: Paths = Field((), description="Observed 5' ends on minus: bigWig or bedGraph, summed.")
     genes: Path | None = Field(None, description="Genes: GFF3, GTF or BED.")
-    vcf: Path | None = Field(None, description="Variants whose effect is shown: VCF or BCF.")
+    vcf: Path | None = Field(None, description="Variants whose effect is shown: VCF, BCF, or a table.")
     scan: Path | None = Field(
         None, description="Folder of a scan: its tracks and TSSs are drawn, in place of new ones."
     )

@@ -255,14 +255,15 @@ class TrackReader:
         Only what a change can reach is computed (`capsight.predict.alleles`).
         """
         middle, position = self.margin + one.codes.shape[1] // 2, position + self.margin
-        farthest = int(np.abs(position - middle).max(initial=0)) + SCORE_REACH
+        near = np.flatnonzero(np.abs(position - middle) <= self._reach)
+        farthest = int(np.abs(position[near] - middle).max(initial=0)) + SCORE_REACH
         alleles = AlleleScorer(self.scorer, max(farthest - REACH, 0))
-        changes = [Change(int(at), int(at) + 1, base[i : i + 1]) for i, at in enumerate(position)]
-        found = np.zeros(len(changes))
-        for i, pair in enumerate(alleles.alleles(one.reads[0], changes)):
-            first = middle - SCORE_REACH - changes[i].start + alleles.flank
+        changes = [Change(int(position[i]), int(position[i]) + 1, base[i : i + 1]) for i in near]
+        found = np.zeros(len(position))
+        for i, change, pair in zip(near, changes, alleles.alleles(one.reads[0], changes), strict=True):
+            first = middle - SCORE_REACH - change.start + alleles.flank
             sums = [allele.tags[0, first : first + 2 * SCORE_REACH + 1].sum(dtype=np.float64) for allele in pair]
-            found[i] = np.log(sums[1] / sums[0]) if sums[0] > 0 and sums[1] > 0 else 0
+            found[i] = np.log(sums[1] / sums[0]) if min(sums) > 0 else 0
         return found.astype(np.float32)
 
     def response(self, reads: Codes) -> NDArray[np.float64]:

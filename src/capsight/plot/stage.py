@@ -26,6 +26,7 @@ from capsight.explain.reader import Sequences, TrackReader
 from capsight.plot.drawing import draw_locus
 from capsight.plot.locus import Floats, Locus, Logo, Tss
 from capsight.plot.page import write_page
+from capsight.plot.variants import read_variants
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.regions import Span, spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
@@ -131,6 +132,9 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
         assert reader is not None
         expected, tss = _predicted(config, reader, genome, span)
     logger.info("plot: %d TSSs called in %s", len(tss), config.region)
+    if config.vcf:
+        assert reader is not None
+        shown["variants"] = tuple(read_variants(config.vcf, reader, genome, span, aliases))
     if config.explain:
         assert reader is not None
         shown["logo"] = _logo(config, reader, genome.view(span.contig), span, _strongest(expected, tss, span))
