@@ -22,7 +22,6 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
-    "scan",
     "plot",
     "explain",
     "motifs",

@@ -240,16 +240,20 @@ def test_what_cannot_be_drawn_is_one_line(
         ({}, False, "l.svg", "name a track model by --model, or a scan"),
         ({"explain": "ism", "scan": Path("scan")}, False, "l.svg", "--explain needs a model"),
         ({"vcf": Path("v.vcf"), "scan": Path("scan")}, False, "l.svg", "--vcf needs a model"),
-        ({}, True, "l.pdf", "the picture is SVG, PNG or HTML"),
-        ({}, True, "l", "the picture is SVG, PNG or HTML"),
-        ({}, True, "l.svg.gz", "the picture is SVG, PNG or HTML"),
+        ({}, True, "l.csv", "is not a format of this output"),
+        ({}, True, "l.pdf", "is not a format of this output"),
     ],
 )
 def test_what_is_missing_is_asked_for(
     settings: dict[str, Any], model: bool, name: str, message: str, tiny_track: Path, genome: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(InputError, match=message):
         plot(config(genome, **settings), tiny_track if model else None, tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("l", b"<?xml"), ("l.SVG", b"<?xml"), ("l.svg.gz", b"\x1f\x8b")])
+def test_the_name_tells_the_format(tiny_track: Path, genome: Path, tmp_path: Path, name: str, begins: bytes) -> None:
+    assert plot(config(genome, "chr1:1001-1100"), tiny_track, tmp_path / name).read_bytes().startswith(begins)
 
 
 def test_a_long_place_is_refused(tiny_track: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyBigWig
 
 from capsight import artefact, output
-from capsight.config import PlotConfig, ScanConfig
+from capsight.config import PlotConfig
 from capsight.data.aliases import Aliases
 from capsight.data.bases import LETTERS, N_CODE, reverse_complement
 from capsight.data.five_ends import check_named_once, read_five_ends
@@ -57,16 +57,14 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
         Folder of a track model, or the name of a shipped one. Needed unless ``config.scan`` has the tracks, and for
         explanations and variants.
     out
-        Picture to write: ``.svg``, ``.png``, or ``.html``, a page that needs no other file.
+        Picture to write: ``.svg``, ``.png``, or ``.html``, a page that needs no other file; SVG with any other name.
 
     Raises
     ------
     InputError
         If a file cannot be used, or the region does not lie in the genome.
     """
-    kind = ".svg" if output.is_stream(out) else out.suffix.lower()
-    if kind not in FORMATS:
-        raise ConfigError("the picture is SVG, PNG or HTML", where=out, remedy="name it locus.svg, .png or .html")
+    kind = _kind(out)
     model = _model(config, model)
     inputs = _inputs(config, model)
     if artefact.is_done(out, "plot", config, inputs):
@@ -79,6 +77,14 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
         else:
             draw_locus(locus, partial, kind[1:])
     return out
+
+
+def _kind(out: Path) -> str:
+    """Return the format of the picture, by its name; that of a stream or of a name without an end is SVG."""
+    name = out.name.lower()
+    packed = next((end for end in output.COMPRESSED if name.endswith(end)), "")
+    kind = Path(name.removesuffix(packed)).suffix
+    return kind if kind in FORMATS and not output.is_stream(out) else FORMATS[0]
 
 
 def _model(config: PlotConfig, model: Path | None) -> Path | None:
@@ -215,12 +221,13 @@ def _scan_record(folder: Path) -> dict[str, Any]:
 
 def _check_scanned(record: Mapping[str, Any], folder: Path, genome: Genome, span: Span) -> None:
     """Refuse a scan of another place: its tracks would be empty here."""
-    config = ScanConfig.model_validate(record["config"])
-    parts = spans(genome, config.region, config.shard)
+    config = record.get("config") or {}
+    region, shard = config.get("region"), config.get("shard")
+    parts = spans(genome, region, shard)
     if any(part.chrom == span.chrom and part.start <= span.start and span.end <= part.end for part in parts):
         return
     raise InputError(
-        f"is a scan of {config.region or 'shard ' + str(config.shard)}, in which the region does not lie", where=folder,
+        f"is a scan of {region or f'shard {shard}'}, in which the region does not lie", where=folder,
         remedy="leave --scan out, and name the model",
     )  # fmt: skip
 
