@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
+    "mutate",
     "plot",
     "explain",
     "motifs",

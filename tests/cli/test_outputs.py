@@ -25,6 +25,7 @@ FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
     "predict-track": "predict --model track fasta.fa",
+    "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "plot": "plot --genome simulation/genome.fa --model track --region chr1:1001-1400",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
@@ -51,6 +52,7 @@ FOLDERS = {
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
     "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
+    "mutate": "simulation/genome.fa",
     "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
