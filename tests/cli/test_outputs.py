@@ -25,6 +25,8 @@ FILES = {
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
     "predict-track": "predict --model track fasta.fa",
+    "variants": "variants --model track --genome simulation/genome.fa variants.vcf",
+    "variants-table": "variants --model track --genome simulation/genome.fa variants.tsv",
     "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "plot": "plot --genome simulation/genome.fa --model track --region chr1:1001-1400",
@@ -52,6 +54,7 @@ FOLDERS = {
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {
     "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
+    "variants": "variants.vcf", "variants-table": "variants.tsv",
     "mutate": "simulation/genome.fa",
     "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
@@ -71,6 +74,9 @@ def world(finished: Path, recipe: Path) -> Path:
     """Return the folder of a finished run, with a FASTA and the recipe in it."""
     (finished / "fasta.fa").write_text("".join(f">s{i}\n{'ACGTTGCATT' * 8}\n" for i in range(3)))
     (finished / "tiny.yaml").write_text(recipe.read_text())
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (finished / "variants.vcf").write_text(f"##fileformat=VCFv4.2\n{columns}chr1\t9\t.\tA\t<DEL>\t.\t.\t.\n")
+    (finished / "variants.tsv").write_text("chrom\tposition\tref\talt\nchr1\t9\tA\t<DEL>\n")
     save_tiny_track(finished / "track")
     return finished
 
@@ -288,7 +294,7 @@ def test_links_pipes_devices_and_compression(command: str, capsight: Callable[..
         return
     for name in ("-", "/dev/stdout", "/dev/fd/1"):
         assert capsight(command, name).out.encode() == expected, name
-    for name in ("x.tsv.gz", "x.bgz"):
+    for name in ("x.vcf.gz" if command == "variants" else "x.tsv.gz", "x.bgz"):
         assert capsight(command, tmp_path / name).code == 0
         assert gzip.decompress((tmp_path / name).read_bytes()) == expected
         assert (tmp_path / name).read_bytes()[12:14] == b"BC", "bgzip"

@@ -99,6 +99,9 @@ def build_world(folder: Path) -> Path:
         "queries.meme": MEME,
         "train.csv": "sequence,label\n" + "".join(labelled[:14]),
         "dev.csv": "sequence,label\n" + "".join(labelled[14:]),
+        "variants.vcf": "##fileformat=VCFv4.2\n##contig=<ID=chrI>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        + "".join(f"chrI\t{p}\t.\t{contigs['chrI'][p - 1]}\tACGT\t.\t.\t.\n" for p in (100, 200)),
+        "variants.tsv": f"chrom\tposition\tref\talt\nchrI\t100\t{contigs['chrI'][99]}\tACGT\n",
         "input.fa": "".join(f">s{i} note\n{text}\n" for i, text in enumerate(sequences)),
         "input.csv": "name,sequence\n" + "".join(f"s{i},{text}\n" for i, text in enumerate(sequences)),
         "motifs.meme": MEME,
@@ -116,6 +119,7 @@ def build_world(folder: Path) -> Path:
     windows(config, folder / "windows")
     baseline(BaselineConfig(), folder / "windows", folder / "base")
     _write_network(folder / "model")
+    _write_track(folder / "track")
     _write_attributions(folder / "attributions.npz", rng)
     with zipfile.ZipFile(folder / "attributions.npz") as archive:
         archive.extractall(folder / "arrays")
@@ -150,6 +154,18 @@ def _write_network(folder: Path) -> None:
     with artefact.building(folder, "finetune", FinetuneConfig(), {}) as partial:
         make_tokenizer(tokenizer).save(partial)
         save_model(CapsightForClassification(config), card, partial)
+
+
+def _write_track(folder: Path) -> None:
+    """Write the smallest track model, with random weights."""
+    from capsight.config.track import TrackConfig
+    from capsight.model.track import TrackModel
+    from capsight.model.track_folder import TrackCard, save_track
+
+    config = TrackConfig(width=8, dilations=(1,), average=0)
+    model = TrackModel(config)
+    with artefact.building(folder, "train", config, {}) as partial:
+        save_track(model, TrackCard(halo=model.halo + 50), partial)
 
 
 def _write_attributions(path: Path, rng: np.random.Generator) -> None:

@@ -40,6 +40,7 @@ from capsight.data.peaks import read_peaks
 from capsight.data.regions import read_regions
 from capsight.data.sequences import read_labelled, read_sequences
 from capsight.data.text import open_text, readable
+from capsight.data.variants import VariantFile
 from capsight.data.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
@@ -168,6 +169,8 @@ TARGETS = {
     "pipe": Target("input.fa", _through_a_pipe),
     "2bit": Target("genome.2bit", lambda folder: Genome.open(folder / "genome.2bit")),
     "peaks": Target("peaks.bed", lambda folder: read_peaks(folder / "peaks.bed", _genome(folder))),
+    "variants.vcf": Target("variants.vcf", lambda folder: list(VariantFile.open(folder / "variants.vcf").records())),
+    "variants.tsv": Target("variants.tsv", lambda folder: list(VariantFile.open(folder / "variants.tsv").records())),
     "regions": Target("own.bed", lambda folder: read_regions(folder / "own.bed", _genome(folder))),
     "genome": Target("genome.fa", _genome),
     "labelled": Target("train.csv", lambda folder: read_labelled(folder / "train.csv")),

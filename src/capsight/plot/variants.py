@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from capsight.config import VariantsConfig
 from capsight.data.aliases import Aliases
 from capsight.data.genes import check_contigs
 from capsight.data.genome import Genome
@@ -20,8 +21,8 @@ from capsight.predict.variants import summary_of
 
 logger = logging.getLogger(__name__)
 
-#: Bases on either side of a variant whose expected tags are summed: the default of `capsight variants`.
-DISTANCE: Final = 500
+#: Bases on either side of a variant whose expected tags are summed.
+DISTANCE: Final[int] = VariantsConfig.model_fields["distance"].default
 #: A picture shows no more alleles than this.
 MOST: Final = 1000
 #: Alleles without an effect that a message names, for each reason.

@@ -1,7 +1,7 @@
 """Variants of one haplotype together: what all that a sample has on one copy of a place does, against the reference."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -14,23 +14,32 @@ from capsight.data.variants import Variant, VariantFile
 from capsight.errors import InputError
 from capsight.predict.alleles import Change
 from capsight.predict.effects import Effect, Summary
-from capsight.predict.places import Places
+from capsight.predict.places import Places, Unscored
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer
-from capsight.predict.variants import BATCH, COLUMNS, Survey, batches, effects_of, fields
+from capsight.predict.variants import BATCH, COLUMNS, Survey, Tally, batches, effects_of, fields
 from capsight.progress import progress
 
 logger = logging.getLogger(__name__)
 
 _HEADER: Final = ("chrom", "first", "last", "variants", "n_carriers", "carriers", *COLUMNS)
+#: Phase set of what is phased without one.
 _PHASED: Final = ""
+UNPHASED: Final = "unphased genotype"
+OVERLAPS: Final = "variant that overlaps one before it on the same copy"
+UNKNOWN: Final = "genotype with an allele that its record does not have"
 
 
 class Carried(NamedTuple):
-    """A change on one copy: as the file writes it, and its phase set; `None` where both copies have it."""
+    """A change on one copy, and its record: what it is called, and its bases, 0-based half-open.
+
+    `phase` is the phase set, `None` where both copies have the change.
+    """
 
     change: Change
     label: str
+    start: int
+    end: int
     phase: str | None
 
 
@@ -98,12 +107,14 @@ def write_haplotypes(
     handle.write(("\t".join(_HEADER) + "\n").encode())
     n = 0
     with working_threads(config.threads, scorer) as threads, progress("variants", found.n, " records") as bar:
-        sets = haplotypes(file, places, config.distance, bar.update)
+        tally = Tally(file.path)
+        sets = haplotypes(file, places, config.distance, tally, bar.update)
         score = partial(_score, places=places, scorer=scorer, summary=summary)
         for rows in in_order(score, batches(sets, BATCH), threads):
             for haplotype, effect in rows:
                 handle.write(_row(haplotype, effect))
                 n += 1
+    tally.report_left_out()
     logger.info("variants: %s sets of neighbouring variants on one haplotype", f"{n:,}")
 
 
@@ -121,18 +132,22 @@ def _score(
 
 
 def _row(haplotype: Haplotype, effect: Effect) -> bytes:
-    change = haplotype.change
     names = ",".join(one.label for one in haplotype.carried)
-    first, last = change.start + 1, max(change.end, change.start + 1)
+    first, last = min(one.start for one in haplotype.carried) + 1, max(one.end for one in haplotype.carried)
     values = (haplotype.chrom, first, last, names, len(haplotype.carriers), ",".join(haplotype.carriers))
     return ("\t".join([*map(str, values), *fields(effect)]) + "\n").encode()
 
 
-def haplotypes(file: VariantFile, places: Places, distance: int, advance: object = None) -> Iterator[Haplotype]:
+def haplotypes(
+    file: VariantFile,
+    places: Places,
+    distance: int,
+    tally: Tally,
+    advance: Callable[[int], object] = lambda records: None,
+) -> Iterator[Haplotype]:
     """Yield the sets of neighbouring changes of all copies of all samples, from sorted records."""
     samples = file.columns[9:]
     copies: dict[tuple[int, int], _Copy] = {}
-    skipped = {"unphased": 0, "overlapping": 0}
     chrom, swept = "", 0
     for variant in file.records():
         if variant.chrom != chrom:
@@ -141,43 +156,44 @@ def haplotypes(file: VariantFile, places: Places, distance: int, advance: object
         elif variant.position > swept + distance:
             yield from _finished(copies, samples, chrom, places, distance, variant.position)
             swept = variant.position
-        _carry(variant, places, copies, skipped)
-        if callable(advance):
-            advance(1)
+        _carry(variant, places, copies, tally)
+        advance(1)
     yield from _finished(copies, samples, chrom, places, distance, np.iinfo(np.int64).max)
-    for what, n in skipped.items():
-        if n:
-            logger.warning("variants: %s %s alleles of samples were left out of haplotypes", f"{n:,}", what)
 
 
-def _carry(variant: Variant, places: Places, copies: dict[tuple[int, int], _Copy], skipped: dict[str, int]) -> None:
+def _carry(variant: Variant, places: Places, copies: dict[tuple[int, int], _Copy], tally: Tally) -> None:
     """Give the alleles of a record to the copies that have them."""
     keys, *genotypes = variant.line.decode("utf-8", "replace").split("\t")[8:]
     names = keys.split(":")
     if "GT" not in names:
         return
     alleles = places.alleles(variant)
+    for allele in alleles:
+        if isinstance(allele, Unscored):
+            tally.leave_out(variant, allele)
     for sample, genotype in enumerate(genotypes):
         values = dict(zip(names, genotype.split(":"), strict=False))
         text = values["GT"]
         called = text.lstrip("|/").replace("|", "/").split("/")
         is_same = len(set(called)) == 1
         for copy, number in enumerate(called, start=1):
-            if not number.isdigit() or not 0 < int(number) <= len(alleles):
+            if number == "0" or not number.isdecimal():
                 continue
-            change = alleles[int(number) - 1]
-            if not isinstance(change, Change) or (change.start == change.end and not len(change.alternative)):
-                continue
-            if "/" in text and not is_same:
-                skipped["unphased"] += 1
-                continue
+            what = f"{text} of sample {sample + 1} at {variant.chrom}:{variant.position + 1}"
+            change = alleles[int(number) - 1] if int(number) <= len(alleles) else None
             held = copies.setdefault((sample, copy), _Copy()).held
-            if held and held[-1].change.end > change.start:
-                skipped["overlapping"] += 1
+            if change is None:
+                tally.leave_out(variant, Unscored(UNKNOWN, what))
+            elif isinstance(change, Unscored) or (change.start == change.end and not len(change.alternative)):
                 continue
-            phase = None if is_same else values.get("PS", _PHASED)
-            label = f"{variant.position + 1}:{variant.ref.decode()}>{variant.alts[int(number) - 1].decode()}"
-            held.append(Carried(change, label, phase))
+            elif "/" in text and not is_same:
+                tally.leave_out(variant, Unscored(UNPHASED, what))
+            elif held and held[-1].change.end > change.start:
+                tally.leave_out(variant, Unscored(OVERLAPS, what))
+            else:
+                phase = None if is_same else values.get("PS", _PHASED)
+                label = f"{variant.position + 1}:{variant.ref.decode()}>{variant.alts[int(number) - 1].decode()}"
+                held.append(Carried(change, label, variant.position, variant.position + len(variant.ref), phase))
 
 
 def _finished(

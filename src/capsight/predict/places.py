@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from capsight.data.aliases import Aliases
-from capsight.data.bases import CODE_BITS, N_CODE, STORED
+from capsight.data.bases import CODE_BITS, STORED, Codes
 from capsight.data.genome import Genome, namesake
 from capsight.data.variants import Variant
 from capsight.predict.alleles import Change
@@ -26,6 +26,10 @@ SPANNED: Final = "*, an allele that another record deletes"
 NONE: Final = "no alternative allele"
 #: Faults of a record, which stop a strict run; the others are legal alleles that bases cannot be read of.
 FAULTS: Final = (CONTIG, BEYOND, REF, DIFFERS, ALT, LONG)
+LEGAL: Final = (SYMBOLIC, BREAKEND, SPANNED, NONE)
+
+_BASES: Final = b"ACGT"
+_LETTERS: Final = b"ACGT".ljust(256, b"N")
 
 
 class Unscored(NamedTuple):
@@ -63,17 +67,17 @@ class Places:
 
         Bases that both alleles begin or end with are no part of the change.
         """
-        contig, (start, ref) = self.contig(variant.chrom), (variant.position, variant.ref)
-        shown = f"{variant.chrom}:{start + 1} {_short(ref)}>{_short(b','.join(variant.alts))}"
+        contig, start, ref = self.contig(variant.chrom), variant.position, variant.ref
         fault = self._fault(contig, start, ref)
         if fault is not None:
-            return [Unscored(fault.why, f"{shown}{fault.what}")] * len(variant.alts)
+            return [Unscored(fault.why, f"{_shown(variant)}{fault.what}")] * len(variant.alts)
+        codes = _codes(ref)
         found: list[Change | Unscored] = []
         for alt in variant.alts:
             why = _why_unscored(alt)
             if why is None and max(len(ref), len(alt)) > LONGEST:
                 why = LONG
-            found.append(_trimmed(start, _codes(ref), _codes(alt)) if why is None else Unscored(why, shown))
+            found.append(_trimmed(start, codes, _codes(alt)) if why is None else Unscored(why, _shown(variant)))
         return found
 
     def _fault(self, contig: int, start: int, ref: bytes) -> Unscored | None:
@@ -85,16 +89,23 @@ class Places:
             return Unscored(BEYOND, f", but the contig has {length:,} bases")
         if len(ref) > LONGEST:
             return None
-        codes = _codes(ref)
-        if not len(codes) or codes.max() >= N_CODE:
+        if not ref or ref.translate(None, _BASES):
             return Unscored(REF, "")
-        there = self.genome.view(contig)[start : start + len(ref)] & CODE_BITS
-        if not np.array_equal(codes, there):
-            return Unscored(DIFFERS, f", but the genome has {_short(bytes(b'ACGTN'[code] for code in there))}")
-        return None
+        there = _letters(self.genome.view(contig)[start : start + len(ref)])
+        return Unscored(DIFFERS, f", but the genome has {_short(there)}") if ref != there else None
 
 
-def _codes(letters: bytes) -> np.ndarray:
+def _letters(stored: Codes) -> bytes:
+    """Return the letters of stored bytes."""
+    return (stored & np.uint8(CODE_BITS)).tobytes().translate(_LETTERS)
+
+
+def _shown(variant: Variant) -> str:
+    alts = b",".join(variant.alts)
+    return f"{variant.chrom}:{variant.position + 1} {_short(variant.ref)}>{_short(alts)}"
+
+
+def _codes(letters: bytes) -> Codes:
     return STORED[np.frombuffer(letters, np.uint8)] & np.uint8(CODE_BITS)
 
 
@@ -108,11 +119,13 @@ def _why_unscored(alt: bytes) -> str | None:
         return SYMBOLIC
     if any(sign in alt for sign in (b"[", b"]")) or alt.startswith(b".") or alt.endswith(b"."):
         return BREAKEND
-    return ALT if _codes(alt).max() >= N_CODE else None
+    return ALT if alt.translate(None, _BASES) else None
 
 
-def _trimmed(start: int, ref: np.ndarray, alt: np.ndarray) -> Change:
+def _trimmed(start: int, ref: Codes, alt: Codes) -> Change:
     """Return a change without the bases that both alleles end with, then without those that both begin with."""
+    if len(ref) == len(alt) == 1 and ref[0] != alt[0]:  # most of all, and this is quicker
+        return Change(start, start + 1, alt)
     shorter = min(len(ref), len(alt))
     differs = np.flatnonzero(ref[::-1][:shorter] != alt[::-1][:shorter])
     behind = int(differs[0]) if len(differs) else shorter

@@ -25,7 +25,7 @@ from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.effects import NO_EFFECT, Effect, Move, Summary
-from capsight.predict.places import DIFFERS, FAULTS, Places, Unscored
+from capsight.predict.places import DIFFERS, FAULTS, LEGAL, Places, Unscored
 from capsight.predict.scan import calling_rule, check_track
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer, best_device
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 
 #: Records that are scored together. The batches are those of the whole file whatever its shard and the number of
 #: threads: an answer then has the same bits in every run.
-BATCH: Final = 1024
+BATCH: Final = 256
 #: Pairs of alleles that are held at a time.
 _HELD: Final = 64
 #: Positions of tabix indices (.tbi) end here; others are indexed as .csi.
@@ -366,8 +366,10 @@ def rows_of(answer: Answer) -> list[tuple[object, ...]]:
         for alt, effect in zip(variant.alts, effects, strict=True):
             row: list[object] = [variant.chrom, variant.position + 1, variant.ref.decode(), alt.decode()]
             row += effect.log2 if effect else (None, None)
-            for move, sign in ((effect.gain, 1), (effect.loss, -1), (effect.tss, 1)) if effect else ():
-                row += (sign * move.change, move.position + 1, "+-"[move.strand]) if move else (None, None, None)
+            for move, sign, none in (
+                ((effect.gain, 1, 0), (effect.loss, -1, 0), (effect.tss, 1, None)) if effect else ()
+            ):
+                row += (sign * move.change, move.position + 1, "+-"[move.strand]) if move else (none, None, None)
             rows.append(tuple(row + [None] * (len(schema.EFFECT_COLUMNS) - len(row))))
     return rows
 
@@ -399,16 +401,24 @@ class Tally:
         self.alleles += sum(map(len, answer.effects))
         self.scored += sum(effect is not None for effects in answer.effects for effect in effects)
         for variant, unscored in answer.unscored:
-            self.why[unscored.why] += 1
-            self.first.setdefault(unscored.why, (variant.number, unscored.what))
+            self.leave_out(variant, unscored)
+
+    def leave_out(self, variant: Variant, unscored: Unscored) -> None:
+        """Count an allele that is not scored."""
+        self.why[unscored.why] += 1
+        self.first.setdefault(unscored.why, (variant.number, unscored.what))
 
     def report(self) -> None:
-        """Log what was counted, and of everything that was left out the first case."""
+        """Log how many alleles were scored."""
         counts = (f"{n:,}" for n in (self.scored, self.alleles, self.records))
         logger.info("variants: %s of %s alleles of %s records scored", *counts)
+        self.report_left_out()
+
+    def report_left_out(self) -> None:
+        """Log how many alleles were left out for each reason, and the first of them."""
         for why, n in self.why.items():
             number, what = self.first[why]
-            log = logger.warning if why in FAULTS else logger.info
+            log = logger.info if why in LEGAL else logger.warning
             log("variants: not scored: %s (%s); the first is %s:%d: %s", why, f"{n:,}", self.path, number, what)
         if 2 * self.why[DIFFERS] > self.alleles:
             logger.warning(
