@@ -269,8 +269,12 @@ def test_scans_of_other_places_are_refused(tiny_track: Path, genome: Path, tmp_p
     with pytest.raises(InputError, match="is not a folder that capsight scan wrote"):
         plot(config(genome, scan=tmp_path), None, tmp_path / "l.svg")
     (tmp_path / "other.fa").write_text(f">chr2\n{random_dna(2000)}\n")
-    with pytest.raises(InputError, match=r"plus\.bw: is of a chr2 of 3,000 bases, and not 2,000"):
+    with pytest.raises(InputError, match=r"plus\.bw: has a chr2 of 3,000 bases, and not 2,000"):
         plot(config(tmp_path / "other.fa", "chr2:1-1000", scan=folder), None, tmp_path / "l.svg")
+    folder = scan(ScanConfig(), tiny_track, genome, tmp_path / "whole")
+    (tmp_path / "third.fa").write_text(f">chr3\n{random_dna(2000)}\n")
+    with pytest.raises(InputError, match=r"plus\.bw: has no chr3"):
+        plot(config(tmp_path / "third.fa", "chr3:1-1000", scan=folder), None, tmp_path / "l.svg")
 
 
 VCF = "##fileformat=VCFv4.2\n##contig=<ID=chr2>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"

@@ -192,12 +192,14 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
         try:
             with closing(pyBigWig.open(str(path))) as bigwig:
                 lengths = bigwig.chroms()
-                length = int(genome.lengths[span.contig])
-                if lengths.get(span.chrom, length) != length:
-                    what = f"is of a {span.chrom} of {lengths[span.chrom]:,} bases, and not {length:,}"
-                    raise InputError(what, where=path, remedy="name the genome that was scanned")
-                if span.chrom not in lengths:  # nothing is expected there
-                    continue
+                length, found = int(genome.lengths[span.contig]), lengths.get(span.chrom)
+                if found != length:
+                    has = (
+                        f"has a {span.chrom} of {found:,} bases, and not {length:,}"
+                        if found
+                        else f"has no {span.chrom}"
+                    )
+                    raise InputError(has, where=path, remedy="name the genome that was scanned")
                 expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, span.start, span.end, numpy=True)))
         except RuntimeError:
             raise InputError("cannot be read", where=path, remedy="make the scan anew") from None
