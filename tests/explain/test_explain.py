@@ -1,6 +1,8 @@
 """Explanations: attention is corrected for position, gradients add up, mutants are exact, random is worth nothing."""
 
 import json
+import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 import capsight
+from capsight.cli import main
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
 from capsight.data.bases import reverse_complement
@@ -508,3 +511,36 @@ def test_a_track_model_without_calibration_is_explained_by_its_own_probability(
     with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
         explain(ExplainConfig(method=("ig",)), model, motif_windows, tmp_path / "a.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "name one of --windows, --regions and --sequences"),
+        ("--regions r.bed --sequences s.fa --genome g.fa", "name one of --windows, --regions and --sequences"),
+        ("--regions r.bed", "r.bed: --regions lie in a genome: name it by --genome"),
+        ("--sequences s.fa --genome g.fa", "s.fa: --genome is for --regions: leave it out"),
+        ("--sequences s.fa --length 5", "length"),
+        ("--sequences missing.fa", "missing.fa: there is no such file"),
+    ],
+)
+def test_what_is_explained_must_be_clear(
+    options: str,
+    message: str,
+    tiny_track: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("capsight")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)  # the command sets them, and the level, for good
+    monkeypatch.setattr(logger, "level", logger.level)
+    command = f"capsight explain --model {tiny_track} --method ig {options} -o a.npz"
+    monkeypatch.setattr(sys, "argv", command.split())
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert stopped.value.code == 2
+    assert message in line
+    assert not list(tmp_path.iterdir())
