@@ -13,12 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "capsight"
 FORBIDDEN = {
     "data": ("model", "train", "predict", "report", "cli"),
     "model": ("data", "train", "predict", "report", "cli"),
-    "predict": ("train", "explain", "report", "cli"),
-    "evaluate": ("train", "explain", "report", "cli"),
-    "explain": ("train", "report", "cli"),
-    "motifs": ("model", "train", "predict", "explain", "cli"),
+    "predict": ("train", "explain", "report", "plot", "cli"),
+    "evaluate": ("train", "explain", "report", "plot", "cli"),
+    "explain": ("train", "report", "plot", "cli"),
+    "motifs": ("model", "train", "predict", "explain", "plot", "cli"),
     "train": ("report", "cli"),
-    "report": ("model", "train", "predict", "cli"),
+    "plot": ("train", "evaluate", "cli"),
+    "report": ("model", "train", "predict", "plot", "cli"),
 }
 
 

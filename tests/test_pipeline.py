@@ -290,6 +290,6 @@ def test_a_track_model_that_learned_too_little_leaves_explanations_out(
     small = ["simulate.bases=200000", "train.epochs=0.1"]
     out = run(track_recipe, tmp_path / "run", small)
     assert "explain, motifs and what reads them are left out" in caplog.text
-    assert "has no calibration, so no log-odds to explain" in caplog.text
+    assert "no window of the test fold is predicted positive" in caplog.text
     assert (out / "report" / "report.html").is_file()
     assert not (out / "attributions.npz").exists()

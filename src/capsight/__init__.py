@@ -35,6 +35,7 @@ _STAGES = {
     "scan": "capsight.predict.scan",
     "variants": "capsight.predict.variants",
     "mutate": "capsight.mutate",
+    "plot": "capsight.plot.stage",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "motif_scan": "capsight.motifs.motif_scan",

@@ -23,6 +23,7 @@ COMMANDS = (
     "crossval",
     "predict",
     "mutate",
+    "plot",
     "explain",
     "motifs",
     "motif-scan",

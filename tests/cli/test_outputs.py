@@ -33,6 +33,7 @@ FILES = {
     "motif-compare": "motif-compare simulation/motifs.meme --motif-db simulation/motifs.meme",
     "motif-enrich": "motif-enrich motifs/seqlets/positives.fa --negatives motifs/seqlets/negatives.fa"
     " --motif-db simulation/motifs.meme --threshold 0.01",
+    "plot": "plot --genome simulation/genome.fa --model track --region chr1:1001-1400",
 }
 #: Commands that write a folder.
 FOLDERS = {
@@ -62,7 +63,7 @@ INPUTS = {
     "motif-compare": "simulation/motifs.meme", "motif-enrich": "motifs/seqlets/negatives.fa",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
-    "motifs": ".", "report": ".",
+    "plot": "simulation/genome.fa", "motifs": ".", "report": ".",
 }  # fmt: skip
 
 

@@ -21,9 +21,14 @@ def read(write_fasta, tmp_path):
 
 def test_bed3_to_bed12_with_comments_and_either_line_end(read):
     text = "# mine\ntrack name=x\nbrowser hide\nchrII\t0\t20\tn\t0\t*\r\n\nchrI 5 9 name 0 -\nchrI\t1\t2\tn\t0\t.\n"
-    expected = [["chrII", 0, 20, ".", "n"], ["chrI", 5, 9, "-", "name"], ["chrI", 1, 2, ".", "n"]]
+    expected = [["chrII", 0, 20, ".", "n", -1], ["chrI", 5, 9, "-", "name", -1], ["chrI", 1, 2, ".", "n", -1]]
     assert read(text).to_numpy().tolist() == expected
     assert read(gzip.compress(text.encode())).to_numpy().tolist() == expected
+
+
+def test_thick_start_is_the_summit_where_it_is_one_base(read):
+    text = "chrI\t5\t9\tn\t0\t-\t7\t8\t0\nchrI\t5\t9\tn\t0\t-\t5\t9\t0\n"
+    assert read(text)["summit"].tolist() == [7, -1]
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,36 @@
 """Explanations: attention is corrected for position, gradients add up, mutants are exact, random is worth nothing."""
 
 import json
+import logging
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import logit
 
+import capsight
+from capsight.cli import main
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
+from capsight.data.bases import reverse_complement
+from capsight.data.genome import Genome
 from capsight.data.windows import Windows
 from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
 from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Reader, TrackReader, spread
-from capsight.explain.stage import choose, explain
+from capsight.explain.reader import Reader, Sequences, TrackReader, spread
+from capsight.explain.sources import choose
+from capsight.explain.stage import explain
 from capsight.model.track_folder import load_track
 from capsight.predict.track import TrackScorer
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 
-from ..conftest import save_tiny_track
+from ..conftest import random_dna, save_tiny_track
 
 NONE = PhaseConfig(steps=0)
 
@@ -73,19 +79,19 @@ def test_windows_are_chosen_that_have_no_dna_in_common(seed: int) -> None:
     codes = random_codes(20)
     codes[5:10, :40] = codes[:5, 20:60]  # ten predicted positives at five places
     codes[19, :40] = codes[18, 20:60]
-    odds = np.where(np.arange(20) < 10, 1, -1).astype(np.float32)
-    rows = choose(codes, odds, 10, np.random.default_rng(seed))
+    positive = np.arange(20) < 10
+    rows = choose(codes, positive, 10, np.random.default_rng(seed))
     assert sorted(rows[:5] % 5) == [0, 1, 2, 3, 4]
     assert (rows >= 10).sum() == 5
     assert not {18, 19} <= set(rows)
 
 
 def test_windows_that_share_dna_are_chosen_where_there_are_no_others() -> None:
-    codes, odds = random_codes(20), np.where(np.arange(20) < 10, 1, -1).astype(np.float32)
+    codes, positive = random_codes(20), np.arange(20) < 10
     codes[:] = codes[0]
-    rows = choose(codes, odds, 10, np.random.default_rng(1))
+    rows = choose(codes, positive, 10, np.random.default_rng(1))
     assert ((rows < 10).sum(), len(set(rows))) == (5, 10)
-    assert choose(codes, odds, 20, np.random.default_rng(1)).tolist() == list(range(20))
+    assert choose(codes, positive, 20, np.random.default_rng(1)).tolist() == list(range(20))
 
 
 def test_spread_covers_exactly_the_spans_and_keeps_the_sum() -> None:
@@ -132,7 +138,7 @@ def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: py
 def test_gradients_add_up(model: Path) -> None:
     reader = Reader.open(model, 8)
     codes = random_codes(6)
-    result = integrated_gradients(reader, codes, baselines=1, steps=200, seed=1)
+    result = integrated_gradients(reader, reader.sequences(codes), baselines=1, steps=200, seed=1)
     gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
     assert result.scores.sum(axis=1) == pytest.approx(gain, abs=0.1)
     assert np.median(result.delta) < 0.05
@@ -237,7 +243,7 @@ def test_mutants_are_exact(model: Path) -> None:
     reader = Reader.open(model, 64)
     codes = random_codes(2)
     codes[1, 7] = 4
-    change = saturate(reader, codes)
+    change = saturate(reader, reader.sequences(codes))
     assert (change[np.arange(2)[:, None], np.minimum(codes, 3), np.arange(64)] == 0).all()
     assert (change[1, :, 7] == 0).all()
     mutant = codes[:1].copy()
@@ -252,14 +258,16 @@ def test_random_scores_are_worth_nothing_and_the_motif_much(model: Path, explain
     codes = explained.codes[explained.positive][:30]
     chance = np.mean(
         [
-            faithfulness(reader, codes, np.random.default_rng(i).random(codes.shape).astype(np.float32), seed=i).score
+            faithfulness(
+                reader, reader.sequences(codes), np.random.default_rng(i).random(codes.shape).astype(np.float32), seed=i
+            ).score
             for i in range(6)
         ]
     )
     planted = np.zeros(codes.shape, np.float32)
     planted[:, 25:39] = 1
     assert abs(chance) < 0.03
-    assert faithfulness(reader, codes, planted, seed=0).score > 0.2
+    assert faithfulness(reader, reader.sequences(codes), planted, seed=0).score > 0.2
 
 
 @pytest.mark.parametrize("method", ["ig", "ism"])
@@ -294,27 +302,52 @@ def test_missing_model_is_said(motif_windows: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [64, 63, 301, 1000])
-def test_log_odds_of_a_track_model_are_those_of_its_scan(length: int, tiny_track: Path) -> None:
+def test_the_target_and_the_probability_of_a_track_model_are_those_of_its_scan(length: int, tiny_track: Path) -> None:
     codes = random_codes(5, length)
     codes[0, 3:9] = 4
     model, card = load_track(tiny_track)
-    found = TrackScorer(model, card.calibration).score(codes).probability[:, 0, length // 2]
-    odds = TrackReader.open(tiny_track, length).log_odds(codes)
-    assert odds == pytest.approx(logit(found.astype(np.float64)), abs=1e-3)
-    assert odds.std() > 0.05
+    scanned = TrackScorer(model, card.calibration).score(codes)
+    reader = TrackReader.open(tiny_track)
+    middle = length // 2
+    tags = scanned.expected_tags[:, 0, middle - 10 : middle + 11].astype(np.float64).sum(axis=1)
+    assert reader.target(reader.sequences(codes).reads) == pytest.approx(np.log(tags), abs=1e-4)
+    assert np.log(tags).std() > 0.02
+    assert reader.probability(codes) == pytest.approx(scanned.probability[:, 0, middle], abs=1e-6)
 
 
 @pytest.mark.parametrize("length", [64, 1000])
 def test_gradients_of_a_track_model_add_up(length: int, tiny_track: Path) -> None:
-    reader = TrackReader.open(tiny_track, length)
+    reader = TrackReader.open(tiny_track)
     codes = random_codes(6, length)
-    result = integrated_gradients(reader, codes, baselines=1, steps=200, seed=1)
-    gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
+    result = integrated_gradients(reader, reader.sequences(codes), baselines=1, steps=200, seed=1)
+    before, after = (reader.sequences(bases).reads for bases in (codes, shuffled(codes, 1, 1).codes[:, 0]))
+    gain = reader.target(before) - reader.target(after)
     assert result.scores.shape == codes.shape
     assert result.scores.sum(axis=1) == pytest.approx(gain, abs=0.02)
-    assert np.abs(gain).max() > 0.1
+    assert np.abs(gain).max() > 0.05
     outside = np.abs(np.arange(length) - length // 2) > load_track(tiny_track)[1].halo
     assert not result.scores[:, outside].any()  # what an answer does not depend on explains nothing
+
+
+def test_neighbours_are_read_and_never_changed(tiny_track: Path) -> None:
+    reader = TrackReader.open(tiny_track)
+    around = random_codes(3, 60 + 2 * reader.margin)
+    sequences = Sequences(around[:, reader.margin : -reader.margin].copy(), around)
+    sequences.codes[1, 20:30] = 4  # beyond the end of a contig, where random DNA is read
+    assert (reader.target(around) != reader.target(reader.sequences(sequences.codes).reads)).all()
+    other = sequences.reading(reverse_complement(sequences.codes[:, ::-1]))
+    changed = np.flatnonzero((other != around).any(axis=0))
+    assert (changed[0], changed[-1]) == (reader.margin, reader.margin + 59)
+    assert (
+        other[1, reader.margin + 20 : reader.margin + 30] == around[1, reader.margin + 20 : reader.margin + 30]
+    ).all()
+    change = saturate(reader, sequences)
+    assert not change[1, :, 20:30].any()
+    mutant = around[2:].copy()
+    mutant[0, reader.margin + 25] = (mutant[0, reader.margin + 25] + 1) % 4
+    expected = reader.target(mutant) - reader.target(around[2:])
+    assert change[2, mutant[0, reader.margin + 25], 25] == pytest.approx(expected[0], abs=1e-4)
+    assert abs(expected[0]) > 0.01
 
 
 def test_attention_alone_of_a_track_model_is_refused(tiny_track: Path, motif_windows: Path, tmp_path: Path) -> None:
@@ -324,8 +357,190 @@ def test_attention_alone_of_a_track_model_is_refused(tiny_track: Path, motif_win
     assert not list(tmp_path.iterdir())
 
 
-def test_a_track_model_without_calibration_has_no_log_odds(tmp_path: Path, motif_windows: Path) -> None:
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("genome") / "genome.fa"
+    path.write_text("".join(f">{name}\n{random_dna(3000, seed)}\n" for seed, name in enumerate(("chr1", "chr2"))))
+    return path
+
+
+def explained_regions(tiny_track: Path, genome: Path, regions: str, tmp_path: Path, **settings: object) -> Attributions:
+    """Explain the regions of a BED file."""
+    path = tmp_path / "regions.bed"
+    path.write_text(regions)
+    config = ExplainConfig(genome=genome, steps=2, baselines=1, **{"method": "ig", "length": 60} | settings)  # type: ignore[arg-type]
+    return Attributions.read(explain(config, tiny_track, path, tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize("length", [60, 61])
+def test_regions_are_explained_around_their_tss(tiny_track: Path, genome: Path, tmp_path: Path, length: int) -> None:
+    regions = "chr1\t1000\t1200\ta\t0\t+\nchr2\t500\t900\tb\t0\t-\nchr2\t2000\t2300\tc\t0\t.\n"
+    found = explained_regions(tiny_track, genome, regions, tmp_path, length=length)
+    best = capsight.load(str(tiny_track)).predict(tmp_path / "regions.bed", genome=genome, stranded=True)
+    assert found.chrom.tolist() == ["chr1", "chr2", "chr2"]
+    assert found.strand.tolist() == best["strand"].tolist()
+    assert found.strand[:2].tolist() == ["+", "-"]
+    tss = np.where(found.strand == "+", found.start + length // 2, found.end - 1 - length // 2)
+    assert tss.tolist() == best["position"].tolist()
+    assert found.score == pytest.approx(best["probability"].to_numpy(), abs=1e-6)
+    assert found.label.tolist() == [-1] * 3
+    opened = Genome.open(genome)
+    for row, minus in enumerate(found.strand == "-"):
+        contig = opened.index([found.chrom[row]])
+        bases = opened.fetch(contig, found.start[row : row + 1], length, np.array([minus]))
+        assert (bases == found.codes[row]).all()
+
+
+def test_the_base_that_a_region_names_is_explained(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    bed9 = "chr1\t990\t1011\tx\t700\t{}\t{}\t{}\t0,0,0\n"
+    regions = bed9.format("+", 1000, 1001) + bed9.format("-", 1003, 1004) + bed9.format(".", 1005, 1006)
+    found = explained_regions(tiny_track, genome, regions, tmp_path, method="ism")
+    assert (found.start[0] + 30, found.end[1] - 31) == (1000, 1003)
+    assert found.strand[:2].tolist() == ["+", "-"]
+    scorer = TrackScorer(*(load_track(tiny_track)[0], load_track(tiny_track)[1].calibration))
+    tracks = scorer.score(Genome.open(genome).contig(0)[None])
+    assert found.score[0] == pytest.approx(tracks.probability[0, 0, 1000], abs=1e-5)
+    assert found.score[1] == pytest.approx(tracks.probability[0, 1, 1003], abs=1e-5)
+    assert found.strand[2] == "+-"[int(tracks.probability[0, :, 1005].argmax())]
+    mutant = Genome.open(genome).contig(0)[None].copy()
+    base = int(found.codes[0, 20])
+    mutant[0, 990] = other = (base + 1) % 4
+    around = slice(990, 1011)
+    sums = [
+        np.log(scorer.score(codes).expected_tags[0, 0, around].sum())
+        for codes in (mutant, Genome.open(genome).contig(0)[None])
+    ]
+    assert found.ism_full is not None
+    assert found.ism_full[0, other, 20] == pytest.approx(sums[0] - sums[1], abs=1e-4)
+
+
+def test_a_tss_at_the_end_of_a_contig_has_n_beyond_it(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    bed9 = "chr1\t0\t21\tx\t700\t{}\t5\t6\t0\n"
+    found = explained_regions(tiny_track, genome, bed9.format("+") + bed9.format("-"), tmp_path)
+    assert found.start.tolist() == [-25, -24]
+    assert (found.codes[0, :25] == 4).all()
+    assert (found.codes[1, -24:] == 4).all()
+    assert not found.methods["ig"][0, :25].any()
+    tracks = TrackScorer(load_track(tiny_track)[0], load_track(tiny_track)[1].calibration).score(
+        Genome.open(genome).contig(0)[None]
+    )
+    assert found.score == pytest.approx(tracks.probability[0, :, 5], abs=1e-5)
+
+
+def test_sequences_of_any_length_are_explained(
+    tiny_track: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fasta = tmp_path / "s.fa"
+    fasta.write_text(f">long\n{random_dna(500)}\n>none\n>short\nACGTTTACGT\n")
+    config = ExplainConfig(method="ism", length=100)  # type: ignore[arg-type]
+    found = Attributions.read(explain(config, tiny_track, fasta, tmp_path / "a.npz"))
+    assert found.chrom.tolist() == ["long", "short"]
+    assert "1 of 3 records have no bases and are left out" in caplog.text
+    assert (found.codes[1] < 4).sum() == 10
+    assert found.ism_full is not None
+    assert ((found.ism_full[1] != 0).any(axis=0) == (found.codes[1] < 4)).all()
+
+
+def test_more_regions_than_are_wanted_are_drawn_and_counted(
+    tiny_track: Path, genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    regions = "".join(f"chr1\t{start}\t{start + 50}\n" for start in range(200, 2000, 100))
+    found = explained_regions(tiny_track, genome, regions, tmp_path, most=5)
+    assert len(found.score) == 5
+    assert (np.diff(found.start) > 0).all()
+    assert "5 of 18 records are explained, drawn at random" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ("chr9\t10\t20\n", "chr9"),
+        ("1\t10\t20\n", "contig '1' is not in genome.fa, which has 'chr1'"),
+        ("chr1\t2990\t3001\n", "it ends at 3001, but chr1 has 3000 bases"),
+        ("chr1\t20\t20\n", "start 20 is not below end 20"),
+        ("", "holds no intervals"),
+    ],
+)
+def test_regions_that_cannot_be_used_are_refused(
+    tiny_track: Path, genome: Path, tmp_path: Path, regions: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        explained_regions(tiny_track, genome, regions, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "regions.bed" in str(caught.value)
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_contigs_of_regions_may_have_other_names(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    (tmp_path / "aliases.txt").write_text("chr1\tI\tNC_1\nchr2\tII\tNC_2\n")
+    found = explained_regions(tiny_track, genome, "NC_2\t100\t200\n", tmp_path, aliases=tmp_path / "aliases.txt")
+    assert found.chrom.tolist() == ["chr2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "source", "message"),
+    [
+        ({"genome": Path("g.fa")}, "windows", "windows have a genome of their own"),
+        ({"aliases": Path("a.txt")}, "s.fa", "--aliases is for the regions of a genome"),
+        ({"length": 100}, "windows", "windows have a length of their own"),
+        ({"fold": "test"}, "s.fa", "only windows have folds"),
+        ({}, "r.bed", "is BED: name the genome"),
+    ],
+)
+def test_settings_that_are_not_for_a_source_are_refused(
+    settings: dict[str, object], source: str, message: str, tiny_track: Path, motif_windows: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s.fa").write_text(">a\nACGT\n")
+    (tmp_path / "r.bed").write_text("chr1\t1\t9\n")
+    path = motif_windows if source == "windows" else tmp_path / source
+    with pytest.raises(InputError, match=message):
+        explain(ExplainConfig(method="ig", **settings), tiny_track, path, tmp_path / "a.npz")  # type: ignore[arg-type]
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_a_window_model_explains_windows_alone(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.fa").write_text(">a\nACGT\n")
+    with pytest.raises(InputError, match="is no track model: it explains windows alone"):
+        explain(ExplainConfig(), model, tmp_path / "s.fa", tmp_path / "a.npz")
+
+
+def test_a_track_model_without_calibration_is_explained_by_its_own_probability(
+    tmp_path: Path, motif_windows: Path
+) -> None:
     model = save_tiny_track(tmp_path / "model", calibrated=False)
-    with pytest.raises(NothingPredicted, match="has no calibration"):
+    with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
         explain(ExplainConfig(method=("ig",)), model, motif_windows, tmp_path / "a.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "name one of --windows, --regions and --sequences"),
+        ("--regions r.bed --sequences s.fa --genome g.fa", "name one of --windows, --regions and --sequences"),
+        ("--regions r.bed", "r.bed: --regions lie in a genome: name it by --genome"),
+        ("--sequences s.fa --genome g.fa", "s.fa: --genome is for --regions: leave it out"),
+        ("--sequences s.fa --length 5", "length"),
+        ("--sequences missing.fa", "missing.fa: there is no such file"),
+    ],
+)
+def test_what_is_explained_must_be_clear(
+    options: str,
+    message: str,
+    tiny_track: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("capsight")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)  # the command sets them, and the level, for good
+    monkeypatch.setattr(logger, "level", logger.level)
+    command = f"capsight explain --model {tiny_track} --method ig {options} -o a.npz"
+    monkeypatch.setattr(sys, "argv", command.split())
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    [line] = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert stopped.value.code == 2
+    assert message in line
+    assert not list(tmp_path.iterdir())

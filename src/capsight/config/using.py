@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from capsight.config.base import BOOKKEEPING, Config, Seed, split
+from capsight.config.base import BOOKKEEPING, Config, Paths, Seed, split
 
 Method = Literal["attention", "ig", "ism"]
 Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
@@ -47,10 +47,18 @@ class EvaluateConfig(Config):
 class ExplainConfig(Config):
     """Scores per base: which DNA the network's answer rests on."""
 
-    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to explain.")
+    fold: Literal["train", "validation", "test"] = Field("test", description="Which fold of windows to explain.")
+    genome: Path | None = Field(None, description="The genome that the regions of a BED file lie in.")
+    aliases: Path | None = Field(
+        None, description="Other names of contigs in the BED file: all names of a contig in one row (chromAlias.txt)."
+    )
+    length: int | None = Field(
+        None, ge=20, le=10_000,
+        description="Bases that are explained around the TSS of each region or sequence; default 300.",
+    )  # fmt: skip
     method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
     most: int | None = Field(
-        1_000, ge=1, description="At most this many windows, half of them predicted positives, drawn at random."
+        1_000, ge=1, description="At most this many, half of them predicted positives, drawn at random."
     )
     baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
     steps: int = Field(24, ge=2, description="Steps of each integral.")
@@ -138,6 +146,41 @@ class VariantsConfig(Config):
         if self.haplotypes and self.shard:
             raise ValueError("haplotypes are scored over the whole file: leave shard out")
         return self
+
+
+class PlotConfig(Config):
+    """A picture of one place: 5' ends, expected tags, calls, genes, variants, and the bases behind a TSS."""
+
+    region: str = Field(
+        description="What is drawn: chrIV:1001-2000, counted from 1 with both ends included, as in samtools and IGV."
+    )
+    genome: Path = Field(description="The genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    ctss: Paths = Field((), description="Observed 5' ends: BED files (CTSS), which are summed.")
+    ctss_plus: Paths = Field((), description="Observed 5' ends on plus: bigWig or bedGraph, summed.")
+    ctss_minus: Paths = Field((), description="Observed 5' ends on minus: bigWig or bedGraph, summed.")
+    genes: Path | None = Field(None, description="Genes: GFF3, GTF or BED.")
+    vcf: Path | None = Field(None, description="Variants whose effect is shown: VCF, BCF, or a table.")
+    scan: Path | None = Field(
+        None, description="Folder of a scan: its tracks and TSSs are drawn, in place of new ones."
+    )
+    aliases: Path | None = Field(
+        None, description="Other names of contigs: all names of a contig in one row (chromAlias.txt)."
+    )
+    explain: Literal["ism", "ig"] | None = Field(
+        None, description="Draw how much each base near the strongest TSS matters: ism (mutagenesis) or ig."
+    )
+    min_probability: float | None = Field(
+        None, ge=0, le=1, description="Probability from which on a TSS is called; default that of the model's card."
+    )
+    distance: int | None = Field(
+        None, ge=0, le=100_000,
+        description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
+    )  # fmt: skip
+    baselines: int = Field(8, ge=1, description="ig: dinucleotide shuffles.")
+    steps: int = Field(24, ge=2, description="ig: steps of each integral.")
+    precision: Precision = Field("fp32", description=_PRECISION)
+    threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
+    seed: Seed = Field(1, description="Seed of the shuffles.")
 
 
 class _MotifDbConfig(Config):

@@ -64,13 +64,13 @@ class Attributions:
     score
         ``(n,)`` probability of a cap site.
     label
-        ``(n,)`` 1 where the window has a cap site, else 0.
+        ``(n,)`` 1 where the window has a cap site, 0 where not, -1 where nobody knows.
     chrom, strand, start, end
-        ``(n,)`` where each window lies: 0-based half-open.
+        ``(n,)`` where each window lies: 0-based half-open; `start` is negative where it begins before its contig.
     methods
         One ``(n, length)`` array of attributions per method.
     meta
-        Checksums of model and windows, fold, faithfulness, best method (`META_KEYS`).
+        Checksums of model and windows (or regions or sequences), fold, faithfulness, best method (`META_KEYS`).
     spans_width
         Bases per token: what the attributions resolve.
     ism_full

@@ -123,7 +123,7 @@ def recognise(rows: Sequence[Record], path: Path) -> str:
     if columns < _COLUMNS[NARROW_PEAK]:
         broad = columns == _COLUMNS[BROAD_PEAK] and not _most(rows, _is_bed9) and _most(rows, _has_scores)
         return BROAD_PEAK if broad else BED
-    if columns >= _BED12_COLUMNS and all(map(_has_blocks, rows)):
+    if columns >= _BED12_COLUMNS and all(map(has_blocks, rows)):
         return BED
     fits = {
         NARROW_PEAK: sum(map(_is_narrow_peak, rows)) / len(rows),
@@ -196,7 +196,7 @@ def _is_bed9_within(row: Record) -> bool:
     return row.start <= first <= last <= row.end or first == last == 0
 
 
-def _has_blocks(row: Record) -> bool:
+def has_blocks(row: Record) -> bool:
     """Tell whether columns 10 to 12 are BED12's blocks, which reach from the start of the record to its end."""
     sizes, starts = (text.strip().removesuffix(",").split(",") for text in row.fields[10:12])
     if not all(map(_is_whole, [row.fields[9], *sizes, *starts])):

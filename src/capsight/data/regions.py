@@ -23,7 +23,8 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
     Returns
     -------
     regions
-        One row per record in file order: chrom, start, end, strand and name (``.`` where the file has none).
+        One row per record in file order: chrom, start, end, strand and name (``.`` where the file has none), and
+        summit: thickStart where BED uses it for that, else -1.
 
     Raises
     ------
@@ -42,4 +43,4 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
     logger.info("regions %s: %d on %d contigs", path.name, len(table), table[schema.CHROM].nunique())
-    return table[[schema.CHROM, schema.START, schema.END, schema.STRAND, schema.NAME]]
+    return table[[schema.CHROM, schema.START, schema.END, schema.STRAND, schema.NAME, schema.SUMMIT]]

@@ -2,7 +2,7 @@
 
 The baseline is the window's own bases with dinucleotides shuffled, which keeps composition and takes away all motifs;
 the result is the mean over several shuffles. The convergence delta, how far the scores fail to add up to the
-difference of log-odds, is returned with them.
+difference of the target, is returned with them.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from capsight.compiled import load_compiled
-from capsight.explain.reader import Codes, Explained, PerBase
+from capsight.explain.reader import Codes, Explained, PerBase, Sequences
 from capsight.progress import progress
 
 
@@ -25,9 +25,9 @@ class Gradients(NamedTuple):
     Attributes
     ----------
     scores
-        ``(n_windows, length)``, nats of log-odds.
+        ``(n_windows, length)``, in nats.
     delta
-        ``(n_windows,)``: sum of the scores minus the difference of log-odds, as a share of that difference.
+        ``(n_windows,)``: sum of the scores minus the difference of the target, as a share of that difference.
     """
 
     scores: PerBase
@@ -76,24 +76,28 @@ def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
     return Shuffles(result, repeats)
 
 
-def integrated_gradients(reader: Explained, codes: Codes, *, baselines: int, steps: int, seed: int) -> Gradients:
-    """Attribute the log-odds of every window to its bases."""
+def integrated_gradients(
+    reader: Explained, sequences: Sequences, *, baselines: int, steps: int, seed: int
+) -> Gradients:
+    """Attribute the target of every sequence to its bases; the neighbours that it is read with stay as they are."""
     method = IntegratedGradients(reader.from_embedding)
+    codes = sequences.codes
     drawn = shuffled(codes, baselines, seed).codes
     scores = np.zeros(codes.shape, np.float32)
     delta = np.zeros(len(codes), np.float32)
-    with progress("integrated gradients", len(codes) * baselines, " windows") as bar:
+    with progress("integrated gradients", len(codes) * baselines, " sequences") as bar:
         for rows in reader.batches(len(codes)):
-            target = reader.embed(codes[rows])
+            batch = sequences.of(rows)
+            target = reader.embed(batch.reads)
             for i in range(baselines):
-                start = reader.embed(drawn[rows, i])
+                start = reader.embed(batch.reading(drawn[rows, i]))
                 parts: Tensor = method.attribute(
                     target, start, n_steps=steps, internal_batch_size=max(reader.batch_size, len(target))
                 )
                 with torch.no_grad():
                     gain = (reader.from_embedding(target) - reader.from_embedding(start)).cpu().numpy()
                 per_position = parts.sum(dim=2).detach().cpu().numpy()
-                scores[rows] += reader.per_base(per_position, codes[rows]) / baselines
+                scores[rows] += reader.per_base(per_position, batch.codes) / baselines
                 delta[rows] += np.abs((per_position.sum(axis=1) - gain) / np.maximum(np.abs(gain), 1.0)) / baselines
                 bar.update(len(target))
     return Gradients(scores, delta)

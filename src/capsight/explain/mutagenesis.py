@@ -1,35 +1,39 @@
 """In-silico saturation mutagenesis: every base changed to every other, one at a time."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.explain.reader import Codes, Explained, PerBase
+from capsight.data.bases import N_CODE
+from capsight.explain.reader import Explained, PerBase, Sequences
 from capsight.progress import progress
 
+#: Substitutions after which the progress moves.
+_AT_ONCE: Final = 600
 
-def saturate(reader: Explained, codes: Codes) -> NDArray[np.float32]:
-    """Return the change of log-odds for every substitution.
+
+def saturate(reader: Explained, sequences: Sequences) -> NDArray[np.float32]:
+    """Return the change of the target for every substitution.
 
     Returns
     -------
     change
-        ``(n_windows, 4, length)``: log-odds in nats with that base at that place, minus those of the window; 0 for the
+        ``(n, 4, length)``: the target in nats with that base at that position, minus that of the sequence; 0 for the
         base that is there. N are not changed.
     """
-    n, length = codes.shape
-    change = np.zeros((n, 4, length), np.float32)
-    with progress("mutagenesis", n, " windows") as bar:
-        for row in range(n):
-            place = np.repeat(np.flatnonzero(codes[row] < 4), 3)
-            other = (codes[row, place] + np.tile([1, 2, 3], len(place) // 3)) % 4
-            mutants = np.repeat(codes[row][None], len(place) + 1, axis=0)
-            mutants[np.arange(len(place)), place] = other
-            odds = reader.log_odds(mutants)  # the last row is the window itself
-            change[row, other, place] = odds[:-1] - odds[-1]
-            bar.update()
+    change = np.zeros((len(sequences), 4, sequences.codes.shape[1]), np.float32)
+    with progress("mutagenesis", 3 * int((sequences.codes < N_CODE).sum()), " changes") as bar:
+        for row in range(len(sequences)):
+            one = sequences.of(slice(row, row + 1))
+            position = np.repeat(np.flatnonzero(one.codes[0] < N_CODE), 3)
+            base = (one.codes[0, position] + np.tile(np.arange(1, 4, dtype=np.uint8), len(position) // 3)) % 4
+            for some in np.array_split(np.arange(len(position)), -(-len(position) // _AT_ONCE) or 1):
+                change[row, base[some], position[some]] = reader.substituted(one, position[some], base[some])
+                bar.update(len(some))
     return change
 
 
 def importance(change: NDArray[np.float32]) -> PerBase:
-    """Return how much each base matters: the mean loss of log-odds over its three substitutions."""
+    """Return how much each base matters: the mean loss of the target over its three substitutions."""
     return -change.sum(axis=1) / 3

@@ -1,4 +1,4 @@
-"""A trained network as explanations need it: bases in, log-odds out, and the way from what it reads back to bases.
+"""A trained network as explanations need it: bases in, one number out, and the way from what it reads back to bases.
 
 `Reader` is of a window network, `TrackReader` of a track network. What differs is said by `Explained`.
 """
@@ -6,53 +6,90 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from capsight.data.bases import N_CODE, Ints, Mask
 from capsight.data.tokenizer import Tokenizer
-from capsight.errors import NothingPredicted
 from capsight.model.llama import CapsightForClassification
-from capsight.model.track import Track, TrackModel, one_hot
-from capsight.model.track_folder import Calibration, load_track
+from capsight.model.track import Track, one_hot
+from capsight.model.track_folder import TrackCard, load_track
+from capsight.predict.alleles import AlleleScorer, Change
+from capsight.predict.calls import SCORE_REACH
 from capsight.predict.scorer import best_device, load_network
-from capsight.predict.track import REACH, flank
+from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
 
-#: What to do about a track model without calibration.
-CALIBRATE: Final = "train it with a validation chromosome that has peaks"
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences to explain, and what the network reads of each.
+
+    Attributes
+    ----------
+    codes
+        ``(n, length)`` 5'→3': the bases that are explained. N are never changed.
+    reads
+        ``(n, margin + length + margin)``: the same with their neighbours; random DNA beyond the end of a sequence.
+    """
+
+    codes: Codes
+    reads: Codes
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def of(self, rows: slice | Ints | Mask) -> Self:
+        """Return some of them."""
+        return type(self)(self.codes[rows], self.reads[rows])
+
+    def reading(self, codes: Codes) -> Codes:
+        """Return what is read with other bases, ``(n, length)``, between the same neighbours."""
+        reads = self.reads.copy()
+        margin = (reads.shape[1] - codes.shape[1]) // 2
+        np.copyto(reads[:, margin : margin + codes.shape[1]], codes, where=codes < N_CODE)
+        return reads
 
 
 class Explained(Protocol):
-    """What explanations ask of a network."""
-
-    @property
-    def length(self) -> int:
-        """Bases of a window."""
+    """What explanations ask of a network; `reads` are those of `Sequences`."""
 
     @property
     def batch_size(self) -> int:
-        """Windows per forward pass."""
+        """Sequences per forward pass."""
 
     def batches(self, n: int) -> Iterator[slice]:
-        """Cut `n` windows into batches."""
+        """Cut `n` sequences into batches."""
 
-    def log_odds(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the log-odds of a cap site in the middle of windows, in nats, ``(n_windows,)``."""
+    def sequences(self, codes: Codes) -> Sequences:
+        """Return windows without neighbours, ``(n_windows, length)``, as they are read."""
 
-    def embed(self, codes: Codes) -> Tensor:
-        """Return what the network calculates with, ``(n_windows, n_positions, channels)``."""
+    def probability(self, codes: Codes) -> NDArray[np.float64]:
+        """Return the probability of a cap site in the middle of windows without neighbours, ``(n_windows,)``."""
+
+    def target(self, reads: Codes) -> NDArray[np.float32]:
+        """Return the number that is explained, in nats, ``(n,)``."""
+
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the target of one sequence changes when its base at a position is another, ``(n_changes,)``."""
+
+    def response(self, reads: Codes) -> NDArray[np.float64]:
+        """Return the number whose fall shows how faithful an explanation is, ``(n,)``."""
+
+    def embed(self, reads: Codes) -> Tensor:
+        """Return what the network calculates with, ``(n, n_positions, channels)``."""
 
     def from_embedding(self, embedded: Tensor) -> Tensor:
-        """Return the log-odds for what `embed` returned; gradients flow through."""
+        """Return the target for what `embed` returned; gradients flow through."""
 
     def per_base(self, values: NDArray[np.floating], codes: Codes) -> PerBase:
-        """Turn values at the positions of `embed`, ``(n_windows, n_positions)``, into values of bases."""
+        """Turn values at the positions of `embed`, ``(n, n_positions)``, into values of bases, ``(n, length)``."""
 
     def resolution(self, codes: Codes) -> int:
         """Bases behind one position of the network."""
@@ -88,6 +125,29 @@ class Reader:
     def batches(self, n: int) -> Iterator[slice]:
         """Cut `n` rows into batches."""
         return (slice(i, min(i + self.batch_size, n)) for i in range(0, n, self.batch_size))
+
+    def sequences(self, codes: Codes) -> Sequences:
+        """Return windows as they are read: nothing but themselves."""
+        return Sequences(codes, codes)
+
+    def probability(self, codes: Codes) -> NDArray[np.float64]:
+        """Return the probability of a cap site, ``(n_windows,)``."""
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(codes).astype(np.float64))))
+
+    def target(self, reads: Codes) -> NDArray[np.float32]:
+        """Return the log-odds of a cap site in nats, ``(n_windows,)``."""
+        return self.log_odds(reads)
+
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the log-odds of one window change when its base at a position is another, ``(n_changes,)``."""
+        mutants = np.repeat(one.reads, len(position) + 1, axis=0)
+        mutants[np.arange(len(position)), position] = base
+        odds = self.log_odds(mutants)  # the last row is the window itself
+        return odds[:-1] - odds[-1]
+
+    def response(self, reads: Codes) -> NDArray[np.float64]:
+        """Return the probability of a cap site, ``(n_windows,)``."""
+        return self.probability(reads)
 
     @torch.inference_mode()
     def log_odds(self, codes: Codes) -> NDArray[np.float32]:
@@ -131,38 +191,30 @@ _AT_ONCE: Final = 1 << 17
 
 @dataclass(frozen=True)
 class TrackReader:
-    """A track network that is asked for the base in the middle of windows, on their own strand.
+    """A track network that is asked for the base in the middle of sequences, on their own strand.
 
-    Beyond the ends of a window there is random DNA (`capsight.predict.track.flank`). The log-odds are those of the
-    calibrated probability (`capsight.predict.track`).
-
-    Attributes
-    ----------
-    length
-        Bases of a window; any will do.
+    The target is the natural logarithm of the expected tags within `SCORE_REACH` bases of it.
     """
 
-    model: TrackModel
-    calibration: Calibration
-    length: int
-    device: torch.device
+    scorer: TrackScorer
+    card: TrackCard
 
     @classmethod
-    def open(cls, folder: Path, length: int) -> "TrackReader":
+    def open(cls, folder: Path, precision: Precision = "fp32") -> "TrackReader":
         """Load a model folder.
 
         Raises
         ------
         InputError
             If it cannot be used.
-        NothingPredicted
-            If it has no calibration: it has learned too little for probabilities.
         """
         model, card = load_track(folder)
-        if card.calibration is None:
-            raise NothingPredicted("has no calibration, so no log-odds to explain", where=folder, remedy=CALIBRATE)
-        device = best_device()
-        return cls(model.to(device), card.calibration, length, device)
+        return cls(TrackScorer(model.to(best_device()), card.calibration, precision), card)
+
+    @property
+    def margin(self) -> int:
+        """Bases that are read on either side of a sequence."""
+        return self.scorer.halo
 
     def resolution(self, codes: Codes) -> int:
         """One: a track network has no positions but bases."""
@@ -174,46 +226,74 @@ class TrackReader:
 
     @property
     def batch_size(self) -> int:
-        """Windows per forward pass: memory is that of `_AT_ONCE` bases."""
+        """Sequences per forward pass: memory is that of `_AT_ONCE` bases."""
         return max(1, _AT_ONCE // (2 * self._reach + 1))
 
+    def sequences(self, codes: Codes) -> Sequences:
+        """Return windows as they are read: random DNA stands beyond their ends."""
+        beyond = flank(self.margin)
+        return Sequences(codes, with_flanks(codes, -self.margin, codes.shape[1] + self.margin, beyond))
+
+    def probability(self, codes: Codes) -> NDArray[np.float64]:
+        """Return the probability of a cap site, as a scan of the windows has it, ``(n_windows,)``."""
+        middle, scorer = codes.shape[1] // 2, self.scorer
+        found = np.zeros(len(codes))
+        for rows in self.batches(len(codes)):
+            around = scorer.counts(codes[rows], middle - REACH, middle + REACH + 1)
+            found[rows] = probabilities(around, scorer.calibration)[:, 0, REACH]
+        return found
+
     @torch.inference_mode()
-    def log_odds(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the log-odds of a cap site in nats, ``(n_windows,)``."""
-        parts = [self.from_embedding(self.embed(codes[rows])).cpu() for rows in self.batches(len(codes))]
+    def target(self, reads: Codes) -> NDArray[np.float32]:
+        """Return the logarithm of expected tags, ``(n,)``."""
+        parts = [self.from_embedding(self.embed(reads[rows])).cpu() for rows in self.batches(len(reads))]
         return torch.cat(parts).numpy().astype(np.float32) if parts else np.zeros(0, np.float32)
 
-    def embed(self, codes: Codes) -> Tensor:
-        """Return one-hot bases within reach of the middle, ``(n_windows, 2 * reach + 1, 4)``."""
-        lacking = max(0, self._reach - self.length // 2), max(0, self._reach + 1 - (self.length - self.length // 2))
-        beyond = np.broadcast_to(flank(self._reach), (len(codes), self._reach))
-        padded = np.concatenate([beyond[:, self._reach - lacking[0] :], codes, beyond[:, : lacking[1]]], axis=1)
-        first = lacking[0] + self.length // 2 - self._reach
-        return one_hot(torch.from_numpy(padded[:, first : first + 2 * self._reach + 1]).to(self.device))
+    def substituted(self, one: Sequences, position: Ints, base: Codes) -> NDArray[np.float32]:
+        """Return how the target of one sequence changes when its base at a position is another, ``(n_changes,)``.
+
+        Only what a change can reach is computed (`capsight.predict.alleles`).
+        """
+        middle, position = self.margin + one.codes.shape[1] // 2, position + self.margin
+        near = np.flatnonzero(np.abs(position - middle) <= self._reach)
+        farthest = int(np.abs(position[near] - middle).max(initial=0)) + SCORE_REACH
+        alleles = AlleleScorer(self.scorer, max(farthest - REACH, 0))
+        changes = [Change(int(position[i]), int(position[i]) + 1, base[i : i + 1]) for i in near]
+        found = np.zeros(len(position))
+        for i, change, pair in zip(near, changes, alleles.alleles(one.reads[0], changes), strict=True):
+            first = middle - SCORE_REACH - change.start + alleles.flank
+            sums = [allele.tags[0, first : first + 2 * SCORE_REACH + 1].sum(dtype=np.float64) for allele in pair]
+            found[i] = np.log(sums[1] / sums[0]) if min(sums) > 0 else 0
+        return found.astype(np.float32)
+
+    def response(self, reads: Codes) -> NDArray[np.float64]:
+        """Return the logarithm of expected tags, ``(n,)``: it follows weak promoters and strong ones alike."""
+        return self.target(reads).astype(np.float64)
+
+    def embed(self, reads: Codes) -> Tensor:
+        """Return one-hot bases within reach of the middle, ``(n, 2 * reach + 1, 4)``."""
+        middle = self.margin + (reads.shape[1] - 2 * self.margin) // 2
+        seen = np.ascontiguousarray(reads[:, middle - self._reach : middle + self._reach + 1])
+        return one_hot(torch.from_numpy(seen).to(self.scorer.device))
 
     def from_embedding(self, embedded: Tensor) -> Tensor:
-        """Return the log-odds, ``(n_windows,)``; gradients flow through."""
-        track: Track = self.model(embedded)
-        tags, near, calibration = track.log_tags, slice(REACH - 10, REACH + 11), self.calibration
-        return (
-            calibration.intercept
-            + calibration.summits_within_10 * torch.logsumexp(track.log_summits[:, near], dim=1)
-            + calibration.tags_within_10 * torch.logsumexp(tags[:, near], dim=1)
-            + calibration.tags_within_50 * torch.logsumexp(tags, dim=1)
-        )
+        """Return the logarithm of expected tags, ``(n,)``; gradients flow through."""
+        track: Track = self.scorer.network(embedded)
+        return torch.logsumexp(track.log_tags, dim=1)
 
     def per_base(self, values: NDArray[np.floating], codes: Codes) -> PerBase:
-        """Put values of bases within reach of the middle into their windows, ``(n_windows, length)``."""
+        """Put values of bases within reach of the middle into their sequences, ``(n, length)``."""
         result = np.zeros(codes.shape, np.float32)
-        first = self.length // 2 - self._reach
-        inside = slice(max(first, 0), min(first + values.shape[1], self.length))
+        length = codes.shape[1]
+        first = length // 2 - self._reach
+        inside = slice(max(first, 0), min(first + values.shape[1], length))
         result[:, inside] = values[:, inside.start - first : inside.stop - first]
         return result
 
     @property
     def _reach(self) -> int:
-        """Bases on either side of the middle that are read."""
-        return self.model.halo + REACH
+        """Bases on either side of the middle that the target depends on."""
+        return self.scorer.network.halo + SCORE_REACH
 
 
 def difference(logits: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """`explain`: one score per base for each window and method, and how far to trust each method."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,126 +22,127 @@ from capsight.data.attributions import (
     WINDOWS_SHA256,
     Attributions,
 )
-from capsight.data.bases import Ints
-from capsight.data.independent import independent
-from capsight.data.windows import Windows
-from capsight.errors import InputError, NothingPredicted
+from capsight.data.store import genome_inputs
+from capsight.data.text import given
+from capsight.errors import ConfigError, InputError
 from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Codes, Explained, PerBase, Reader, TrackReader
-from capsight.model.track_folder import is_track, read_track_card
-from capsight.predict.score import window_names
+from capsight.explain.reader import Codes, Explained, PerBase, Reader, Sequences, TrackReader
+from capsight.explain.sources import Source, of_records, of_windows
+from capsight.model.track_folder import is_track
+from capsight.predict.records import window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
-#: Convergence deltas above this share of the difference of log-odds are reported.
+#: Convergence deltas above this share of the difference of the target are reported.
 LARGE_DELTA = 0.05
-#: Windows of either label that are looked at for each that may be explained, to find some without DNA in common.
-POOL = 2
 #: Repeats that a message names.
 NAMED = 5
 #: Key of `Attributions.meta` for the convergence delta of every window.
 IG_DELTA = "ig_delta"
 
 
-def explain(config: ExplainConfig, model: Path, windows: Path, out: Path) -> Path:
-    """Explain the windows of one fold and write an attributions file.
+def explain(config: ExplainConfig, model: Path, source: Path, out: Path) -> Path:
+    """Explain windows, or the surroundings of TSSs, and write an attributions file.
 
     Parameters
     ----------
     config
-        Fold, methods, and how much work each may be.
+        What is explained, by which methods, and how much work each may be.
     model
-        Model folder (a baseline has nothing to explain). A track model is asked for the middle of each window.
-    windows
-        Folder of the `windows` stage.
+        Model folder (a baseline has nothing to explain). Of a track model, the target is the logarithm of the expected
+        tags within 10 bases of the middle; of a window model, the log-odds of a cap site.
+    source
+        Folder of the `windows` stage, or its ``windows.parquet``. With a track model also regions of a genome
+        (BED, with ``config.genome``), or sequences (FASTA, or CSV with a ``sequence`` column).
     out
         ``.npz`` file to write (see `capsight.data.attributions`).
 
     Raises
     ------
     InputError
-        If model and windows differ in length, or no window is predicted positive.
+        If model and windows differ in length, no window is predicted positive, or a file cannot be used.
     """
-    model = find_model(model)
-    inputs = {"model": model, "windows": windows}
+    model, source = find_model(model), given(source)
+    is_windows = source.is_dir() or source.suffix == ".parquet"
+    _check(config, model, source, is_windows)
+    inputs = {"model": model, "windows" if is_windows else "source": source}
+    inputs |= genome_inputs(config.genome) if config.genome else {}
+    inputs |= {"aliases": config.aliases} if config.aliases else {}
     reader: Explained
     if is_track(model):
         if set(config.method) == {"attention"}:
             raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
-        read_track_card(model)  # first: a folder that is no model has the clearer error
-        reader = TrackReader.open(model, Windows.open(windows).length)
+        reader = TrackReader.open(model)
     else:
         reader = Reader.open(model, config.batch_size)
     if artefact.is_done(out, "explain", config, inputs):
         logger.info("explain: %s is done already", out)
         return out
     with artefact.building_file(out, "explain", config, inputs, suffix=".npz") as partial:
-        _explain(config, reader, model, windows).write(partial)
+        rng = np.random.default_rng([config.seed, 8])
+        if isinstance(reader, TrackReader) and not is_windows:
+            found = of_records(config, reader, source, rng)
+        else:
+            found = of_windows(config, reader, model, source, rng)
+        origin = {
+            MODEL_SHA256: artefact.sha256(model),
+            WINDOWS_SHA256: artefact.sha256(source),
+            FOLD: config.fold if is_windows else None,
+        }
+        _explain(config, reader, found, origin, rng).write(partial)
     return out
 
 
-def _explain(config: ExplainConfig, reader: Explained, model: Path, windows: Path) -> Attributions:
-    """Explain the windows of one fold."""
-    fold = Windows.open(windows).fold(config.fold)
-    if fold.length != reader.length:
-        raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)
-    everything = fold.codes(np.arange(len(fold.table)))
-    odds = reader.log_odds(everything)
-    if not (odds >= 0).any():
-        raise NothingPredicted(
-            f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
-            remedy="train longer, or explain another fold",
-        )  # fmt: skip
-    rng = np.random.default_rng([config.seed, 8])
-    rows = choose(everything, odds, config.most, rng)
-    codes, score = everything[rows], 1 / (1 + np.exp(-odds[rows].astype(np.float64)))
-    table = fold.table.iloc[rows]
-    _tell_of_repeats(codes, table, config.seed)
-    scores, full, delta = _scores(reader, codes, config)
-    tested = np.sort(rng.permutation(np.flatnonzero(score >= THRESHOLD))[: config.tested])
-    trust = _trust(reader, codes[tested], {name: values[tested] for name, values in scores.items()}, config.seed)
+def _check(config: ExplainConfig, model: Path, source: Path, is_windows: bool) -> None:
+    """Refuse settings that are not for this source, and sources that are not for this model."""
+    if is_windows and config.genome is not None:
+        raise ConfigError("windows have a genome of their own: leave --genome out", where=source)
+    if config.aliases is not None and config.genome is None:
+        raise ConfigError("--aliases is for the regions of a genome: leave it out", where=source)
+    if is_windows and config.length is not None:
+        raise ConfigError("windows have a length of their own: leave --length out", where=source)
+    if not is_windows and "fold" in config.model_fields_set:
+        raise ConfigError("only windows have folds: leave --fold out", where=source)
+    if not is_windows and not is_track(model):
+        raise InputError(
+            "is no track model: it explains windows alone", where=model, remedy="name a windows folder: --windows"
+        )
+
+
+def _explain(
+    config: ExplainConfig, reader: Explained, found: Source, origin: Mapping[str, object], rng: np.random.Generator
+) -> Attributions:
+    """Explain what was chosen."""
+    sequences, table, score = found
+    _tell_of_repeats(sequences.codes, table, config.seed)
+    scores, full, delta = _scores(reader, sequences, config)
+    rows = np.flatnonzero(score >= THRESHOLD)
+    rows = rows if len(rows) else np.arange(len(score))
+    tested = np.sort(rng.permutation(rows)[: config.tested])
+    trust = _trust(reader, sequences.of(tested), {name: values[tested] for name, values in scores.items()}, config.seed)
     return Attributions(
-        codes=codes,
+        codes=sequences.codes,
         score=score.astype(np.float32),
-        label=fold.labels[rows].astype(np.int8),
+        label=table[schema.LABEL].to_numpy(np.int8),
         chrom=table[schema.CHROM].to_numpy(str),
         strand=table[schema.STRAND].to_numpy(str),
         start=table[schema.START].to_numpy(np.int64),
         end=table[schema.END].to_numpy(np.int64),
         methods=scores,
-        spans_width=reader.resolution(codes),
+        spans_width=reader.resolution(sequences.codes),
         ism_full=full,
         meta={
-            MODEL_SHA256: artefact.sha256(model),
-            WINDOWS_SHA256: artefact.sha256(windows),
-            FOLD: config.fold,
-            WINDOW_LENGTH: fold.length,
+            **origin,
+            WINDOW_LENGTH: sequences.codes.shape[1],
             FAITHFULNESS: {name: measured._asdict() for name, measured in trust.items()},
             BEST_METHOD: max(trust, key=lambda name: trust[name].score),
             IG_DELTA: None if delta is None else [round(float(d), 5) for d in delta],
         },
     )
-
-
-def choose(codes: Codes, odds: NDArray[np.float32], most: int | None, rng: np.random.Generator) -> Ints:
-    """Return the rows to explain, in order: all, or as many of either predicted label as there are, drawn at random.
-
-    Not the best scored: those show the strongest promoters, and a rare or weak class would not be seen at all. Windows
-    that have DNA in common with one drawn before are drawn last: `motifs` would count them once.
-    """
-    if most is None or most >= len(odds):
-        return np.arange(len(odds))
-    drawn = [rng.permutation(np.flatnonzero(label))[: POOL * most] for label in (odds >= 0, odds < 0)]
-    order = np.concatenate(drawn)
-    alone = independent(list(codes[order]), np.arange(len(order)))
-    order = np.concatenate([order[alone], order[~alone]])
-    positive, negative = order[odds[order] >= 0], order[odds[order] < 0]
-    n_positive = min(len(positive), max(most // 2, most - len(negative), 1))
-    return np.sort(np.concatenate([positive[:n_positive], negative[: most - n_positive]]))
 
 
 def _tell_of_repeats(codes: Codes, table: pd.DataFrame, seed: int) -> None:
@@ -163,29 +165,29 @@ class _Scores(NamedTuple):
     delta: NDArray[np.float32] | None
 
 
-def _scores(reader: Explained, codes: Codes, config: ExplainConfig) -> _Scores:
+def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _Scores:
     """Run every method that the config names."""
     methods: dict[str, PerBase] = {}
     full = delta = None
     if "attention" in config.method and isinstance(reader, Reader):
-        methods |= attention(reader, codes)
+        methods |= attention(reader, sequences.codes)
     elif "attention" in config.method:
         logger.info("explain: a track network has no attention: it is left out")
     if "ig" in config.method:
         methods["ig"], delta = integrated_gradients(
-            reader, codes, baselines=config.baselines, steps=config.steps, seed=config.seed
+            reader, sequences, baselines=config.baselines, steps=config.steps, seed=config.seed
         )
         if large := int((delta > LARGE_DELTA).sum()):
             logger.warning("explain: ig: %d of %d windows have a convergence delta above 5 %%", large, len(delta))
     if "ism" in config.method:
-        full = saturate(reader, codes)
+        full = saturate(reader, sequences)
         methods["ism"] = importance(full)
     return _Scores(methods, full, delta)
 
 
-def _trust(reader: Explained, codes: Codes, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
+def _trust(reader: Explained, sequences: Sequences, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
     """Measure every method on the same windows, and say which is best."""
-    trust = {name: faithfulness(reader, codes, values, seed=seed) for name, values in scores.items()}
+    trust = {name: faithfulness(reader, sequences, values, seed=seed) for name, values in scores.items()}
     for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
         logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
     return trust

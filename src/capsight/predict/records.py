@@ -80,7 +80,7 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
     if source.is_dir() or source.suffix == ".parquet":
         if genome is not None:
             raise ConfigError("windows have a genome of their own: leave --genome out", where=source)
-        return _of_intervals(*_windows(source, fold))
+        return interval_records(*_windows(source, fold))
     if fold is not None:
         raise ConfigError("only windows have folds: leave --fold out", where=source)
     if kind_of(source) in ("text", "gzip", "bgzip") and is_fasta(source):
@@ -92,7 +92,7 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
             raise ConfigError("is BED: name the genome that its intervals lie in, by --genome", where=source)
         return _counted(partial(_csv, source), source)
     found = Genome.open(genome)
-    return _of_intervals(read_regions(source, found), found)
+    return interval_records(read_regions(source, found), found)
 
 
 def _is_bed(source: Path) -> bool:
@@ -149,7 +149,7 @@ def _windows(source: Path, fold: str | None) -> tuple[pd.DataFrame, Genome]:
     return data.table, data.genome
 
 
-def _of_intervals(table: pd.DataFrame, genome: Genome) -> Records:
+def interval_records(table: pd.DataFrame, genome: Genome) -> Records:
     """Return intervals of a genome; one without a name is called by its position."""
     names = window_names(table)
     if schema.NAME in table:

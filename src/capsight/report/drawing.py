@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 DPI: Final = 150
 #: Text is no mathematics: an element called ``$x_1$`` stands in a picture as it is.
-_STYLE: Final[Any] = {
+STYLE: Final[Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -33,7 +33,7 @@ def save_picture(
 
     They stand side by side, or in as many rows as there are `heights`, from the left to the right of each.
     """
-    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # letters that the font lacks are boxes
         warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # all values are the same
         figure = Figure(figsize=size, layout="constrained")

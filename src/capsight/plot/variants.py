@@ -1,0 +1,87 @@
+"""The variants of a place, and what each of their alleles does to the expected tags around it."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from capsight.config import VariantsConfig
+from capsight.data.aliases import Aliases
+from capsight.data.genes import check_contigs
+from capsight.data.genome import Genome
+from capsight.data.text import given
+from capsight.data.variants import Variant as Line
+from capsight.data.variants import VariantFile
+from capsight.errors import InputError
+from capsight.explain.reader import TrackReader
+from capsight.plot.locus import Variant
+from capsight.predict.alleles import AlleleScorer, Change
+from capsight.predict.places import Places
+from capsight.predict.regions import Span
+from capsight.predict.variants import summary_of
+
+logger = logging.getLogger(__name__)
+
+#: Bases on either side of a variant whose expected tags are summed.
+DISTANCE: Final[int] = VariantsConfig.model_fields["distance"].default
+#: A picture shows no more alleles than this.
+MOST: Final = 1000
+#: Alleles without an effect that a message names, for each reason.
+_NAMED: Final = 3
+
+
+def read_variants(path: Path, reader: TrackReader, genome: Genome, span: Span, aliases: Aliases) -> list[Variant]:
+    """Return the alleles whose record begins in a place, by position, with their effects.
+
+    Those that have no bases (``<DEL>``, breakends), or whose REF differs from the genome, are counted, named and left
+    out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, has no contig of the genome, or has too many alleles here.
+    """
+    places, file = Places(genome, aliases), VariantFile.open(given(path))
+    names: set[str] = set()
+    known: list[tuple[Line, bytes, Change]] = []
+    unscored: dict[str, list[str]] = {}
+    for record in file.records():
+        if not record.alts:
+            continue
+        contig = places.contig(record.chrom)
+        names.add(genome.names[contig] if contig >= 0 else record.chrom)
+        if contig != span.contig or not span.start <= record.position < span.end:
+            continue
+        for alt, change in zip(record.alts, places.alleles(record), strict=True):
+            if isinstance(change, Change):
+                known.append((record, alt, change))
+            else:
+                unscored.setdefault(change.why, []).append(change.what)
+    check_contigs(names, genome, path)
+    if len(known) > MOST:
+        raise InputError(
+            f"has {len(known):,} alleles in this region", where=path, remedy=f"a picture shows {MOST:,} at most"
+        )
+    for why, which in unscored.items():
+        more = f" and {len(which) - _NAMED} more" if len(which) > _NAMED else ""
+        named = f"{', '.join(which[:_NAMED])}{more}"
+        logger.warning("plot: variants %s: %d left out: %s (%s)", path.name, len(which), why, named)
+    known.sort(key=lambda one: (one[2].start, one[2].end))
+    contig_codes, changes = genome.view(span.contig), [change for _, _, change in known]
+    pairs = list(AlleleScorer(reader.scorer, DISTANCE).alleles(contig_codes, changes))
+    effects = summary_of(reader.card, DISTANCE).effects(changes, pairs, len(contig_codes))
+    column = next((i for i, name in enumerate(file.columns) if name.strip().lower() == "id"), None)
+    found = [
+        Variant(record.position, _id(record, column), _text(record.ref), _text(alt), effect.log2)
+        for (record, alt, _), effect in zip(known, effects, strict=True)
+    ]
+    logger.info("plot: variants %s: %d alleles", path.name, len(found))
+    return found
+
+
+def _id(record: Line, column: int | None) -> str:
+    """Return the name of a record."""
+    return "." if column is None else _text(record.line.split(b"\t")[column]) or "."
+
+
+def _text(letters: bytes) -> str:
+    return letters.decode("utf-8", "replace")
