@@ -1,28 +1,43 @@
-"""The table of models: every row says what its folders say."""
+"""Benchmarks: the table of models says what its folders say; changes are counted right."""
 
 import importlib.util
 import io
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch.nn import functional
 
 from capsight.config import BaselineConfig, EvaluateConfig
+from capsight.config.track import TrackConfig
+from capsight.model.track import Convolution, TrackNetwork
+from capsight.predict.alleles import AlleleScorer, Change
+from capsight.predict.track import TrackScorer
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
 
+from .conftest import random_dna
 
-@pytest.fixture(scope="module")
-def compare() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "compare.py"
-    spec = importlib.util.spec_from_file_location("compare", path)
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def compare() -> ModuleType:
+    return load("compare")
 
 
 def test_models_side_by_side(
@@ -69,3 +84,69 @@ def test_a_training_of_no_updates_took_no_time_and_one_without_a_record_is_unkno
     assert compare.training([model, pretrained]) == {"train_s": 3.0, "train_cpu_s": 2.0}
     (pretrained / "metrics.jsonl").write_text("{}\n")
     assert compare.training([model, pretrained]) == {"train_s": None, "train_cpu_s": None}
+
+
+@pytest.fixture
+def variants(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return load("variants")
+
+
+def test_changes_a_second_of_every_kind(
+    variants: ModuleType,
+    tiny_track: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(variants, "convolution_rate", lambda *_: 4e9)
+    (tmp_path / "genome.fa").write_text(f">chr1\n{random_dna(3000, 1)}\n")
+    options = ["--region", "chr1:501-540", "--apart", "500", "--sparse", "5", "--distance", "50"]
+    threads = torch.get_num_threads()
+    try:
+        variants.main([str(tiny_track), str(tmp_path / "genome.fa"), *options])
+    finally:
+        torch.set_num_threads(threads)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:4]] == [
+        "SNVs, all of 40 bases, fp32", "SNVs, 500 bases apart, fp32", "insertions of 3 bases, neighbours, fp32",
+        "deletions of 3 bases, neighbours, fp32",
+    ]  # fmt: skip
+    assert len(lines) == 8
+    for line in lines:
+        alone, read = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) (?:changes|with)", line))
+        assert alone > read > 10
+        assert "of 4 GFLOP/s" in line
+
+
+@pytest.mark.parametrize("distance", [1, 10, 500])
+@pytest.mark.parametrize(
+    ("start", "alternative"),
+    [(300, [0]), (300, [0, 1, 2, 3]), (301, []), (301, [1, 2])],
+    ids=["snv", "mnv", "del", "ins"],
+)
+def test_multiply_adds_are_those_of_the_convolutions(
+    variants: ModuleType, distance: int, start: int, alternative: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = TrackNetwork(TrackConfig(width=16, first_kernel=5, dilations=(1, 3), head_kernel=3, average=8))
+    scorer = AlleleScorer(TrackScorer(network), distance)
+    counted = []
+    convolve = Convolution.convolve
+
+    def counting(
+        self: Convolution, x: torch.Tensor, bias: torch.Tensor | None = None, padding: int = 0
+    ) -> torch.Tensor:
+        ones = torch.ones(1, 1, x.shape[1])
+        kernel = torch.ones(1, 1, self.kernel_size[1])
+        terms = functional.conv1d(ones, kernel, padding=padding, dilation=self.dilation[1]).sum()
+        counted.append(len(x) * int(terms) * self.in_channels * self.out_channels)
+        return convolve(self, x, bias, padding)
+
+    monkeypatch.setattr(Convolution, "convolve", counting)
+    end = 300 + len(alternative) if start == 300 else 303
+    changes = [Change(start, end, np.array(alternative, np.uint8))]
+    list(scorer.alleles(np.full(600, 3, np.uint8), changes))
+    averaged = variants.multiply_adds(scorer, changes) - sum(counted)  # those are no convolution
+    assert averaged >= 0
+    assert averaged % (2 * 4 * network.config.width) == 0
+    assert averaged < 0.2 * sum(counted)

@@ -22,6 +22,7 @@ from capsight.data.variants import VariantFile
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
+from capsight.predict.mutate import changes_of, find_region
 from capsight.predict.places import Places
 from capsight.predict.records import Record, Records, open_records, sequence_record
 from capsight.predict.regions import spans
@@ -245,6 +246,35 @@ class Model:
         kinds = {name: "Int64" for name in schema.EFFECT_COLUMNS if name.endswith("position")}
         kinds |= dict.fromkeys(("log2_plus", "log2_minus", "gain", "loss", "tss_log2"), "float64")
         return pd.DataFrame(rows, columns=list(schema.EFFECT_COLUMNS)).astype(kinds)
+
+    def mutate(self, genome: Path, region: str, *, distance: int = 500) -> pd.DataFrame:
+        """Score all single changes of a region: what each does to transcription initiation around it.
+
+        Parameters
+        ----------
+        genome
+            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+        region
+            ``chrIV:1000-1400``, counted from 1, both ends included; or ``chrIV:1000-1400:+``, for effects on that
+            strand alone.
+        distance
+            Bases on either side of a change within which its effect is looked for.
+
+        Returns
+        -------
+        effects
+            Three rows for each base, by position: chrom, position, ref, alt; log2_plus and log2_minus, of one strand
+            only if the region has one; gain and loss of probability, and tss_log2, with their positions and strands.
+            All positions count from 0. N is left out.
+
+        Raises
+        ------
+        InputError
+            If the genome cannot be used, or the region does not lie in it, or has no base but N.
+        """
+        opened = Genome.open(given(Path(genome)))
+        found = changes_of(self._scorer, summary_of(self.card, distance), opened, find_region(opened, region))
+        return pd.concat(found, ignore_index=True)
 
 
 def _records(dna: Dna) -> list[Record]:

@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
+    "mutate",
     "explain",
     "motifs",
     "match",

@@ -27,6 +27,7 @@ FILES = {
     "predict-track": "predict --model track fasta.fa",
     "variants": "variants --model track --genome simulation/genome.fa variants.vcf",
     "variants-table": "variants --model track --genome simulation/genome.fa variants.tsv",
+    "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
     "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
     "match": "match --motifs fasta.fa --database simulation/motifs.meme --threshold 0.01",
 }
@@ -53,6 +54,7 @@ FOLDERS = {
 INPUTS = {
     "cluster": "simulation/ctss.bed", "predict": "fasta.fa", "predict-track": "fasta.fa", "scan": "track",
     "variants": "variants.vcf", "variants-table": "variants.tsv",
+    "mutate": "simulation/genome.fa",
     "explain": "windows/windows.parquet", "match": "fasta.fa", "windows": "simulation", "audit": "windows",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",

@@ -1,4 +1,4 @@
-"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `match` and `motifs`."""
+"""Settings of what is done with a model: `evaluate`, `explain`, `predict`, `scan`, `variants`, `mutate`, `motifs` …"""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -93,6 +93,20 @@ class ScanConfig(Config):
     minus_negative: bool = Field(False, description="Write the values of the minus strand as negative numbers.")
     shard: Shard | None = Field(
         None, description="Scan a share of the contigs: 2/8 is the second of eight that are about as long."
+    )
+    precision: Precision = Field("fp32", description=_PRECISION)
+    threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
+
+
+class MutateConfig(Config):
+    """What every single change of a region does."""
+
+    region: str = Field(
+        description="Where changes are made: chrIV:1000-1400, counted from 1 with both ends included; with :+ or :- "
+        "behind, effects on that strand alone.",
+    )
+    distance: int = Field(
+        500, ge=1, le=100_000, description="Bases on either side of a change within which its effect is looked for."
     )
     precision: Precision = Field("fp32", description=_PRECISION)
     threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)

@@ -33,10 +33,12 @@ LONGEST: Final = 1 << 13
 _HELD: Final = 1 << 10
 #: Changes that are read at once at first, and positions of a layer at the most: a few in the processor's cache.
 _BATCH: Final = 64
-TILE_CPU: Final = 1 << 12
+TILE_CPU: Final = 1 << 14
 TILE_GPU: Final = 1 << 18
 #: Of the head: tags and summits.
 _READ: Final = 2
+#: Bytes of the largest block that glibc's dynamic threshold follows, nearly.
+_KEPT: Final = 31 << 20
 
 
 class Change(NamedTuple):
@@ -143,6 +145,9 @@ class AlleleScorer:
         for layer in self.layers(self.networks[0]):
             self.trimmed.append(self.trimmed[-1] + layer.trim)
             self.cone.append(min(self.trimmed[-1], self.flank + self.halo - self.trimmed[-1]))
+        # glibc gives the pages of freed blocks back, and clears them anew for the next ones: a third of the time. From
+        # the first block of this size on that came and went, it keeps as much (mallopt(3), M_TRIM_THRESHOLD).
+        torch.empty(_KEPT, dtype=torch.uint8)
         self.tile = TILE_CPU if scorer.device.type == "cpu" else TILE_GPU
 
     @staticmethod
@@ -167,7 +172,7 @@ class AlleleScorer:
         """
         if any(not 0 <= change.start <= change.end <= len(codes) for change in changes):
             raise ValueError(f"a change lies outside of the sequence of {len(codes)} bases")
-        for together in self._together(changes):
+        for together in self.together(changes):
             if self._is_long(together[0]):
                 yield self._whole(codes, together[0])
                 continue
@@ -182,7 +187,7 @@ class AlleleScorer:
             for first in range(0, len(placed), _HELD):
                 yield from self._pairs(bases, strands, placed[first : first + _HELD])
 
-    def _together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
+    def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
         """Part changes into runs of neighbours; a long one stands alone."""
         held: list[Change] = []
         left = right = 0
@@ -290,7 +295,7 @@ class AlleleScorer:
         """
         step = self._replace if batch.replacing else self._shift
         for number, layer in enumerate(self.layers(network)[done:], start=done):
-            if (n := len(x)) > 1 and n * (x.shape[1] + 2 * self.cone[number + 1]) > self.tile:
+            if (n := len(x)) > 1 and n * (batch.bases.shape[1] + 2 * self.cone[number + 1]) > self.tile:
                 halves = (slice(n // 2), slice(n // 2, None))
                 return torch.cat([
                     self._follow(network, reference, batch.part(half), x[half], number) for half in halves
@@ -320,7 +325,8 @@ class AlleleScorer:
         trim, first = network.head.trim, self.trimmed[-1]
         reach = min(self.cone[-1] + trim, self.flank)
         if batch.replacing:
-            states = _difference(batch.around(reference.inputs[-1], first, self.cone[-1]), x).float()
+            states = batch.around(reference.inputs[-1], first, self.cone[-1])
+            states = x.add_(states).relu_().sub_(states.relu_()).float()
             read = _widened(states, reach + trim - self.cone[-1])
         else:
             states = functional.relu(x).float()
@@ -354,7 +360,9 @@ def _heads(network: TrackNetwork, states: Tensor) -> Tensor:
 
 
 def _averaged(network: TrackNetwork, states: Tensor) -> Tensor:
-    return states[..., :0] if network.averaged is None else network.averaged.convolve(states)
+    if network.averaged is None:
+        return states[..., :0]
+    return functional.linear(states, network.averaged.weight.flatten(1))  # it sees one base at a time
 
 
 def _difference(states: Tensor, change: Tensor) -> Tensor:

@@ -6,23 +6,39 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 DPI: Final = 150
 #: Text is no mathematics: an element called ``$x_1$`` stands in a picture as it is.
-_STYLE: Final[Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+_STYLE: Final[Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,
+    "svg.hashsalt": "capsight",
+}
 
 
-def save_picture(path: Path, panels: Sequence[Callable[[Axes], None]], size: tuple[float, float]) -> None:
-    """Draw panels side by side into a PNG file, free of dates, `size` inches wide and high."""
+def save_picture(
+    path: Path,
+    panels: Sequence[Callable[[Axes], None]],
+    size: tuple[float, float],
+    *,
+    heights: Sequence[float] = (1,),
+    kind: str = "png",
+) -> None:
+    """Draw panels into a PNG or SVG file, free of dates, `size` inches wide and high.
+
+    They stand side by side, or in as many rows as there are `heights`, from the left to the right of each.
+    """
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # letters that the font lacks are boxes
         warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)  # all values are the same
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        grid = figure.subplots(len(heights), len(panels) // len(heights), squeeze=False, height_ratios=heights)
+        for axes, panel in zip(grid.flat, panels, strict=True):
             panel(axes)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        figure.savefig(path, dpi=DPI, format=kind, metadata={"Date" if kind == "svg" else "Software": None})

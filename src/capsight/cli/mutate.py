@@ -1,0 +1,35 @@
+"""`capsight mutate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.config import MutateConfig
+
+EXAMPLE = "capsight mutate --model yeast --genome sacCer3.fa --region chrIV:1000-1400 -o changes.tsv"
+
+
+def command(
+    model: Annotated[
+        Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
+    ],
+    genome: Annotated[Path, typer.Option("--genome", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")],
+    output: Output,
+    region: Annotated[str | None, described(MutateConfig, "region", "--region", default=None)] = None,
+    distance: Annotated[int | None, described(MutateConfig, "distance", "--distance")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="PNG or SVG to draw: a heat map of the changes of up to 2,000 bases."),
+    ] = None,
+    precision: Annotated[str | None, described(MutateConfig, "precision", "--precision")] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> None:
+    """Change every base of a region to the three others, and score how transcription initiation changes, as a table."""
+    checked = settings(MutateConfig, config, assignments, region=region, distance=distance, precision=precision)
+    from capsight.predict.mutate import mutate
+
+    mutate(checked, model, genome, output, picture)
