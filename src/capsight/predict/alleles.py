@@ -192,6 +192,7 @@ class AlleleScorer:
             strands = (self._read(bases), self._read(reverse_complement(bases)))
             for first in range(0, len(placed), _HELD):
                 yield from self._pairs(bases, strands, placed[first : first + _HELD])
+            del strands  # the next ones are read without them in memory
 
     def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
         """Part changes into runs of neighbours; a long one stands alone."""
