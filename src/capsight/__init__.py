@@ -34,7 +34,7 @@ _STAGES = {
     "predict": "capsight.predict.score",
     "scan": "capsight.predict.scan",
     "variants": "capsight.predict.variants",
-    "mutate": "capsight.predict.mutate",
+    "mutate": "capsight.mutate",
     "explain": "capsight.explain.stage",
     "motifs": "capsight.motifs.stage",
     "match": "capsight.motifs.match",

@@ -1,6 +1,7 @@
 """`mutate`: every single change of a region, the same as one by one, as a table and a picture."""
 
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from capsight.config import MutateConfig
 from capsight.data import schema
 from capsight.data.genome import Genome
 from capsight.errors import ConfigError, InputError
-from capsight.predict import mutate as stage
+from capsight.mutate import mutate
+from capsight.predict import mutate as scoring
 from capsight.predict.effects import LEAST_TAGS
-from capsight.predict.mutate import find_region, mutate
+from capsight.predict.mutate import find_region
 from capsight.predict.regions import Span
 from capsight.report.mutate_figure import effect_of_bases
 
@@ -98,7 +100,7 @@ def test_of_one_strand_nothing_is_read_of_the_other(
 def test_the_table_has_four_decimals_of_it(
     tiny_track: Path, genome: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "_PIECE", 50)
+    monkeypatch.setattr(scoring, "_PIECE", 50)
     found = read(mutate(config(REGION), tiny_track, genome, tmp_path / "changes.tsv"))
     assert list(found.columns) == list(table.columns)
     for column in ("log2_plus", "log2_minus", "gain", "loss"):
@@ -114,7 +116,7 @@ def test_what_changes_by_nothing_has_no_position(tmp_path: Path, table: pd.DataF
     small = table.head(2).copy()
     small[["gain", "tss_log2", "log2_plus"]] = [[0.00004, 0.00004, -0.00004], [0.25, -0.5, -1.0]]
     small[["tss_position", "tss_strand"]] = [7, "+"]
-    stage._write(iter([small]), tmp_path / "small.tsv")
+    scoring.write_table(iter([small]), tmp_path / "small.tsv")
     header, one, two = ((line.split("\t")) for line in (tmp_path / "small.tsv").read_text().splitlines())
     one, two = (dict(zip(header, each, strict=True)) for each in (one, two))  # type: ignore[assignment]
     assert [one[name] for name in ("log2_plus", "gain", "gain_position", "tss_log2", "tss_strand")] == [  # type: ignore[call-overload]
@@ -205,14 +207,14 @@ def test_a_picture_that_cannot_be_drawn_is_refused_first(
 def test_a_long_region_is_no_picture(
     tiny_track: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "LONGEST_PICTURE", 119)
+    monkeypatch.setattr(sys.modules["capsight.mutate"], "LONGEST_PICTURE", 119)
     with pytest.raises(InputError, match="too long for a picture: at most 119 bases"):
         mutate(config(REGION), tiny_track, genome, tmp_path / "changes.tsv", tmp_path / "changes.png")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_drawn_is_the_effect_of_each_base(table: pd.DataFrame) -> None:
-    drawn = effect_of_bases(table, Span("chr1", 0, 150, 270), "log2_plus")
+    drawn = effect_of_bases(table, 150, 270, "log2_plus")
     letters = random_dna(400, 3).upper()
     for number in range(120):
         base = letters[150 + number]

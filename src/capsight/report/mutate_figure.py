@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from capsight.predict.regions import Span
 from capsight.report.drawing import save_picture
 from capsight.report.motif_figures import BASE_COLOURS
 
@@ -22,15 +21,15 @@ _STRANDS: Final = {"log2_plus": "+", "log2_minus": "−"}
 _LOGO_INCHES, _MAP_INCHES, _WIDTH_INCHES = 0.75, 0.65, 11.0
 
 
-def draw_mutations(table: pd.DataFrame, span: Span, distance: int, path: Path, kind: str) -> None:
+def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, distance: int, path: Path, kind: str) -> None:
     """Draw the change of log2 expected tags by base and position, line by line, for every strand of the table.
 
     Parameters
     ----------
     table
         As `capsight.predict.mutate.changes_of` yields it.
-    span
-        The region.
+    chrom, start, end
+        The region, 0-based half-open.
     distance
         Within which tags are summed.
     path, kind
@@ -39,24 +38,24 @@ def draw_mutations(table: pd.DataFrame, span: Span, distance: int, path: Path, k
     panels: list[Callable[[Axes], None]] = []
     columns = [column for column in _STRANDS if column in table]
     limit = max(float(np.nanmax(np.abs(table[columns].to_numpy()))), 0.01)
-    effects = {column: effect_of_bases(table, span, column) for column in columns}
+    effects = {column: effect_of_bases(table, start, end, column) for column in columns}
     heights = {column: -np.nansum(each, axis=1) / (len(_BASES) - 1) for column, each in effects.items()}
     highest = max(float(np.abs(each).max()) for each in heights.values()) or 1.0
     reference = table.drop_duplicates("position").set_index("position")["ref"]
-    for first in range(span.start, span.end, _LINE):
-        part = slice(first - span.start, first - span.start + _LINE)
+    for first in range(start, end, _LINE):
+        part = slice(first - start, first - start + _LINE)
         for column in columns:
-            title = f"{span.chrom}, strand {_STRANDS[column]}" if first == span.start else ""
+            title = f"{chrom}, strand {_STRANDS[column]}" if first == start else ""
             panels.append(partial(_logo, heights[column][part], reference, first, highest, title))
             panels.append(partial(_heat_map, effects[column][part], first, limit, distance))
     inches = [_LOGO_INCHES, _MAP_INCHES] * (len(panels) // 2)
     save_picture(path, panels, (_WIDTH_INCHES, 1.4 * sum(inches)), heights=inches, kind=kind)
 
 
-def effect_of_bases(table: pd.DataFrame, span: Span, column: str) -> NDArray[np.float64]:
+def effect_of_bases(table: pd.DataFrame, start: int, end: int, column: str) -> NDArray[np.float64]:
     """Return what changing to A, C, G and T does, ``(bases, 4)``: nothing for the base itself, NaN for N."""
-    found = np.full((span.end - span.start, len(_BASES)), np.nan)
-    rows = table["position"].to_numpy() - span.start
+    found = np.full((end - start, len(_BASES)), np.nan)
+    rows = table["position"].to_numpy() - start
     found[rows, table["ref"].map(_BASES.index)] = 0
     found[rows, table["alt"].map(_BASES.index)] = table[column]
     return found
