@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
+    "variants",
     "mutate",
     "explain",
     "motifs",
