@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluate",
     "crossval",
     "predict",
+    "variants",
     "mutate",
     "plot",
     "explain",

@@ -35,6 +35,10 @@ _HELD: Final = 1 << 10
 _BATCH: Final = 64
 TILE_CPU: Final = 1 << 14
 TILE_GPU: Final = 1 << 18
+#: Stretches have one of a few lengths: a change of this size alone, and so many bases more each. For every length
+#: oneDNN keeps convolutions made for it, up to 1,024 of them: memory grew to over 1 GB.
+_SMALL: Final = 16
+_STEP: Final = 1 << 10
 #: Of the head: tags and summits.
 _READ: Final = 2
 #: Bytes of the largest block that glibc's dynamic threshold follows, nearly.
@@ -178,6 +182,8 @@ class AlleleScorer:
                 continue
             left = min(change.start for change in together) - self.flank - self.halo
             right = max(change.end for change in together) + self.flank + self.halo
+            shortest = 2 * (self.flank + self.halo) + _SMALL
+            right += (left - right + shortest) % _STEP
             bases = with_flanks(codes[None], left, right, self.scorer.flank)[0]
             placed = [
                 Change(change.start - left, change.end - left, change.alternative & np.uint8(CODE_BITS))
@@ -186,6 +192,7 @@ class AlleleScorer:
             strands = (self._read(bases), self._read(reverse_complement(bases)))
             for first in range(0, len(placed), _HELD):
                 yield from self._pairs(bases, strands, placed[first : first + _HELD])
+            del strands  # the next ones are read without them in memory
 
     def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
         """Part changes into runs of neighbours; a long one stands alone."""
