@@ -32,6 +32,8 @@ SHOWN = {"TATA": "TATA box", "Inr": "initiator", "InrWeak": "weak initiator", "G
 DISTANCE = 100
 #: A neutral variant has a planted TSS within so many bases: `variants` finds it by default.
 REACHED = 500
+#: Of variants downstream of a TSS, those at most so many bases from it.
+BEHIND = 100
 #: Bases that a neutral variant lies from every element at least.
 FAR = 100
 
@@ -96,8 +98,9 @@ def neutral(genome: Genome, truth: pd.DataFrame, chrom: str, n: int, rng: np.ran
         here[here["kind"] == "promoter"].astype({"cap_site": int}).drop_duplicates("cap_site").sort_values("cap_site")
     )
     free = np.zeros(len(codes), bool)
-    for cap_site in caps["cap_site"]:
-        free[max(cap_site - REACHED, 0) : cap_site + REACHED + 1] = True
+    for cap_site, strand in caps[["cap_site", "strand"]].to_numpy():
+        before, behind = (REACHED, BEHIND) if strand == "+" else (BEHIND, REACHED)
+        free[max(cap_site - before, 0) : cap_site + behind + 1] = True
     free &= codes < 4
     for start, end in here[["start", "end"]].to_numpy():
         free[max(start - FAR, 0) : end + FAR] = False
