@@ -15,6 +15,7 @@ from capsight.config import PlotConfig, ScanConfig
 from capsight.data.bases import encode
 from capsight.errors import ConfigError, InputError
 from capsight.plot.stage import BEFORE, BEHIND, _locus, plot
+from capsight.predict.effects import LEAST_TAGS
 from capsight.predict.scan import scan
 
 from ..conftest import random_dna
@@ -318,7 +319,7 @@ def test_variants_have_the_effect_that_their_allele_has_in_a_sequence(
         plus, minus = model.tracks(dna).expected_tags[0].astype(np.float64)
         return np.array([plus[at - 100 : at + 501].sum(), minus[at - 500 : at + 101].sum()])
 
-    expected = np.log2((sums(bases[:at] + snv + bases[at + 1 :]) + 0.01) / (sums(bases) + 0.01))
+    expected = np.log2((sums(bases[:at] + snv + bases[at + 1 :]) + LEAST_TAGS) / (sums(bases) + LEAST_TAGS))
     assert log2["snv", snv] == pytest.approx(expected, abs=1e-4)
     assert np.abs(expected).max() > 1e-3
     assert "1 left out: REF differs from the genome (chr2:" in caplog.text

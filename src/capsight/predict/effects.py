@@ -12,9 +12,9 @@ from capsight.predict.alleles import Allele, Change
 from capsight.predict.calls import SCORE_REACH, call_tss
 from capsight.predict.track import REACH, Counts, probabilities, within
 
-#: Added to expected tags before their logarithm: as much as `scan` asks of a base to write it. It keeps the ratio of
-#: two numbers that are next to nothing from looking like a change.
-LEAST_TAGS: Final = 0.01
+#: Added to expected tags before their logarithm: one 5' end. It keeps the ratio of two numbers that are next to nothing
+#: from looking like a change.
+LEAST_TAGS: Final = 1.0
 #: Bases upstream of a change, on each strand, whose expected tags count. A change in a promoter acts on the TSSs in it
 #: and downstream; a promoter that lies upstream has elements of its own, and its tags would hide what changes
 #: (`docs/log.md`, 2026-11-28).
