@@ -177,3 +177,41 @@ def test_window_models_are_refused(pretrained: Path) -> None:
         capsight.load(pretrained)
     with pytest.raises(InputError, match="no such model folder"):
         capsight.load("nowhere")
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("genome") / "genome.fa"
+    path.write_text(f">c\n{random_dna(900, 8).replace('N', 'A')}\n")
+    return path
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_explanation_of_a_given_base_is_what_its_mutants_lose(model: api.Model, genome: Path, strand: str) -> None:
+    table = model.explain(genome, f"c:451-451:{strand}", before=12, behind=4)
+    assert table["offset"].tolist() == list(range(-12, 5))
+    assert table["position"].tolist() == [450 + (offset if strand == "+" else -offset) for offset in range(-12, 5)]
+    dna = genome.read_text().split()[1].upper()
+    mate = dict(zip("ACGT", "TGCA", strict=True))
+
+    def target(sequence: str) -> float:
+        return float(np.log(model.tracks(sequence).expected_tags[0, int(strand == "-"), 440:461].sum(dtype=float)))
+
+    for _, row in table[::5].iterrows():
+        at = row["position"]
+        assert row["base"] == (dna[at] if strand == "+" else mate[dna[at]])
+        others = [target(dna[:at] + base + dna[at + 1 :]) for base in "ACGT" if base != dna[at]]
+        assert row["score"] == pytest.approx(target(dna) - np.mean(others), abs=1e-4)
+    assert table["score"].abs().max() > 1e-3
+
+
+def test_explanation_of_a_region_is_of_its_most_probable_base(model: api.Model, genome: Path) -> None:
+    best = model.predict(genome.read_text().split()[1], stranded=False).loc[0]
+    table = model.explain(genome, "c", method="ig")
+    assert table["position"][table["offset"] == 0].tolist() == [best["position"]]
+    assert set(table["strand"]) == {best["strand"]}
+    assert len(table) == 136
+    with pytest.raises(InputError, match="0 or more"):
+        model.explain(genome, "c", before=-1)
+    with pytest.raises(InputError, match="900"):
+        model.explain(genome, "c:901-910")

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from capsight.data import schema
 from capsight.data.aliases import Aliases
-from capsight.data.bases import CODE_BITS, N_CODE, SOFT_MASK, Codes, encode
+from capsight.data.bases import CODE_BITS, LETTERS, N_CODE, SOFT_MASK, Codes, encode
 from capsight.data.genome import Genome
 from capsight.data.sequences import check_letters, report_letters
 from capsight.data.text import given
 from capsight.data.variants import VariantFile
 from capsight.errors import InputError
+from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
+from capsight.explain.reader import TrackReader
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
 from capsight.predict.mutate import changes_of, find_region
@@ -275,6 +277,65 @@ class Model:
         opened = Genome.open(given(Path(genome)))
         found = changes_of(self._scorer, summary_of(self.card, distance), opened, find_region(opened, region))
         return pd.concat(found, ignore_index=True)
+
+    def explain(
+        self,
+        genome: Path,
+        region: str,
+        *,
+        method: PlaceMethod = "ism",
+        before: int = BEFORE,
+        behind: int = BEHIND,
+    ) -> pd.DataFrame:
+        """Tell how much each base around a TSS matters to it.
+
+        Parameters
+        ----------
+        genome
+            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+        region
+            Where the TSS is: the most probable base of ``chrIV:307780-307840:-``, counted from 1, both ends included;
+            without a strand, of either. One base is a TSS that you name.
+        method
+            ``ism`` (mutagenesis) or ``ig`` (integrated gradients).
+        before, behind
+            Bases before the TSS and behind it, on its strand, that are explained.
+
+        Returns
+        -------
+        scores
+            One row for each base, 5'→3' on the strand of the TSS: chrom, position (0-based), strand, offset from the
+            TSS, base, and score: how many nats of the expected tags within 10 bases of the TSS depend on it.
+
+        Raises
+        ------
+        InputError
+            If the genome cannot be used, the region does not lie in it, or `before` or `behind` is negative.
+        """
+        if min(before, behind) < 0:
+            raise InputError(f"before ({before}) and behind ({behind}) count bases: 0 or more")
+        opened = Genome.open(given(Path(genome)))
+        (chrom, contig, start, end), strand = find_region(opened, region)
+        codes = opened.view(contig)
+        record = Record(region, chrom, start, end, "." if strand is None else "+-"[strand], codes)
+        with working_threads(1, self._scorer):
+            (best,) = best_tss(self._scorer, self.card, Records(partial(iter, [record]), 1, 0, end - start), True, 1)
+            assert best.position is not None
+            minus = best.strand == "-"
+            found = explain_place(
+                TrackReader(self._scorer, self.card), codes, best.position, minus=minus, before=before, behind=behind,
+                method=method,
+            )  # fmt: skip
+        offset = np.arange(-before, behind + 1)
+        columns = {
+            schema.CHROM: chrom,
+            schema.POSITION: best.position + (-offset if minus else offset),
+            schema.STRAND: best.strand,
+            "offset": offset,
+            "base": [LETTERS[code] for code in found.codes],
+            "score": found.scores,
+        }
+        return pd.DataFrame(columns)
 
 
 def _records(dna: Dna) -> list[Record]:

@@ -21,6 +21,7 @@ from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.scorer import best_device, load_network
+from capsight.predict.stream import working_threads
 from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
 
 Codes = NDArray[np.uint8]
@@ -260,10 +261,11 @@ class TrackReader:
         alleles = AlleleScorer(self.scorer, max(farthest - REACH, 0))
         changes = [Change(int(position[i]), int(position[i]) + 1, base[i : i + 1]) for i in near]
         found = np.zeros(len(position))
-        for i, change, pair in zip(near, changes, alleles.alleles(one.reads[0], changes), strict=True):
-            first = middle - SCORE_REACH - change.start + alleles.flank
-            sums = [allele.tags[0, first : first + 2 * SCORE_REACH + 1].sum(dtype=np.float64) for allele in pair]
-            found[i] = np.log(sums[1] / sums[0]) if min(sums) > 0 else 0
+        with working_threads(1, self.scorer):  # convolutions this small only wait for one another's threads
+            for i, change, pair in zip(near, changes, alleles.alleles(one.reads[0], changes), strict=True):
+                first = middle - SCORE_REACH - change.start + alleles.flank
+                sums = [allele.tags[0, first : first + 2 * SCORE_REACH + 1].sum(dtype=np.float64) for allele in pair]
+                found[i] = np.log(sums[1] / sums[0]) if min(sums) > 0 else 0
         return found.astype(np.float32)
 
     def response(self, reads: Codes) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import pyBigWig
 from capsight import artefact, output
 from capsight.config import PlotConfig
 from capsight.data.aliases import Aliases
-from capsight.data.bases import LETTERS, N_CODE, reverse_complement
+from capsight.data.bases import LETTERS
 from capsight.data.five_ends import check_named_once, read_five_ends
 from capsight.data.genes import Stretch, check_contigs, read_genes
 from capsight.data.genome import Genome
@@ -20,9 +20,8 @@ from capsight.data.intervals import BED, read_bed, read_records, records
 from capsight.data.store import genome_inputs
 from capsight.data.text import given, open_text
 from capsight.errors import ConfigError, InputError
-from capsight.explain.gradients import integrated_gradients
-from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Sequences, TrackReader
+from capsight.explain.place import BEFORE, BEHIND, explain_place
+from capsight.explain.reader import TrackReader
 from capsight.plot.drawing import draw_locus
 from capsight.plot.locus import Floats, Locus, Logo, Tss
 from capsight.plot.page import write_page
@@ -31,7 +30,7 @@ from capsight.predict.calls import SCORE_REACH
 from capsight.predict.regions import Span, spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
-from capsight.predict.track import with_flanks, within
+from capsight.predict.track import within
 from capsight.predict.writers import STRANDS
 from capsight.shipped import find_model
 
@@ -41,9 +40,8 @@ logger = logging.getLogger(__name__)
 FORMATS: Final = (".svg", ".png", ".html")
 #: A picture shows no more bases than this.
 MOST_BASES: Final = 200_000
-#: A logo of a longer place shows the bases from so many before the TSS to so many behind it.
+#: A logo of a longer place shows bases near the TSS alone.
 ZOOMED: Final = 150
-BEFORE, BEHIND = 110, 25
 
 
 def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
@@ -247,27 +245,13 @@ def _strongest(expected: Floats, tss: tuple[Tss, ...], span: Span) -> Tss:
 def _logo(config: PlotConfig, reader: TrackReader, contig: np.ndarray, span: Span, tss: Tss) -> Logo:
     """Explain the bases of a short place, or those near the TSS of a longer one."""
     minus = tss.strand == "-"
+    before, behind = BEFORE, BEHIND
     if span.end - span.start <= ZOOMED:
-        first, last = span.start - tss.position, span.end - 1 - tss.position
-        first, last = (-last, -first) if minus else (first, last)
-    else:
-        first, last = -BEFORE, BEHIND
-    half = max(-first, last) + 1
-    margin = half + reader.margin
-    bases = with_flanks(contig[None], tss.position - margin, tss.position + margin + 1, reader.scorer.flank)
-    inside = with_flanks(contig[None], tss.position - margin, tss.position + margin + 1, reader.scorer.flank[:0])
-    reads, codes = (reverse_complement(each) if minus else each for each in (bases, inside))
-    codes = codes[:, reader.margin : -reader.margin].copy()
-    shown = slice(half + first, half + last + 1)
-    hidden = np.ones(codes.shape[1], bool)
-    hidden[shown] = False
-    codes[:, hidden] = N_CODE  # they are read, and not changed
-    sequences = Sequences(codes, reads)
-    if config.explain == "ism":
-        heights = importance(saturate(reader, sequences))
-    else:
-        heights = integrated_gradients(
-            reader, sequences, baselines=config.baselines, steps=config.steps, seed=config.seed
-        ).scores
-    letters = "".join(LETTERS[code] for code in codes[0, shown])
-    return Logo(tss, first, letters, heights[0, shown], str(config.explain))
+        before, behind = tss.position - span.start, span.end - 1 - tss.position
+        before, behind = (behind, before) if minus else (before, behind)
+    assert config.explain is not None
+    codes, heights = explain_place(
+        reader, contig, tss.position, minus=minus, before=before, behind=behind, method=config.explain,
+        baselines=config.baselines, steps=config.steps, seed=config.seed,
+    )  # fmt: skip
+    return Logo(tss, -before, "".join(LETTERS[code] for code in codes), heights, config.explain)
