@@ -25,7 +25,6 @@ from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
-from capsight.train.muon import Muon
 from capsight.train.sequences import SequenceTask
 from capsight.train.targets import Targets, targets_of
 from capsight.train.track import TrackTask
@@ -102,7 +101,7 @@ def _on_crops(
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(validation))
         steps = ceil(config.pretrain_epochs * per_pass)
-        fit(WithBases(network), masked, _plan(config, network, steps, seed, f"pretrain{suffix}"), folder)
+        fit(WithBases(network), masked, _plan(config, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
@@ -111,8 +110,7 @@ def _on_crops(
     task = TrackTask(source, loss, genes, validation, targets.summits, precision)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
-    steps = ceil(config.epochs * per_pass)
-    return fit(learner, task, _plan(config, network, steps, seed, f"train{suffix}"), folder)
+    return fit(learner, task, _plan(config, ceil(config.epochs * per_pass), seed, f"train{suffix}"), folder)
 
 
 def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path) -> Log:
@@ -120,11 +118,10 @@ def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, see
     bases = config.crops.batch_size * config.crops.length
     folds = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
     task = SequenceTask(*folds, network.halo, bases, seed)
-    steps = ceil(config.epochs * task.batches_per_pass)
-    return fit(network, task, _plan(config, network, steps, seed, name), folder)
+    return fit(network, task, _plan(config, ceil(config.epochs * task.batches_per_pass), seed, name), folder)
 
 
-def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, name: str) -> Plan:
+def _plan(config: TrainConfig, steps: int, seed: int, name: str) -> Plan:
     """Return how long to train, how fast, and when to look."""
     phase = PhaseConfig(
         steps=steps,
@@ -145,7 +142,7 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
         evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
         precision=config.precision,
         average=config.average,
-        optimizer=lambda model: Muon(model, network.layers, config.learning_rate, config.betas, config.weight_decay),
+        decay_biases=False,
     )
 
 
