@@ -100,9 +100,8 @@ def multiply_adds(scorer: AlleleScorer, changes: list[Change]) -> float:
     network, total = scorer.networks[0], 0
     layers = scorer.layers(network)
     for together in runs(scorer, changes):
-        span = max(change.end for change in together) - min(change.start for change in together)
-        bases = span + 2 * (scorer.flank + scorer.halo)
-        outputs = [bases - 2 * trimmed for trimmed in scorer.trimmed[1:]]
+        left, right = scorer.stretch(together)
+        outputs = [right - left - 2 * trimmed for trimmed in scorer.trimmed[1:]]
         total += sum(n * layer.weight.numel() for n, layer in zip(outputs, layers, strict=True))
         total += answers(network, outputs[-1], outputs[-1] - 2 * network.head.trim)
     for change in changes:

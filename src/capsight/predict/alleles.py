@@ -180,10 +180,7 @@ class AlleleScorer:
             if self._is_long(together[0]):
                 yield self._whole(codes, together[0])
                 continue
-            left = min(change.start for change in together) - self.flank - self.halo
-            right = max(change.end for change in together) + self.flank + self.halo
-            shortest = 2 * (self.flank + self.halo) + _SMALL
-            right += (left - right + shortest) % _STEP
+            left, right = self.stretch(together)
             bases = with_flanks(codes[None], left, right, self.scorer.flank)[0]
             placed = [
                 Change(change.start - left, change.end - left, change.alternative & np.uint8(CODE_BITS))
@@ -193,6 +190,13 @@ class AlleleScorer:
             for first in range(0, len(placed), _HELD):
                 yield from self._pairs(bases, strands, placed[first : first + _HELD])
             del strands  # the next ones are read without them in memory
+
+    def stretch(self, together: Sequence[Change]) -> tuple[int, int]:
+        """Return from where to where the reference is read for changes, in one of a few lengths."""
+        around = self.flank + self.halo
+        left = min(change.start for change in together) - around
+        right = max(change.end for change in together) + around
+        return left, right + (left - right + 2 * around + _SMALL) % _STEP
 
     def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
         """Part changes into runs of neighbours; a long one stands alone."""
