@@ -538,6 +538,32 @@ def test_a_hint_where_most_ref_differ(
     assert any("do positions not count from 1?" in message for message in caplog.messages)
 
 
+RIGHT = [row("chr1", p, base("chr1", p), other("chr1", p)) for p in (500, 540, 580)]
+WRONG = [row("chr1", p, other("chr1", p), base("chr1", p)) for p in (700, 740)]
+OTHER = [row("chrUn", p, "A", "C") for p in range(10, 90, 10)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sounds"),
+    [(RIGHT + WRONG[:1], False), (RIGHT + WRONG, False), (RIGHT[:1] + WRONG + OTHER, True)],
+    ids=["one", "fewer than half", "most of those that were compared"],
+)
+@pytest.mark.parametrize("haplotypes", [False, True])
+def test_the_hint_counts_alleles_whose_ref_was_compared(
+    tiny_track: Path,
+    genome: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    sounds: bool,
+    haplotypes: bool,
+) -> None:
+    source = write(tmp_path / "in.vcf", lines)
+    variants(config(haplotypes=haplotypes), tiny_track, genome, source, tmp_path / "out.tsv")
+    assert any("REF differs from the genome (" in message for message in caplog.messages)
+    assert any("most REF differ" in message for message in caplog.messages) == sounds
+
+
 PHASED = [
     row("chr1", 500, base("chr1", 500), other("chr1", 500), ends="GT\t0|1\t1|1"),
     row("chr1", 560, base("chr1", 560), base("chr1", 560) + "AC", ends="GT\t0|1\t0|1"),
