@@ -274,7 +274,7 @@ STRICT = {
     "N": (("chr1", 500, "N", "T"), "REF has letters other than"),
     "letters": (("chr1", 500, base("chr1", 500), "N"), "ALT has letters other than"),
     "long": (("chr1", 500, base("chr1", 500), "A" * 10_001), "more than 10,000 bases"),
-    "zero": (("chr1", 0, "A", "C"), "lies beyond the end"),
+    "zero": (("chr1", 0, "A", "C"), "position 0: chr1:0 A>C: positions count from 1"),
 }
 
 
