@@ -396,9 +396,13 @@ def test_variants_are_drawn_and_listed(tiny_track: Path, genome: Path, tmp_path:
         ("", "holds no variants"),
     ],
 )
-def test_variants_that_cannot_be_used_are_refused(
-    tiny_track: Path, genome: Path, tmp_path: Path, text: str, message: str
+def test_variants_that_cannot_be_used_are_refused_before_the_model_is_asked(
+    tiny_track: Path, genome: Path, tmp_path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the model was asked")
+
+    monkeypatch.setattr(sys.modules[plot.__module__], "_predicted", never)
     (tmp_path / "v.vcf").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         plot(config(genome, vcf=tmp_path / "v.vcf"), tiny_track, tmp_path / "l.svg")

@@ -25,7 +25,7 @@ from capsight.explain.reader import TrackReader
 from capsight.plot.drawing import draw_locus
 from capsight.plot.locus import Floats, Locus, Logo, Tss
 from capsight.plot.page import write_page
-from capsight.plot.variants import read_variants
+from capsight.plot.variants import read_alleles, score_alleles
 from capsight.predict.best import best_tss
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.records import Record, Records
@@ -131,6 +131,7 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
         shown["observed"] = _observed(config, genome, span, aliases)
     if config.genes:
         shown["genes"] = tuple(read_genes(config.genes, genome, stretch, aliases))
+    alleles = read_alleles(config.vcf, genome, span, aliases) if config.vcf else None
     reader = None if model is None else TrackReader.open(model, config.precision)
     if config.scan is not None:
         expected, tss, tags = _scanned(config.scan, genome, span)
@@ -138,9 +139,9 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
         assert reader is not None
         expected, tss, tags = _predicted(config, reader, genome, span)
     logger.info("plot: %d TSSs called in %s", len(tss), config.region)
-    if config.vcf:
+    if alleles is not None:
         assert reader is not None
-        shown["variants"] = tuple(read_variants(config.vcf, reader, genome, span, aliases))
+        shown["variants"] = tuple(score_alleles(alleles, reader, genome.view(span.contig)))
     if config.explain:
         assert reader is not None
         contig = genome.view(span.contig)
