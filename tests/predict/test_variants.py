@@ -497,6 +497,14 @@ def rows_of(path: Path, kind: str) -> list[str]:
     return body(path) if kind == "vcf" else text(path).splitlines(keepends=True)[1:]
 
 
+def test_shards_of_a_file_with_fewer_batches_are_empty(
+    tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path
+) -> None:
+    parts = [variants(config(shard=f"{i}/2"), tiny_track, genome, vcf, tmp_path / f"{i}.vcf") for i in (1, 2)]
+    assert [len(body(part)) for part in parts] == [0, len(records())]
+    assert text(parts[0]).endswith("second one\n")
+
+
 def test_shards_join_by_bcftools_concat(
     tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
