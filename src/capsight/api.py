@@ -295,7 +295,7 @@ class Model:
             FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
         region
             Where the TSS is: the most probable base of ``chrIV:307780-307840:-``, counted from 1, both ends included;
-            without a strand, of either. One base is a TSS that you name.
+            without a strand, of either. One base, ``chrIV:307809-307809:-``, is a TSS that you name.
         method
             ``ism`` (mutagenesis) or ``ig`` (integrated gradients).
         before, behind

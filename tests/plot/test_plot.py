@@ -95,7 +95,8 @@ def test_the_logo_is_of_the_bases_near_the_strongest_tss(
 
     assert {tss.strand for tss in place.tss} == {"+", "-"}
     own = [tss for tss in place.tss if tss.strand == strand]
-    monkeypatch.setattr(sys.modules[_locus.__module__], "_predicted", lambda *_: (place.expected, tuple(own)))
+    answer = (place.expected, tuple(own), [tags(tss) for tss in own])
+    monkeypatch.setattr(sys.modules[_locus.__module__], "_predicted", lambda *_: answer)
     logo = _locus(config(genome, explain="ism"), tiny_track).logo
     assert logo is not None
     assert logo.tss == max(own, key=tags)
@@ -119,6 +120,56 @@ def test_the_logo_is_of_the_bases_near_the_strongest_tss(
     )
     assert logo.heights[heaviest] == pytest.approx(lost, abs=1e-4)
     assert abs(lost) > 0.01
+
+
+@pytest.mark.parametrize("region", ["chr2:1001-1012", "chr2:1200-1203", "chr2:1300-1300", "chr2:1-9"])
+@pytest.mark.parametrize("from_scan", [False, True])
+def test_where_nothing_is_called_the_base_is_that_of_explain(
+    tiny_track: Path, genome: Path, tmp_path: Path, region: str, from_scan: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: dict[str, Any] = {"explain": "ig", "steps": 2, "baselines": 1, "min_probability": 1.0}
+    if from_scan:
+        settings["scan"] = scan(ScanConfig(min_probability=1.0), tiny_track, genome, tmp_path / "scan")
+    logo = _locus(config(genome, region, **settings), tiny_track).logo
+    assert logo is not None
+    table = capsight.load(str(tiny_track)).explain(genome, region, before=0, behind=0)
+    assert (logo.tss.position, logo.tss.strand) == (table["position"][0], table["strand"][0])
+    at = logo.tss.position + 1
+    assert f"the most probable base is explained, chr2:{at}-{at}:{logo.tss.strand}" in caplog.text
+
+
+@pytest.mark.parametrize("from_scan", [False, True])
+def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
+    tiny_track: Path, genome: Path, tmp_path: Path, from_scan: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A called TSS at the first base has the sum that it has in the middle of a place."""
+    whole = _locus(config(genome, "chr2:801-1800"), tiny_track)
+    stage = sys.modules[_locus.__module__]
+    sums = {}
+    for tss in whole.tss:
+        if not 1000 <= tss.position < 1500:
+            continue
+        start = tss.position + 1
+        settings: dict[str, Any] = {"explain": "ig", "steps": 2, "baselines": 1}
+        if from_scan:
+            settings["scan"] = scan(ScanConfig(min_expected_tags=0), tiny_track, genome, tmp_path / "scan")
+        name = "_scanned" if from_scan else "_predicted"
+        seen: list[Any] = []
+        asked = getattr(stage, name)
+        monkeypatch.setattr(stage, name, lambda *given, asked=asked, seen=seen: seen.append(asked(*given)) or seen[0])
+        locus = _locus(config(genome, f"chr2:{start}-{start + 299}", **settings), tiny_track)
+        monkeypatch.setattr(stage, name, asked)
+        expected, found, tags = seen[0]
+        assert expected.shape == (2, 300)
+        if tss[:2] not in [one[:2] for one in found]:
+            continue
+        sums[tss.position] = tags[[one[:2] for one in found].index(tss[:2])]
+        at = tss.position - 800
+        around = whole.expected["+-".index(tss.strand), at - 10 : at + 11].sum()
+        assert sums[tss.position] == pytest.approx(around, rel=1e-4)
+        assert locus.logo is not None
+        assert locus.logo.tss == found[int(np.argmax(tags))]
+    assert sums
 
 
 @pytest.mark.parametrize("method", ["ism", "ig"])
@@ -180,7 +231,7 @@ def test_nothing_is_called_and_nothing_is_there(
     settings = {"explain": "ism", "min_probability": 1.0, **given}
     text = plot(config(genome, "chr2:101-300", **settings), tiny_track, tmp_path / "locus.svg").read_text()
     assert "none called" in text
-    assert "no TSS is called here: the base with most expected tags is explained" in caplog.text
+    assert re.search(r"no TSS is called here: the most probable base is explained, chr2:(\d+)-\1:[+-]", caplog.text)
     assert "no 5' ends were observed in chr2:101-300" in caplog.text
 
 
@@ -345,9 +396,13 @@ def test_variants_are_drawn_and_listed(tiny_track: Path, genome: Path, tmp_path:
         ("", "holds no variants"),
     ],
 )
-def test_variants_that_cannot_be_used_are_refused(
-    tiny_track: Path, genome: Path, tmp_path: Path, text: str, message: str
+def test_variants_that_cannot_be_used_are_refused_before_the_model_is_asked(
+    tiny_track: Path, genome: Path, tmp_path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the model was asked")
+
+    monkeypatch.setattr(sys.modules[plot.__module__], "_predicted", never)
     (tmp_path / "v.vcf").write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         plot(config(genome, vcf=tmp_path / "v.vcf"), tiny_track, tmp_path / "l.svg")

@@ -144,6 +144,8 @@ def test_n_is_counted_and_left_out(
         ("chr1:0-5", "has no bases"),
         ("chr1:9-5:+", "has no bases"),
         ("chr1:1-5:.", "the genome has no contig"),
+        ("chr1:5", "'5' is not a range of bases \\(write one base as chr1:5-5\\)"),
+        ("chr1:5:-", "'5' is not a range of bases \\(write one base as chr1:5-5\\)"),
     ],
 )
 def test_a_wrong_region_is_refused_before_anything_is_written(

@@ -197,7 +197,12 @@ def test_a_region_has_what_the_whole_has_there(
     [
         ({"region": "chrII"}, "region 'chrII': the genome has no contig 'chrII'"),
         ({"region": "2"}, "did you mean chr2?"),
-        ({"region": "chr2:5"}, "no contig 'chr2:5'"),
+        ({"region": "chr2:5"}, "region 'chr2:5': '5' is not a range of bases (write one base as chr2:5-5)"),
+        ({"region": "chr2:1,005"}, "(write one base as chr2:1005-1005)"),
+        ({"region": "chr2:5-"}, "'5-' is not a range of bases (write it as chr2:1001-2000)"),
+        ({"region": "chr2:1-100:-"}, "both strands are read here (leave the strand out: chr2:1-100)"),
+        ({"region": "chr2:+"}, "both strands are read here (leave the strand out: chr2)"),
+        ({"region": "2:1-100:-"}, "no contig"),
         ({"region": "chr2:0-10"}, "positions count from 1"),
         ({"region": "chr2:20-10"}, "has no bases"),
         ({"region": "chr2:2000-3001"}, "ends beyond chr2, which has 3,000 bases"),

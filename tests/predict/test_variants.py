@@ -274,7 +274,7 @@ STRICT = {
     "N": (("chr1", 500, "N", "T"), "REF has letters other than"),
     "letters": (("chr1", 500, base("chr1", 500), "N"), "ALT has letters other than"),
     "long": (("chr1", 500, base("chr1", 500), "A" * 10_001), "more than 10,000 bases"),
-    "zero": (("chr1", 0, "A", "C"), "lies beyond the end"),
+    "zero": (("chr1", 0, "A", "C"), "position 0: chr1:0 A>C: positions count from 1"),
 }
 
 
@@ -497,6 +497,14 @@ def rows_of(path: Path, kind: str) -> list[str]:
     return body(path) if kind == "vcf" else text(path).splitlines(keepends=True)[1:]
 
 
+def test_shards_of_a_file_with_fewer_batches_are_empty(
+    tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path
+) -> None:
+    parts = [variants(config(shard=f"{i}/2"), tiny_track, genome, vcf, tmp_path / f"{i}.vcf") for i in (1, 2)]
+    assert [len(body(part)) for part in parts] == [0, len(records())]
+    assert text(parts[0]).endswith("second one\n")
+
+
 def test_shards_join_by_bcftools_concat(
     tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -536,6 +544,32 @@ def test_a_hint_where_most_ref_differ(
     source.write_text("chrom\tposition\tref\talt\n" + "".join(rows))
     variants(config(), tiny_track, genome, source, tmp_path / "out.tsv")
     assert any("do positions not count from 1?" in message for message in caplog.messages)
+
+
+RIGHT = [row("chr1", p, base("chr1", p), other("chr1", p)) for p in (500, 540, 580)]
+WRONG = [row("chr1", p, other("chr1", p), base("chr1", p)) for p in (700, 740)]
+OTHER = [row("chrUn", p, "A", "C") for p in range(10, 90, 10)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sounds"),
+    [(RIGHT + WRONG[:1], False), (RIGHT + WRONG, False), (RIGHT[:1] + WRONG + OTHER, True)],
+    ids=["one", "fewer than half", "most of those that were compared"],
+)
+@pytest.mark.parametrize("haplotypes", [False, True])
+def test_the_hint_counts_alleles_whose_ref_was_compared(
+    tiny_track: Path,
+    genome: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    sounds: bool,
+    haplotypes: bool,
+) -> None:
+    source = write(tmp_path / "in.vcf", lines)
+    variants(config(haplotypes=haplotypes), tiny_track, genome, source, tmp_path / "out.tsv")
+    assert any("REF differs from the genome (" in message for message in caplog.messages)
+    assert any("most REF differ" in message for message in caplog.messages) == sounds
 
 
 PHASED = [

@@ -12,7 +12,7 @@ import pyBigWig
 from capsight import artefact, output
 from capsight.config import PlotConfig
 from capsight.data.aliases import Aliases
-from capsight.data.bases import LETTERS
+from capsight.data.bases import LETTERS, Codes
 from capsight.data.five_ends import check_named_once, read_five_ends
 from capsight.data.genes import Stretch, check_contigs, read_genes
 from capsight.data.genome import Genome
@@ -25,8 +25,10 @@ from capsight.explain.reader import TrackReader
 from capsight.plot.drawing import draw_locus
 from capsight.plot.locus import Floats, Locus, Logo, Tss
 from capsight.plot.page import write_page
-from capsight.plot.variants import read_variants
+from capsight.plot.variants import read_alleles, score_alleles
+from capsight.predict.best import best_tss
 from capsight.predict.calls import SCORE_REACH
+from capsight.predict.records import Record, Records
 from capsight.predict.regions import Span, spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
@@ -129,19 +131,22 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
         shown["observed"] = _observed(config, genome, span, aliases)
     if config.genes:
         shown["genes"] = tuple(read_genes(config.genes, genome, stretch, aliases))
+    alleles = read_alleles(config.vcf, genome, span, aliases) if config.vcf else None
     reader = None if model is None else TrackReader.open(model, config.precision)
     if config.scan is not None:
-        expected, tss = _scanned(config.scan, genome, span)
+        expected, tss, tags = _scanned(config.scan, genome, span)
     else:
         assert reader is not None
-        expected, tss = _predicted(config, reader, genome, span)
+        expected, tss, tags = _predicted(config, reader, genome, span)
     logger.info("plot: %d TSSs called in %s", len(tss), config.region)
-    if config.vcf:
+    if alleles is not None:
         assert reader is not None
-        shown["variants"] = tuple(read_variants(config.vcf, reader, genome, span, aliases))
+        shown["variants"] = tuple(score_alleles(alleles, reader, genome.view(span.contig)))
     if config.explain:
         assert reader is not None
-        shown["logo"] = _logo(config, reader, genome.view(span.contig), span, _strongest(expected, tss, span))
+        contig = genome.view(span.contig)
+        chosen = tss[int(np.argmax(tags))] if tss else _most_probable(config, reader, contig, span)
+        shown["logo"] = _logo(config, reader, contig, span, chosen)
     return Locus(span.chrom, span.start, span.end, expected, tss, **shown)
 
 
@@ -161,8 +166,10 @@ def _observed(config: PlotConfig, genome: Genome, span: Span, aliases: Aliases) 
     return found
 
 
-def _predicted(config: PlotConfig, reader: TrackReader, genome: Genome, span: Span) -> tuple[Floats, tuple[Tss, ...]]:
-    """Ask the model for expected tags, ``(2, length)``, and call TSSs."""
+def _predicted(
+    config: PlotConfig, reader: TrackReader, genome: Genome, span: Span
+) -> tuple[Floats, tuple[Tss, ...], list[float]]:
+    """Ask the model for expected tags, ``(2, length)``; call TSSs, and sum the expected tags around each of them."""
     rule = calling_rule(reader.card, config.min_probability, config.distance)
     with working_threads(config.threads, reader.scorer) as threads:
         stretches = list(scan_span(reader.scorer, genome, span, rule, threads))
@@ -172,11 +179,11 @@ def _predicted(config: PlotConfig, reader: TrackReader, genome: Genome, span: Sp
         for _, sites in stretches
         for strand, position, probability in zip(*sites[:3], strict=True)
     ]
-    return expected, tuple(tss)
+    return expected, tuple(tss), [float(tags) for _, sites in stretches for tags in sites.expected_tags]
 
 
-def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Tss, ...]]:
-    """Read expected tags, ``(2, length)``, and TSSs from the files of a scan.
+def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Tss, ...], list[float]]:
+    """Read expected tags, ``(2, length)``, and TSSs from the files of a scan; sum the expected tags around each TSS.
 
     Raises
     ------
@@ -184,13 +191,16 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
         If it is no scan, or not of this place.
     """
     _check_scanned(_scan_record(folder), folder, genome, span)
-    expected = np.zeros((2, span.end - span.start))
+    # Sums around a TSS at the edge need the bases beyond it.
+    length = int(genome.lengths[span.contig])
+    first, last = max(span.start - SCORE_REACH, 0), min(span.end + SCORE_REACH, length)
+    expected = np.zeros((2, last - first))
     for row, strand in enumerate(STRANDS):
         path = folder / f"{strand}.bw"
         try:
             with closing(pyBigWig.open(str(path))) as bigwig:
                 lengths = bigwig.chroms()
-                length, found = int(genome.lengths[span.contig]), lengths.get(span.chrom)
+                found = lengths.get(span.chrom)
                 if found != length:
                     has = (
                         f"has a {span.chrom} of {found:,} bases, and not {length:,}"
@@ -198,17 +208,20 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
                         else f"has no {span.chrom}"
                     )
                     raise InputError(has, where=path, remedy="name the genome that was scanned")
-                expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, span.start, span.end, numpy=True)))
+                expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, first, last, numpy=True)))
         except RuntimeError:
             raise InputError("cannot be read", where=path, remedy="make the scan anew") from None
     path = folder / "tss.bed"
     with open_text(path) as handle:
         calls = read_bed(list(read_records(records(handle), path)), BED, path)
-    return expected, tuple(
+    tss = tuple(
         Tss(call.summit, call.strand, call.score / 1000)
         for call in calls
         if call.chrom == span.chrom and span.start <= call.summit < span.end
     )
+    sums = within(expected, SCORE_REACH)
+    tags = [float(sums["+-".index(one.strand), one.position - first]) for one in tss]
+    return expected[:, span.start - first : span.end - first], tss, tags
 
 
 def _scan_record(folder: Path) -> dict[str, Any]:
@@ -232,17 +245,22 @@ def _check_scanned(record: Mapping[str, Any], folder: Path, genome: Genome, span
     )  # fmt: skip
 
 
-def _strongest(expected: Floats, tss: tuple[Tss, ...], span: Span) -> Tss:
-    """Return the TSS with most expected tags; where none is called, the base with most."""
-    tags = within(expected, SCORE_REACH)
-    if tss:
-        return max(tss, key=lambda one: tags["+-".index(one.strand), one.position - span.start])
-    strand, at = np.unravel_index(tags.argmax(), tags.shape)
-    logger.warning("plot: no TSS is called here: the base with most expected tags is explained")
-    return Tss(int(at) + span.start, "+-"[strand], 0.0)
+def _most_probable(config: PlotConfig, reader: TrackReader, contig: Codes, span: Span) -> Tss:
+    """Return the TSS that `explain` reads where none is called: the most probable base of the place."""
+    record = Record(str(config.region), span.chrom, span.start, span.end, ".", contig)
+    records = Records(lambda: iter([record]), 1, 0, span.end - span.start)
+    with working_threads(config.threads, reader.scorer) as threads:
+        (best,) = best_tss(reader.scorer, reader.card, records, threads=threads)
+    assert best.position is not None
+    assert best.strand is not None
+    logger.warning(
+        "plot: no TSS is called here: the most probable base is explained, %s:%d-%d:%s",
+        span.chrom, best.position + 1, best.position + 1, best.strand,
+    )  # fmt: skip
+    return Tss(best.position, best.strand, 0.0)
 
 
-def _logo(config: PlotConfig, reader: TrackReader, contig: np.ndarray, span: Span, tss: Tss) -> Logo:
+def _logo(config: PlotConfig, reader: TrackReader, contig: Codes, span: Span, tss: Tss) -> Logo:
     """Explain the bases of a short place, or those near the TSS of a longer one."""
     minus = tss.strand == "-"
     before, behind = BEFORE, BEHIND

@@ -2,10 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from capsight.config import VariantsConfig
 from capsight.data.aliases import Aliases
+from capsight.data.bases import Codes
 from capsight.data.genes import check_contigs
 from capsight.data.genome import Genome
 from capsight.data.text import given
@@ -29,8 +30,15 @@ MOST: Final = 1000
 _NAMED: Final = 3
 
 
-def read_variants(path: Path, reader: TrackReader, genome: Genome, span: Span, aliases: Aliases) -> list[Variant]:
-    """Return the alleles whose record begins in a place, by position, with their effects.
+class Alleles(NamedTuple):
+    """The alleles of a place: record, alternative allele and change of each; and which column has names."""
+
+    known: list[tuple[Line, bytes, Change]]
+    column: int | None
+
+
+def read_alleles(path: Path, genome: Genome, span: Span, aliases: Aliases) -> Alleles:
+    """Return the alleles whose record begins in a place, by position.
 
     Those that have no bases (``<DEL>``, breakends), or whose REF differs from the genome, are counted, named and left
     out.
@@ -66,16 +74,19 @@ def read_variants(path: Path, reader: TrackReader, genome: Genome, span: Span, a
         named = f"{', '.join(which[:_NAMED])}{more}"
         logger.warning("plot: variants %s: %d left out: %s (%s)", path.name, len(which), why, named)
     known.sort(key=lambda one: (one[2].start, one[2].end))
-    contig_codes, changes = genome.view(span.contig), [change for _, _, change in known]
-    pairs = list(AlleleScorer(reader.scorer, DISTANCE).alleles(contig_codes, changes))
-    effects = summary_of(reader.card, DISTANCE).effects(changes, pairs, len(contig_codes))
-    column = next((i for i, name in enumerate(file.columns) if name.strip().lower() == "id"), None)
-    found = [
-        Variant(record.position, _id(record, column), _text(record.ref), _text(alt), effect.log2)
-        for (record, alt, _), effect in zip(known, effects, strict=True)
+    logger.info("plot: variants %s: %d alleles", path.name, len(known))
+    return Alleles(known, next((i for i, name in enumerate(file.columns) if name.strip().lower() == "id"), None))
+
+
+def score_alleles(alleles: Alleles, reader: TrackReader, contig: Codes) -> list[Variant]:
+    """Return the alleles of a place with their effects."""
+    changes = [change for _, _, change in alleles.known]
+    pairs = list(AlleleScorer(reader.scorer, DISTANCE).alleles(contig, changes))
+    effects = summary_of(reader.card, DISTANCE).effects(changes, pairs, len(contig))
+    return [
+        Variant(record.position, _id(record, alleles.column), _text(record.ref), _text(alt), effect.log2)
+        for (record, alt, _), effect in zip(alleles.known, effects, strict=True)
     ]
-    logger.info("plot: variants %s: %d alleles", path.name, len(found))
-    return found
 
 
 def _id(record: Line, column: int | None) -> str:

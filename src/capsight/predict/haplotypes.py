@@ -168,9 +168,12 @@ def _carry(variant: Variant, places: Places, copies: dict[tuple[int, int], _Copy
     if "GT" not in names:
         return
     alleles = places.alleles(variant)
+    tally.alleles += len(alleles)
     for allele in alleles:
         if isinstance(allele, Unscored):
             tally.leave_out(variant, allele)
+        else:
+            tally.scored += 1
     for sample, genotype in enumerate(genotypes):
         values = dict(zip(names, genotype.split(":"), strict=False))
         text = values["GT"]

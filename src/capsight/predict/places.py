@@ -16,6 +16,7 @@ LONGEST: Final = 10_000
 
 CONTIG: Final = "the genome has no such contig"
 BEYOND: Final = "the record lies beyond the end of its contig"
+ZERO: Final = "position 0"
 REF: Final = "REF has letters other than A, C, G, T"
 DIFFERS: Final = "REF differs from the genome"
 ALT: Final = "ALT has letters other than A, C, G, T"
@@ -25,7 +26,7 @@ BREAKEND: Final = "breakend"
 SPANNED: Final = "*, an allele that another record deletes"
 NONE: Final = "no alternative allele"
 #: Faults of a record, which stop a strict run; the others are legal alleles that bases cannot be read of.
-FAULTS: Final = (CONTIG, BEYOND, REF, DIFFERS, ALT, LONG)
+FAULTS: Final = (CONTIG, ZERO, BEYOND, REF, DIFFERS, ALT, LONG)
 LEGAL: Final = (SYMBOLIC, BREAKEND, SPANNED, NONE)
 
 _BASES: Final = b"ACGT"
@@ -85,7 +86,9 @@ class Places:
         if contig < 0:
             return Unscored(CONTIG, "")
         length = int(self.genome.lengths[contig])
-        if start < 0 or start + len(ref) > length:
+        if start < 0:
+            return Unscored(ZERO, ": positions count from 1")
+        if start + len(ref) > length:
             return Unscored(BEYOND, f", but the contig has {length:,} bases")
         if len(ref) > LONGEST:
             return None

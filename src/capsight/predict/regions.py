@@ -49,9 +49,7 @@ def _region(genome: Genome, region: str) -> Span:
         if parts:
             name, first, last = parts[1], parts[2].replace(",", ""), parts[3].replace(",", "")
     if name not in genome.names:
-        other = namesake(name, genome.names)
-        remedy = f"did you mean {other}?" if other else f"write it as {genome.names[0]} or {genome.names[0]}:1001-2000"
-        raise ConfigError(f"region {region!r}: the genome has no contig {name!r}", where=genome.path, remedy=remedy)
+        raise _no_contig(genome, region, name)
     contig = genome.names.index(name)
     length = int(genome.lengths[contig])
     start, end = (int(first or 0) - 1, int(last or 0)) if first and last else (0, length)
@@ -63,6 +61,21 @@ def _region(genome: Genome, region: str) -> Span:
     if end > length:
         raise ConfigError(f"region {region!r} ends beyond {name}, which has {length:,} bases", where=genome.path)
     return Span(name, contig, start, end)
+
+
+def _no_contig(genome: Genome, region: str, name: str) -> ConfigError:
+    """Return what is wrong with a region that begins with no contig, or goes on behind one as no region does."""
+    own, _, rest = region.rpartition(":")
+    stranded = re.fullmatch(r"(.+):[+-]", region)
+    if stranded and (stranded[1] in genome.names or stranded[1].rpartition(":")[0] in genome.names):
+        what, remedy = "has a strand, but both strands are read here", f"leave the strand out: {stranded[1]}"
+    elif own in genome.names:
+        what, base = f"{rest!r} is not a range of bases", rest.replace(",", "")
+        remedy = f"write one base as {own}:{base}-{base}" if base.isdecimal() else f"write it as {own}:1001-2000"
+    else:
+        what, other = f"the genome has no contig {name!r}", namesake(name, genome.names)
+        remedy = f"did you mean {other}?" if other else f"write it as {genome.names[0]} or {genome.names[0]}:1001-2000"
+    return ConfigError(f"region {region!r}: {what}", where=genome.path, remedy=remedy)
 
 
 def _share(found: list[Span], shards: int) -> list[list[Span]]:

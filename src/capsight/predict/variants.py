@@ -396,7 +396,7 @@ def as_file(source: Path | pd.DataFrame) -> Iterator[Path]:
 
 
 class Tally:
-    """Counts alleles, and what kept some of them from being scored."""
+    """Counts alleles, those that can be scored, and what kept the others from it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -429,7 +429,7 @@ class Tally:
             number, what = self.first[why]
             log = logger.info if why in LEGAL else logger.warning
             log("variants: not scored: %s (%s); the first is %s:%d: %s", why, f"{n:,}", self.path, number, what)
-        if 2 * self.why[DIFFERS] > self.alleles:
+        if self.why[DIFFERS] > self.scored:  # of others, REF was not compared
             logger.warning(
                 "variants: most REF differ from the genome: is it another assembly, or do positions not count from 1?"
             )
