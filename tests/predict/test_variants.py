@@ -673,6 +673,26 @@ def test_from_python(tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path) 
     assert model.variants(frame[:0], genome).columns.tolist() == table.columns.tolist()
 
 
+@pytest.mark.parametrize(("lines", "sounds"), [(OTHER, True), (RIGHT[:1] + OTHER, False), ([], False)])
+@pytest.mark.parametrize("how", ["records", "haplotypes", "Python"])
+def test_contigs_of_the_genome_are_named_where_no_record_has_one(
+    tiny_track: Path,
+    genome: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    sounds: bool,
+    how: str,
+) -> None:
+    source = write(tmp_path / "in.vcf", lines)
+    if how == "Python":
+        api.load(tiny_track).variants(source, genome)
+    else:
+        variants(config(haplotypes=how == "haplotypes"), tiny_track, genome, source, tmp_path / "out.tsv")
+    says = "no record lies on a contig of genome.fa, which has chr1, chr2: .*--aliases"
+    assert any(re.search(says, message) for message in caplog.messages) == sounds
+
+
 @pytest.mark.parametrize("kind", ["float64", "float32", "Float64", "Int64", "object"])
 def test_whole_floats_are_positions(tiny_track: Path, genome: Path, kind: str) -> None:
     model, positions = api.load(tiny_track), [500, 540]

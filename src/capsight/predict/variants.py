@@ -27,7 +27,7 @@ from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.effects import NO_EFFECT, UPSTREAM, Effect, Move, Summary
-from capsight.predict.places import DIFFERS, FAULTS, LEGAL, Places, Unscored
+from capsight.predict.places import CONTIG, DIFFERS, FAULTS, LEGAL, Places, Unscored
 from capsight.predict.scan import calling_rule, check_track
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer, best_device
@@ -260,7 +260,7 @@ def _write(
     """Score the records of a shard and write them, batch by batch."""
     first, last = share(n, config.shard)
     wanted = (variant for number, variant in enumerate(file.records()) if first <= number < last)
-    tally = Tally(file.path)
+    tally = Tally(file.path, places.genome)
     with working_threads(config.threads, scorer) as threads, progress("variants", last - first, " records") as bar:
         for answer in score(wanted, places, scorer, summary, threads):
             tally.add(answer)
@@ -424,9 +424,9 @@ def _with_whole_positions(frame: pd.DataFrame) -> pd.DataFrame:
 class Tally:
     """Counts alleles, those that can be scored, and what kept the others from it."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, genome: Genome) -> None:
         """Begin with nothing; `path` is the file that the alleles are in, `None` if they are in a frame."""
-        self.path = path
+        self.path, self.genome = path, genome
         self.records, self.alleles, self.scored = 0, 0, 0
         self.why: Counter[str] = Counter()
         self.first: dict[str, tuple[int, str]] = {}
@@ -457,6 +457,12 @@ class Tally:
             log = logger.info if why in LEGAL else logger.warning
             where = f"{self.path}:{number}" if self.path else _row_of(number)
             log("variants: not scored: %s (%s); the first is %s: %s", why, f"{n:,}", where, what)
+        if self.alleles and self.why[CONTIG] == self.alleles:
+            listed = ", ".join(self.genome.names[:5]) + (", …" if len(self.genome.names) > 5 else "")
+            logger.warning(
+                "variants: no record lies on a contig of %s, which has %s: if these are other names of the same, "
+                "give a table of aliases (--aliases)", self.genome.path.name, listed,
+            )  # fmt: skip
         if self.why[DIFFERS] > self.scored:  # of others, REF was not compared
             logger.warning(
                 "variants: most REF differ from the genome: is it another assembly, or do positions not count from 1?"
