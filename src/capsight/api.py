@@ -238,7 +238,7 @@ class Model:
         with as_file(source) as path:
             file = VariantFile.open(path)
             survey(file, places, strict)
-            rows, tally = [], Tally(path)
+            rows, tally = [], Tally(None if isinstance(source, pd.DataFrame) else path, opened)
             with working_threads(None, self._scorer) as threads:
                 summary = summary_of(self.card, distance)
                 for answer in score(file.records(), places, self._scorer, summary, threads):

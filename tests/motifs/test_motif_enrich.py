@@ -14,7 +14,7 @@ from capsight.config import MotifEnrichConfig
 from capsight.data.bases import Codes, decode, encode
 from capsight.errors import InputError
 from capsight.motifs.database import read_motif_db
-from capsight.motifs.meme import MotifSet, Pwm
+from capsight.motifs.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.motif_compare import compare
 from capsight.motifs.motif_enrich import FACTOR_COLUMNS, enrich, gc_matched, motif_enrich
 from capsight.motifs.scan import scan
@@ -134,6 +134,19 @@ def test_negatives_give_the_table_of_factors(database: Path, write_fasta: Write,
     inputs = {"positives": positives, "negatives": negatives, "motif_db": database}
     assert not (tmp_path / "hits.tsv").exists()
     assert artefact.is_done(tmp_path / "factors.tsv", "motif-enrich", config, inputs)
+
+
+def test_pwms_that_are_left_out_are_reported_once(
+    write_fasta: Write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = tmp_path / "two.meme"
+    write_meme(database, MotifSet((sharp("TATAAAGGCA", "fine"), sharp("TATA", "short"))))
+    positives, negatives = (
+        write_fasta(dict(enumerate(decode(codes_of_gc(100, 80, seed)))), f"{seed}.fa") for seed in (1, 2)
+    )
+    motif_enrich(MotifEnrichConfig(motif_db=str(database)), positives, negatives, tmp_path / "factors.tsv")
+    said = [message for message in caplog.messages if "PWMs are" in message]
+    assert said == ["1 of 2 PWMs are too short, or too flat, to reach p = 0.0001: left out"]
 
 
 def test_sequences_with_dna_in_common_count_once() -> None:

@@ -150,6 +150,13 @@ def test_pwms_that_do_not_fit_are_counted_or_refused(caplog: pytest.LogCaptureFi
     assert found.used == [1]
     assert "1 of 3 PWMs are wider than every sequence (30 bases): left out" in caplog.text
     assert "1 of 3 PWMs are too short, or too flat, to reach p = 0.0001: left out" in caplog.text
+    caplog.clear()
+    assert scan(MotifSet((wide, fine, short)), sequences, 1e-4, before=found).used == [1]
+    assert not caplog.messages  # all of it is known
+    long = scan(MotifSet((wide, fine, short)), noise(3, 60, RICH_IN_AT), 1e-4)
+    caplog.clear()
+    scan(MotifSet((wide, fine, short)), sequences, 1e-4, before=long)
+    assert caplog.messages == ["1 of 3 PWMs are wider than every sequence (30 bases): left out"]
     with pytest.raises(InputError, match=r"all 1 PWMs are wider than the longest sequence \(30 bases; .* has 40\)"):
         scan(MotifSet((wide,)), sequences, 1e-4)
     with pytest.raises(InputError, match="no PWM is long and sharp enough"):

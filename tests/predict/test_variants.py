@@ -673,6 +673,69 @@ def test_from_python(tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path) 
     assert model.variants(frame[:0], genome).columns.tolist() == table.columns.tolist()
 
 
+@pytest.mark.parametrize(("lines", "sounds"), [(OTHER, True), (RIGHT[:1] + OTHER, False), ([], False)])
+@pytest.mark.parametrize("how", ["records", "haplotypes", "Python"])
+def test_contigs_of_the_genome_are_named_where_no_record_has_one(
+    tiny_track: Path,
+    genome: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    lines: list[str],
+    sounds: bool,
+    how: str,
+) -> None:
+    source = write(tmp_path / "in.vcf", lines)
+    if how == "Python":
+        api.load(tiny_track).variants(source, genome)
+    else:
+        variants(config(haplotypes=how == "haplotypes"), tiny_track, genome, source, tmp_path / "out.tsv")
+    says = "no record lies on a contig of genome.fa, which has chr1, chr2: .*--aliases"
+    assert any(re.search(says, message) for message in caplog.messages) == sounds
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "Float64", "Int64", "object"])
+def test_whole_floats_are_positions(tiny_track: Path, genome: Path, kind: str) -> None:
+    model, positions = api.load(tiny_track), [500, 540]
+    frame = pd.DataFrame(
+        {
+            "chrom": "chr1",
+            "pos": positions,
+            "ref": [base("chr1", p) for p in positions],
+            "alt": [other("chr1", p) for p in positions],
+        }
+    )
+    expected = model.variants(frame, genome, distance=100)
+    assert expected["log2_plus"].notna().all()
+    given = frame.astype({"pos": "float64"}).astype({"pos": kind})
+    pd.testing.assert_frame_equal(model.variants(given, genome, distance=100), expected)
+    assert given["pos"].dtype == kind
+
+
+FRAMES: dict[str, tuple[dict[str, object], str]] = {
+    "fraction": ({"pos": [500.0, 500.5]}, "row 1 of the table: the position '500.5' is not a whole number"),
+    "missing": ({"pos": [500.0, None]}, "row 1 of the table: the position '' is not a whole number"),
+    "no column": ({"start": [500, 501]}, "the table: is neither VCF nor a table of variants: it has no column 'pos"),
+    "differs": ({"pos": [0, 500]}, "row 0 of the table: cannot be scored: position 0"),
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_what_is_wrong_with_a_frame_is_reported_of_its_rows(tiny_track: Path, genome: Path, case: str) -> None:
+    columns, says = FRAMES[case]
+    frame = pd.DataFrame({"chrom": "chr1", **columns, "ref": base("chr1", 500), "alt": other("chr1", 500)})
+    with pytest.raises(InputError, match=f"^{re.escape(says)}") as error:
+        api.load(tiny_track).variants(frame, genome, strict=case == "differs")
+    assert "frame" not in str(error.value)
+
+
+def test_what_of_a_frame_is_not_scored_is_named_by_row(
+    tiny_track: Path, genome: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"chrom": ["chr1", "chrUn"], "pos": 500, "ref": base("chr1", 500), "alt": other("chr1", 500)})
+    api.load(tiny_track).variants(frame, genome)
+    assert any("(1); the first is row 1 of the table: chrUn:500" in message for message in caplog.messages)
+
+
 def command(tiny_track: Path, genome: Path, source: object, out: object) -> list[str]:
     code = "import sys; from capsight.cli import main; sys.exit(main())"
     given = ["variants", "--model", tiny_track, "--genome", genome, source, "-o", out, "--set", "threads=1"]

@@ -28,8 +28,10 @@ _FORMAT: Final = b"##fileformat=VCF"
 _BCF: Final = b"BCF\x02"
 _COLUMNS: Final = b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 _MARK: Final = b"\xef\xbb\xbf"
+#: Names of the column of positions.
+POSITION: Final = ("position", "pos")
 #: Columns that a table has, by any of their names.
-_TABLE: Final = {"chrom": ("chrom", "chr"), "position": ("position", "pos"), "ref": ("ref",), "alt": ("alt",)}
+_TABLE: Final = {"chrom": ("chrom", "chr"), "position": POSITION, "ref": ("ref",), "alt": ("alt",)}
 #: htslib has no positions beyond.
 _LARGEST: Final = 2**31 - 1
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}")

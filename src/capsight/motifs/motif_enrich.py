@@ -62,7 +62,8 @@ def motif_enrich(config: MotifEnrichConfig, positives: Path, negatives: Path, ou
     database = read_motif_db(config.motif_db, config.taxon)
     with artefact.building_file(out, "motif-enrich", config, inputs) as partial:
         codes, others = (read_scannable(path)[1] for path in (positives, negatives))
-        found, other = (scan(database, each, config.threshold) for each in (codes, others))
+        found = scan(database, codes, config.threshold)
+        other = scan(database, others, config.threshold, before=found)
         table = enrich(database, found, other, config.seed)
         write_suite_table(table, partial)
     logger.info("motif-enrich: %d of %d PWMs at q < 0.05", int((table["q-value"] < 0.05).sum()), len(table))

@@ -81,7 +81,7 @@ def read_scannable(path: Path) -> tuple[list[str], list[Codes]]:
     return names, [encode(sequence) for sequence in sequences]
 
 
-def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float) -> Scan:
+def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float, before: Scan | None = None) -> Scan:
     """Find every site whose score against a PWM has a p-value of at most `threshold`, on both strands.
 
     The background is averaged over the strands. Sites that hold an N are not looked at. PWMs wider than
@@ -91,6 +91,8 @@ def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float) -> Scan
     ----------
     sequences
         Codes 0 to 4, ``(length,)`` each (or ``(n_sequences, length)``).
+    before
+        A scan of other sequences by the same PWMs: what it left out is not reported again.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float) -> Scan
     """
     background = (motifs.background + motifs.background[::-1]) / 2
     rows = list(sequences)
-    used = _usable(motifs.pwms, background, rows, threshold)
+    used = _usable(motifs.pwms, background, rows, threshold, range(len(motifs.pwms)) if before is None else before.used)
     pwms = [motifs.pwms[i] for i in used]
     hits = _find_hits(MotifSet(tuple(pwms), background), rows, threshold)
     hits[PWM] = np.array(used)[hits[PWM]]
@@ -143,8 +145,10 @@ def tail(steps: Ints, background: Floats) -> Floats:
     return np.cumsum(mass[::-1])[::-1]
 
 
-def _usable(pwms: Sequence[Pwm], background: Floats, rows: list[Codes], threshold: float) -> list[int]:
-    """Return numbers of the PWMs that fit into a sequence and can reach the threshold; count the others."""
+def _usable(
+    pwms: Sequence[Pwm], background: Floats, rows: list[Codes], threshold: float, wanted: Sequence[int]
+) -> list[int]:
+    """Return numbers of the PWMs that fit into a sequence and can reach the threshold; count the others of `wanted`."""
     longest = max((len(codes) for codes in rows), default=0)
     fit = [i for i, pwm in enumerate(pwms) if pwm.width <= longest]
     if not fit:
@@ -152,12 +156,12 @@ def _usable(pwms: Sequence[Pwm], background: Floats, rows: list[Codes], threshol
             f"all {len(pwms)} PWMs are wider than the longest sequence ({longest} bases; the narrowest PWM has "
             f"{min(pwm.width for pwm in pwms)})"
         )
-    if wide := len(pwms) - len(fit):
+    if wide := len(set(wanted) - set(fit)):
         logger.warning("%d of %d PWMs are wider than every sequence (%d bases): left out", wide, len(pwms), longest)
     usable = [i for i in fit if _best(pwms[i], background) <= threshold]
     if not usable:
         raise InputError(f"no PWM is long and sharp enough to reach p = {threshold:g}", remedy="raise the threshold")
-    if short := len(fit) - len(usable):
+    if short := len(set(fit).intersection(wanted) - set(usable)):
         logger.warning(
             "%d of %d PWMs are too short, or too flat, to reach p = %g: left out", short, len(pwms), threshold
         )

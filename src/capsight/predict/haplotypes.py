@@ -107,7 +107,7 @@ def write_haplotypes(
     handle.write(("\t".join(_HEADER) + "\n").encode())
     n = 0
     with working_threads(config.threads, scorer) as threads, progress("variants", found.n, " records") as bar:
-        tally = Tally(file.path)
+        tally = Tally(file.path, places.genome)
         sets = haplotypes(file, places, config.distance, tally, bar.update)
         score = partial(_score, places=places, scorer=scorer, summary=summary)
         for rows in in_order(score, batches(sets, BATCH), threads):

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 import pysam
 
@@ -20,12 +22,12 @@ from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
 from capsight.data.store import genome_inputs
 from capsight.data.text import given, shown
-from capsight.data.variants import Kind, Variant, VariantFile
+from capsight.data.variants import POSITION, Kind, Variant, VariantFile
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.effects import NO_EFFECT, UPSTREAM, Effect, Move, Summary
-from capsight.predict.places import DIFFERS, FAULTS, LEGAL, Places, Unscored
+from capsight.predict.places import CONTIG, DIFFERS, FAULTS, LEGAL, Places, Unscored
 from capsight.predict.scan import calling_rule, check_track
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer, best_device
@@ -258,7 +260,7 @@ def _write(
     """Score the records of a shard and write them, batch by batch."""
     first, last = share(n, config.shard)
     wanted = (variant for number, variant in enumerate(file.records()) if first <= number < last)
-    tally = Tally(file.path)
+    tally = Tally(file.path, places.genome)
     with working_threads(config.threads, scorer) as threads, progress("variants", last - first, " records") as bar:
         for answer in score(wanted, places, scorer, summary, threads):
             tally.add(answer)
@@ -385,21 +387,46 @@ def rows_of(answer: Answer) -> list[tuple[object, ...]]:
 
 @contextmanager
 def as_file(source: Path | pd.DataFrame) -> Iterator[Path]:
-    """Yield the path of a source; a frame is written into a temporary table."""
+    """Yield the path of a source; a frame is written into a temporary table.
+
+    Whole numbers that pandas holds as floats, as those of a merge, are written as whole numbers. What is wrong with the
+    table is reported of the frame and its rows, from 0.
+    """
     if isinstance(source, pd.DataFrame):
         with tempfile.TemporaryDirectory(prefix="capsight-") as folder:
             path = Path(folder) / "frame"
-            source.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
-            yield path
+            _with_whole_positions(source).to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
+            try:
+                yield path
+            except InputError as error:
+                text = re.sub(f"{re.escape(str(path))}:([0-9]+)", lambda found: _row_of(int(found[1])), str(error))
+                raise InputError(text.replace(str(path), "the table")) from None
     else:
         yield given(Path(source))
+
+
+def _row_of(line: int) -> str:
+    """Return what a line of the table that a frame was written into is called."""
+    return f"row {line - 2} of the table" if line > 1 else "the table"
+
+
+def _with_whole_positions(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose positions are written without a decimal point where they are whole."""
+
+    def text(value: object) -> object:
+        is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
+        return str(int(value)) if is_whole else value  # type: ignore[call-overload]
+
+    names = [name for name in frame if str(name).strip().lower() in POSITION]
+    return frame.assign(**{str(name): frame[name].map(text) for name in names}) if frame.columns.is_unique else frame
 
 
 class Tally:
     """Counts alleles, those that can be scored, and what kept the others from it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, genome: Genome) -> None:
+        """Begin with nothing; `path` is the file that the alleles are in, `None` if they are in a frame."""
+        self.path, self.genome = path, genome
         self.records, self.alleles, self.scored = 0, 0, 0
         self.why: Counter[str] = Counter()
         self.first: dict[str, tuple[int, str]] = {}
@@ -428,7 +455,14 @@ class Tally:
         for why, n in self.why.items():
             number, what = self.first[why]
             log = logger.info if why in LEGAL else logger.warning
-            log("variants: not scored: %s (%s); the first is %s:%d: %s", why, f"{n:,}", self.path, number, what)
+            where = f"{self.path}:{number}" if self.path else _row_of(number)
+            log("variants: not scored: %s (%s); the first is %s: %s", why, f"{n:,}", where, what)
+        if self.alleles and self.why[CONTIG] == self.alleles:
+            listed = ", ".join(self.genome.names[:5]) + (", …" if len(self.genome.names) > 5 else "")
+            logger.warning(
+                "variants: no record lies on a contig of %s, which has %s: if these are other names of the same, "
+                "give a table of aliases (--aliases)", self.genome.path.name, listed,
+            )  # fmt: skip
         if self.why[DIFFERS] > self.scored:  # of others, REF was not compared
             logger.warning(
                 "variants: most REF differ from the genome: is it another assembly, or do positions not count from 1?"
