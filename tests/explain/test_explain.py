@@ -544,3 +544,15 @@ def test_what_is_explained_must_be_clear(
     assert stopped.value.code == 2
     assert message in line
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_scan_would_call_is_predicted_positive(tiny_track: Path, tmp_path: Path) -> None:
+    (tmp_path / "some.fa").write_text("".join(f">{i}\n{random_dna(60, i)}\n" for i in range(30)))
+    config = ExplainConfig(method=("ig",), steps=2, baselines=1, tested=2, length=40)
+    found = Attributions.read(explain(config, tiny_track, tmp_path / "some.fa", tmp_path / "a.npz"))
+    assert found.meta["positive_from"] == 0.3  # of the card
+    assert found.positive.tolist() == (found.score >= 0.3).tolist()
+    assert ((found.score >= 0.3) & (found.score < 0.5)).any()
+    assert not found.positive.all()
+    with pytest.raises(InputError, match="positive_from"):
+        replace(found, meta=found.meta | {"positive_from": "often"}).check("file")

@@ -23,7 +23,7 @@ Scores = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-#: Windows that score this or more are predicted positives.
+#: Windows that score this or more are predicted positives, unless `Attributions.meta` has another `POSITIVE_FROM`.
 THRESHOLD: Final = 0.5
 
 CODES: Final = "codes"
@@ -37,6 +37,7 @@ METHOD_PREFIX: Final = "method/"
 MODEL_SHA256: Final = "model_sha256"
 WINDOWS_SHA256: Final = "windows_sha256"
 FOLD: Final = "fold"
+POSITIVE_FROM: Final = "positive_from"
 FAITHFULNESS: Final = "faithfulness"
 BEST_METHOD: Final = "best_method"
 WINDOW_LENGTH: Final = "window_length"
@@ -103,7 +104,7 @@ class Attributions:
     @cached_property
     def positive(self) -> Mask:
         """True for predicted positives, ``(n,)``."""
-        return self.score >= THRESHOLD
+        return self.score >= self.meta.get(POSITIVE_FROM, THRESHOLD)
 
     @property
     def best_method(self) -> str | None:
@@ -199,6 +200,9 @@ class Attributions:
             raise _broken(where, f"a window is not {self.length} bases long")
         if self.meta.get(WINDOW_LENGTH, self.length) != self.length:
             raise _broken(where, f"windows are said to have {self.meta[WINDOW_LENGTH]} bases but have {self.length}")
+        threshold = self.meta.get(POSITIVE_FROM, THRESHOLD)
+        if not isinstance(threshold, float) or not 0 <= threshold <= 1:
+            raise _broken(where, f"{POSITIVE_FROM}, {threshold!r}, is no probability")
         if self.best_method is not None and self.best_method not in self.methods:
             raise _broken(where, f"the best method, {self.best_method!r}, is not among {', '.join(self.methods)}")
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from capsight.data.attributions import THRESHOLD
 from capsight.data.bases import N_CODE, Ints, Mask
 from capsight.data.tokenizer import Tokenizer
 from capsight.model.llama import CapsightForClassification
@@ -60,6 +61,10 @@ class Sequences:
 
 class Explained(Protocol):
     """What explanations ask of a network; `reads` are those of `Sequences`."""
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which on a window is predicted positive."""
 
     @property
     def batch_size(self) -> int:
@@ -113,6 +118,9 @@ class Reader:
     length: int
     device: torch.device
     batch_size: int
+
+    #: Probability from which on a window is predicted positive.
+    threshold = THRESHOLD
 
     @classmethod
     def open(cls, folder: Path, batch_size: int) -> "Reader":
@@ -224,6 +232,11 @@ class TrackReader:
     def batches(self, n: int) -> Iterator[slice]:
         """Cut `n` rows into batches."""
         return (slice(i, min(i + self.batch_size, n)) for i in range(0, n, self.batch_size))
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which on a window is predicted positive: that of a call."""
+        return self.card.calling.min_probability if self.card.calling else THRESHOLD
 
     @property
     def batch_size(self) -> int:

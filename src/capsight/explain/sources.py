@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from capsight.config import ExplainConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
-from capsight.data.attributions import THRESHOLD
 from capsight.data.bases import Codes, Ints, Mask, reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.independent import independent
@@ -70,12 +69,12 @@ def of_windows(
         raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)
     codes = fold.codes(np.arange(len(fold.table)))
     score = reader.probability(codes)
-    if not (score >= THRESHOLD).any():
+    if not (score >= reader.threshold).any():
         raise NothingPredicted(
             f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
             remedy="train longer, or explain another fold",
         )  # fmt: skip
-    rows = choose(codes, score >= THRESHOLD, config.most, rng)
+    rows = choose(codes, score >= reader.threshold, config.most, rng)
     table = fold.table.iloc[rows].assign(label=fold.labels[rows])
     return Source(reader.sequences(codes[rows]), table, score[rows])
 
@@ -114,7 +113,7 @@ def of_records(config: ExplainConfig, reader: TrackReader, source: Path, rng: np
     length = config.length or LENGTH
     codes = _read(records, found, length, 0, _NO_BASES)
     score = np.array([best[tss.record].probability for tss in found], dtype=np.float64)
-    rows = choose(codes, score >= THRESHOLD, config.most, rng)
+    rows = choose(codes, score >= reader.threshold, config.most, rng)
     if len(rows) < len(found):
         logger.warning(
             "explain: %d of %d records are explained, drawn at random: a larger --most has more", len(rows), len(found)

@@ -17,7 +17,7 @@ from capsight.data.attributions import (
     FAITHFULNESS,
     FOLD,
     MODEL_SHA256,
-    THRESHOLD,
+    POSITIVE_FROM,
     WINDOW_LENGTH,
     WINDOWS_SHA256,
     Attributions,
@@ -120,7 +120,7 @@ def _explain(
     sequences, table, score = found
     _tell_of_repeats(sequences.codes, table, config.seed)
     scores, full, delta = _scores(reader, sequences, config)
-    rows = np.flatnonzero(score >= THRESHOLD)
+    rows = np.flatnonzero(score >= reader.threshold)
     rows = rows if len(rows) else np.arange(len(score))
     tested = np.sort(rng.permutation(rows)[: config.tested])
     trust = _trust(reader, sequences.of(tested), {name: values[tested] for name, values in scores.items()}, config.seed)
@@ -137,6 +137,7 @@ def _explain(
         ism_full=full,
         meta={
             **origin,
+            POSITIVE_FROM: reader.threshold,
             WINDOW_LENGTH: sequences.codes.shape[1],
             FAITHFULNESS: {name: measured._asdict() for name, measured in trust.items()},
             BEST_METHOD: max(trust, key=lambda name: trust[name].score),
