@@ -21,8 +21,8 @@ from capsight.data.bases import reverse_complement
 from capsight.data.genome import Genome
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import AlleleScorer, Change
+from capsight.predict.calls import SCORE_REACH
 from capsight.predict.effects import LEAST_TAGS
-from capsight.predict.scan import SCORE_REACH
 from capsight.predict.track import REACH, TrackScorer
 from capsight.simulate.grammar import ELEMENTS
 

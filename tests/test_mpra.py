@@ -1,6 +1,5 @@
 """The benchmark on measured promoters."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -9,16 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from .test_benchmarks import load
+
 
 @pytest.fixture(scope="module")
 def mpra() -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / "mpra.py"
-    spec = importlib.util.spec_from_file_location("mpra", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("mpra")
 
 
 def changed(sequence: str, *positions: int) -> str:

@@ -24,14 +24,16 @@ from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
 from capsight.explain.reader import TrackReader
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
+from capsight.predict.frames import as_file, rows_of
 from capsight.predict.mutate import changes_of, find_region
 from capsight.predict.places import Places
 from capsight.predict.records import Record, Records, open_records, sequence_record
 from capsight.predict.regions import spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
+from capsight.predict.tally import Tally
 from capsight.predict.track import Precision, Tracks, TrackScorer, best_device
-from capsight.predict.variants import Tally, as_file, rows_of, score, summary_of, survey
+from capsight.predict.variants import score, summary_of, survey
 from capsight.shipped import find_model
 
 #: DNA: a string, several, codes (0 to 4 for A, C, G, T, N) or characters as arrays of one or two dimensions.

@@ -12,7 +12,7 @@ from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome, namesake
 from capsight.data.intervals import NO_STRAND, Line, has_blocks, is_header, position, read_records, records
 from capsight.data.text import open_text
-from capsight.data.transcripts import is_annotation
+from capsight.data.transcripts import before_sequences, is_annotation
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -133,9 +133,7 @@ class _Feature(NamedTuple):
 def _of_annotation(lines: Iterable[Line], path: Path, stretch: Stretch, known: _Contigs) -> list[Gene]:
     """Return the genes of GFF3 or GTF."""
     features, has_genes = [], False
-    for line in lines:
-        if line.text.startswith(">"):  # sequences may stand at the end of GFF3
-            break
+    for line in before_sequences(lines):
         fields, where = line.text.split("\t"), f"{path}:{line.number}"
         if len(fields) not in (_COLUMNS - 1, _COLUMNS):
             raise InputError(f"{len(fields)} columns, but GFF3 and GTF have {_COLUMNS}, separated by tabs", where=where)

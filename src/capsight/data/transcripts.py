@@ -50,7 +50,7 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
     ends: dict[tuple[str, int, str], Peak] = {}
     circular: dict[str, int] = {}
     found: list[Peak] = []
-    for line in _before_sequences(lines):
+    for line in before_sequences(lines):
         fields, where = line.text.split("\t"), f"{path}:{line.number}"
         if len(fields) < _COLUMNS - 1:
             raise InputError(f"{len(fields)} columns, but GTF and GFF3 have {_COLUMNS}", where=where)
@@ -81,7 +81,7 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
     return list(ends.values())
 
 
-def _before_sequences(lines: Iterable[Line]) -> Iterator[Line]:
+def before_sequences(lines: Iterable[Line]) -> Iterator[Line]:
     """Yield the records of a GFF3 file up to the sequences that may stand at its end."""
     for line in lines:
         if line.text.startswith(">"):

@@ -16,8 +16,9 @@ from capsight.predict.alleles import Change
 from capsight.predict.effects import Effect, Summary
 from capsight.predict.places import Places, Unscored
 from capsight.predict.stream import in_order, working_threads
+from capsight.predict.tally import Tally
 from capsight.predict.track import TrackScorer
-from capsight.predict.variants import BATCH, COLUMNS, Survey, Tally, batches, effects_of, fields
+from capsight.predict.variants import BATCH, COLUMNS, Survey, batches, effects_of, fields
 from capsight.progress import progress
 
 logger = logging.getLogger(__name__)

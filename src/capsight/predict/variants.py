@@ -1,35 +1,28 @@
 """`variants`: what each alternative allele of a file of variants does to transcription initiation around it."""
 
-import csv
 import logging
-import re
-import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final, NamedTuple, TypeVar
 
-import numpy as np
-import pandas as pd
 import pysam
 
 from capsight import __version__, artefact, output
 from capsight.config import VariantsConfig
-from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
 from capsight.data.store import genome_inputs
 from capsight.data.text import given, shown
-from capsight.data.variants import POSITION, Kind, Variant, VariantFile
+from capsight.data.variants import Kind, Variant, VariantFile
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.effects import NO_EFFECT, UPSTREAM, Effect, Move, Summary
-from capsight.predict.places import CONTIG, DIFFERS, FAULTS, LEGAL, Places, Unscored
+from capsight.predict.places import FAULTS, Places, Unscored
 from capsight.predict.scan import calling_rule, check_track
 from capsight.predict.stream import in_order, working_threads
+from capsight.predict.tally import Answer, Tally
 from capsight.predict.track import TrackScorer, best_device
 from capsight.progress import progress
 from capsight.shipped import find_model
@@ -49,16 +42,8 @@ _LARGEST_TBI: Final = 1 << 29
 PREFIX: Final = "CAPSIGHT_"
 #: Fields of the output: name, type, description.
 FIELDS: Final = (
-    (
-        "LOG2_PLUS",
-        "Float",
-        "Change of log2 expected tags on the plus strand, {reach}",
-    ),
-    (
-        "LOG2_MINUS",
-        "Float",
-        "Change of log2 expected tags on the minus strand, {reach}",
-    ),
+    ("LOG2_PLUS", "Float", "Change of log2 expected tags on the plus strand, {reach}"),
+    ("LOG2_MINUS", "Float", "Change of log2 expected tags on the minus strand, {reach}"),
     ("GAIN", "Float", "Largest gain of probability of a TSS at a base"),
     ("GAIN_AT", "String", "Position (from 1) and strand of the largest gain"),
     ("LOSS", "Float", "Largest loss of probability of a TSS at a base"),
@@ -78,14 +63,6 @@ class Survey(NamedTuple):
     n: int
     is_sorted: bool
     last: int
-
-
-class Answer(NamedTuple):
-    """Records and what each of their alternative alleles does; `None` has no answer, and `unscored` tells why."""
-
-    records: tuple[Variant, ...]
-    effects: list[list[Effect | None]]
-    unscored: list[tuple[Variant, Unscored]]
 
 
 def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, out: Path) -> Path:
@@ -368,102 +345,3 @@ def _moved(move: Move | None, sign: int, none: str = "0") -> tuple[str, str]:
 def _number(value: float) -> str:
     """Return a number with four decimals at the most; nothing is 0, never -0."""
     return f"{round(value, 4) + 0.0:.6g}"
-
-
-def rows_of(answer: Answer) -> list[tuple[object, ...]]:
-    """Return the alternative alleles of an answer as rows of `schema.EFFECT_COLUMNS`."""
-    rows: list[tuple[object, ...]] = []
-    for variant, effects in zip(answer.records, answer.effects, strict=True):
-        for alt, effect in zip(variant.alts, effects, strict=True):
-            row: list[object] = [variant.chrom, variant.position + 1, variant.ref.decode(), alt.decode()]
-            row += effect.log2 if effect else (None, None)
-            for move, sign, none in (
-                ((effect.gain, 1, 0), (effect.loss, -1, 0), (effect.tss, 1, None)) if effect else ()
-            ):
-                row += (sign * move.change, move.position + 1, "+-"[move.strand]) if move else (none, None, None)
-            rows.append(tuple(row + [None] * (len(schema.EFFECT_COLUMNS) - len(row))))
-    return rows
-
-
-@contextmanager
-def as_file(source: Path | pd.DataFrame) -> Iterator[Path]:
-    """Yield the path of a source; a frame is written into a temporary table.
-
-    Whole numbers that pandas holds as floats, as those of a merge, are written as whole numbers. What is wrong with the
-    table is reported of the frame and its rows, from 0.
-    """
-    if isinstance(source, pd.DataFrame):
-        with tempfile.TemporaryDirectory(prefix="capsight-") as folder:
-            path = Path(folder) / "frame"
-            _with_whole_positions(source).to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
-            try:
-                yield path
-            except InputError as error:
-                text = re.sub(f"{re.escape(str(path))}:([0-9]+)", lambda found: _row_of(int(found[1])), str(error))
-                raise InputError(text.replace(str(path), "the table")) from None
-    else:
-        yield given(Path(source))
-
-
-def _row_of(line: int) -> str:
-    """Return what a line of the table that a frame was written into is called."""
-    return f"row {line - 2} of the table" if line > 1 else "the table"
-
-
-def _with_whole_positions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose positions are written without a decimal point where they are whole."""
-
-    def text(value: object) -> object:
-        is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
-        return str(int(value)) if is_whole else value  # type: ignore[call-overload]
-
-    names = [name for name in frame if str(name).strip().lower() in POSITION]
-    return frame.assign(**{str(name): frame[name].map(text) for name in names}) if frame.columns.is_unique else frame
-
-
-class Tally:
-    """Counts alleles, those that can be scored, and what kept the others from it."""
-
-    def __init__(self, path: Path | None, genome: Genome) -> None:
-        """Begin with nothing; `path` is the file that the alleles are in, `None` if they are in a frame."""
-        self.path, self.genome = path, genome
-        self.records, self.alleles, self.scored = 0, 0, 0
-        self.why: Counter[str] = Counter()
-        self.first: dict[str, tuple[int, str]] = {}
-
-    def add(self, answer: Answer) -> None:
-        """Count what is in an answer."""
-        self.records += sum(bool(variant.alts) for variant in answer.records)
-        self.alleles += sum(map(len, answer.effects))
-        self.scored += sum(effect is not None for effects in answer.effects for effect in effects)
-        for variant, unscored in answer.unscored:
-            self.leave_out(variant, unscored)
-
-    def leave_out(self, variant: Variant, unscored: Unscored) -> None:
-        """Count an allele that is not scored."""
-        self.why[unscored.why] += 1
-        self.first.setdefault(unscored.why, (variant.number, unscored.what))
-
-    def report(self) -> None:
-        """Log how many alleles were scored."""
-        counts = (f"{n:,}" for n in (self.scored, self.alleles, self.records))
-        logger.info("variants: %s of %s alleles of %s records scored", *counts)
-        self.report_left_out()
-
-    def report_left_out(self) -> None:
-        """Log how many alleles were left out for each reason, and the first of them."""
-        for why, n in self.why.items():
-            number, what = self.first[why]
-            log = logger.info if why in LEGAL else logger.warning
-            where = f"{self.path}:{number}" if self.path else _row_of(number)
-            log("variants: not scored: %s (%s); the first is %s: %s", why, f"{n:,}", where, what)
-        if self.alleles and self.why[CONTIG] == self.alleles:
-            listed = ", ".join(self.genome.names[:5]) + (", …" if len(self.genome.names) > 5 else "")
-            logger.warning(
-                "variants: no record lies on a contig of %s, which has %s: if these are other names of the same, "
-                "give a table of aliases (--aliases)", self.genome.path.name, listed,
-            )  # fmt: skip
-        if self.why[DIFFERS] > self.scored:  # of others, REF was not compared
-            logger.warning(
-                "variants: most REF differ from the genome: is it another assembly, or do positions not count from 1?"
-            )
