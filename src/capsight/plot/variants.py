@@ -22,7 +22,7 @@ from capsight.predict.variants import summary_of
 
 logger = logging.getLogger(__name__)
 
-#: Bases on either side of a variant whose expected tags are summed.
+#: Bases downstream of a variant whose expected tags are summed, as `variants` does by default.
 DISTANCE: Final[int] = VariantsConfig.model_fields["distance"].default
 #: A picture shows no more alleles than this.
 MOST: Final = 1000
