@@ -93,9 +93,12 @@ class TrainConfig(Config):
     pretrain_epochs: float = Field(
         0.0, ge=0, le=1_000_000, description="Passes before that, in which hidden bases are predicted; 0 is none."
     )
-    learning_rate: Moderate = Field(5e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="Muon for the dilated convolutions and AdamW for the rest, or AdamW for all."
+    )
+    learning_rate: Moderate = Field(3e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
     warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
-    weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay, of all but biases.")
+    weight_decay: Moderate = Field(0.05, ge=0, description="Decoupled weight decay, of all but biases.")
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     average: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")

@@ -74,8 +74,8 @@ class Plan:
         Rates validation metrics, larger is better; the best rated weights are kept. `None` keeps the last.
     after_step
         Called as ``after_step(model, optimizer, step)`` after every update but the last (ReLoRA merges here).
-    decay_biases
-        Whether weight decay is of parameters of one dimension as well.
+    optimizer
+        Makes the optimiser of a model; `None` is AdamW with the settings of `phase`.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Plan:
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     average: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
-    decay_biases: bool = True
+    optimizer: Callable[[nn.Module], Optimizer] | None = None
 
 
 @dataclass
@@ -162,13 +162,7 @@ class _Loop:
         set_seed(plan.seed % SEEDS)
         AcceleratorState._reset_state()  # an earlier stage of this process may have had another precision
         self.accelerator = Accelerator(mixed_precision=choose_precision(plan.precision))
-        trained = [p for p in model.parameters() if p.requires_grad]
-        phase = plan.phase
-        optimizer = torch.optim.AdamW(
-            trained if plan.decay_biases else _without_decay_of_biases(trained),
-            lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay,
-        )  # fmt: skip
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.model, self.optimizer = self.accelerator.prepare(model, (plan.optimizer or _adamw(plan.phase))(model))
         self.bare = self.accelerator.unwrap_model(self.model)
         self.state = _State()
         self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.average else {}
@@ -413,13 +407,12 @@ class _Loop:
         self.losses = list(group("losses").get("", torch.zeros(0)))
 
 
-def _without_decay_of_biases(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """Return two groups of parameters, of which the second, biases and scales, has no weight decay."""
-    flat = [parameter for parameter in parameters if parameter.ndim < 2]
-    return [
-        {"params": [parameter for parameter in parameters if parameter.ndim >= 2]},
-        {"params": flat, "weight_decay": 0.0},
-    ]
+def _adamw(phase: PhaseConfig) -> Callable[[nn.Module], Optimizer]:
+    """Return what makes AdamW for a model, with weight decay of every parameter."""
+    return lambda model: torch.optim.AdamW(
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        lr=phase.learning_rate, betas=phase.betas, weight_decay=phase.weight_decay,
+    )  # fmt: skip
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from capsight import artefact
 from capsight.config import PhaseConfig
@@ -25,6 +26,7 @@ from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
+from capsight.train.muon import Muon
 from capsight.train.sequences import SequenceTask
 from capsight.train.targets import Targets, targets_of
 from capsight.train.track import TrackTask
@@ -101,7 +103,7 @@ def _on_crops(
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(validation))
         steps = ceil(config.pretrain_epochs * per_pass)
-        fit(WithBases(network), masked, _plan(config, steps, seed, f"pretrain{suffix}"), folder)
+        fit(WithBases(network), masked, _plan(config, network, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
@@ -110,7 +112,8 @@ def _on_crops(
     task = TrackTask(source, loss, genes, validation, targets.summits, precision)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
-    return fit(learner, task, _plan(config, ceil(config.epochs * per_pass), seed, f"train{suffix}"), folder)
+    steps = ceil(config.epochs * per_pass)
+    return fit(learner, task, _plan(config, network, steps, seed, f"train{suffix}"), folder)
 
 
 def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path) -> Log:
@@ -118,11 +121,13 @@ def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, see
     bases = config.crops.batch_size * config.crops.length
     folds = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
     task = SequenceTask(*folds, network.halo, bases, seed)
-    return fit(network, task, _plan(config, ceil(config.epochs * task.batches_per_pass), seed, name), folder)
+    steps = ceil(config.epochs * task.batches_per_pass)
+    return fit(network, task, _plan(config, network, steps, seed, name), folder)
 
 
-def _plan(config: TrainConfig, steps: int, seed: int, name: str) -> Plan:
+def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, name: str) -> Plan:
     """Return how long to train, how fast, and when to look."""
+    layers = network.layers if config.optimizer == "muon" else nn.ModuleList()
     phase = PhaseConfig(
         steps=steps,
         batch_size=config.crops.batch_size,
@@ -142,7 +147,7 @@ def _plan(config: TrainConfig, steps: int, seed: int, name: str) -> Plan:
         evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
         precision=config.precision,
         average=config.average,
-        decay_biases=False,
+        optimizer=lambda model: Muon(model, layers, config.learning_rate, config.betas, config.weight_decay),
     )
 
 
