@@ -192,7 +192,7 @@ def test_contigs_without_peaks_get_no_negatives(world):
     data = world(EACH, contigs=world.contigs | {"unplaced": random_text(99, 50_000)}, ratio=20.0)
     assert set(data.table.chrom) == {"chrI", "chrII", "chrIII"}
     assert data.genome.names[-1] == "unplaced"
-    assert data.training_contigs().tolist() == [0]
+    assert data.stretches(schema.TRAIN).names == ("chrI",)
 
 
 def test_a_shortfall_is_stated(world, caplog):
@@ -207,8 +207,8 @@ def test_a_shortfall_is_stated(world, caplog):
 def test_a_fold_without_negatives_is_refused_with_the_way_out(world, tmp_path, empty, monkeypatch):
     original = laying.lay_capsight
 
-    def lay(config, genome, peaks):
-        table, dropped, remarks = original(config, genome, peaks)
+    def lay(*given):
+        table, dropped, remarks = original(*given)
         return laying.Made(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
 
     monkeypatch.setattr(laying, "lay_capsight", lay)
@@ -491,7 +491,7 @@ class TestLabelledSequences:
         assert table.repeat.tolist() == pytest.approx([0, 4 / 6, 0, 0])
         assert decode(data.codes(np.arange(4))) == ["ACGTAC", "GGTTCC", "TTTTTA", "GGGGGA"]
         assert data.length == 6
-        assert data.training_contigs().tolist() == [0, 1]
+        assert data.stretches(schema.TRAIN).contig.tolist() == [0, 1]
 
     def test_shorter_sequences_are_centred_between_n(self, make, caplog):
         with caplog.at_level(logging.INFO):

@@ -7,6 +7,7 @@ import pytest
 
 from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import read_tags, summit_tags
 from capsight.data.windows import Windows
 from capsight.data.windows_peaks import read_windows_peaks
@@ -20,7 +21,7 @@ def truth(world) -> Truth:
     data = Windows.open(world.windows)
     peaks = read_windows_peaks(data.folder, data.genome)
     tags = read_tags(data.folder / "five_ends.parquet", data.genome)
-    return Truth.of(data.genome, np.array([1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
+    return Truth.of(Stretches.whole(data.genome, [1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
 
 
 def rows(*columns: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def rows(*columns: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("source", ["track", "counts"])
 def test_pieces_change_nothing(source: str, world, track, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
-    genome = truth.genome
+    genome = truth.stretches.genome
     prediction = (
         model_prediction(track, genome, 10, 8, "model") if source == "track"
         else counted_prediction(world.ctss, genome, Aliases(), "counts")
@@ -80,7 +81,7 @@ def test_one_call_is_kept_with_all_that_stands_around_it(which: int, truth: Trut
     strand = int(truth.summits.minus[rows[which]])
     summit = int(truth.summits.position[rows[which]])
     position = summit + (-7 if strand else 7)  # 7 bases downstream
-    found = collect(Prediction("one", constant(truth.genome, strand, position)), truth, lambda n: n)
+    found = collect(Prediction("one", constant(truth.stretches.genome, strand, position)), truth, lambda n: n)
     calls = found.calls
     assert (calls.contig.tolist(), calls.strand.tolist(), calls.position.tolist()) == ([2], [strand], [position])
     assert (calls.score.tolist(), found.summit_distance.tolist()) == ([1], [7])
@@ -90,14 +91,14 @@ def test_one_call_is_kept_with_all_that_stands_around_it(which: int, truth: Trut
     at = np.flatnonzero(found.bins.score)
     assert found.bins.score[at].tolist() == found.bins.tags[at].tolist() == [1]
     assert found.bins.holds.sum() == len(truth.summits.position)
-    other = collect(Prediction("other", constant(truth.genome, 1 - strand, position)), truth, lambda n: n)
+    other = collect(Prediction("other", constant(truth.stretches.genome, 1 - strand, position)), truth, lambda n: n)
     assert not other.matched.any(), "the other strand"
     assert other.calls.has_tag.tolist() == [False]
 
 
 def test_without_counts_tags_are_summits_and_peaks_are_not_compared(world, truth: Truth) -> None:
-    plain = Truth(truth.genome, truth.contigs, truth.summits, None, truth.shift)
-    found = collect(counted_prediction(world.ctss, truth.genome, Aliases(), "counts"), plain, lambda n: n)
+    plain = Truth(truth.stretches, truth.summits, None, truth.shift)
+    found = collect(counted_prediction(world.ctss, truth.stretches.genome, Aliases(), "counts"), plain, lambda n: n)
     assert len(found.peaks.block) == 0
     assert found.calls.has_tag.all()
 

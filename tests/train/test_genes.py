@@ -13,6 +13,7 @@ from capsight.config.track import TrackConfig
 from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.orfs import CONTIG, END, MINUS, START
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.train.genes import (
@@ -108,7 +109,7 @@ def test_the_strength_of_a_gene_is_that_of_its_promoter(tmp_path: Path, minus: b
     counts = [found[len(text) - 1 - p if minus else p] for p in position.tolist()]
     here = np.full(len(position), int(minus))
     tags = Tags(np.zeros_like(here), position, here, np.array(counts))
-    table = GeneTargets.of(genome, np.array([0]), 150, tags).table
+    table = GeneTargets.of(Stretches.whole(genome, [0]), 150, tags).table
     expected = np.log1p([7.0, 30.0, 0.0])
     expected = (expected - expected.mean()) / expected.std()
     np.testing.assert_allclose(table[STRENGTH_COLUMN], expected[::-1] if minus else expected, rtol=1e-5)

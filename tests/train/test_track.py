@@ -11,6 +11,7 @@ import torch
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
 from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags, summit_tags
 from capsight.model.track import Track, TrackNetwork
 from capsight.train.crops import CropSource
@@ -43,8 +44,8 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     config = CropsConfig(length=512, batch_size=8)
     crops = CropSource.of(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
     losses = TrackLossConfig(block=64, minimum_codons=10)
-    genes = GeneTargets.of(genome, crops.contigs, losses.minimum_codons, tags)
-    return TrackTask(crops, losses, genes, genome.index(["chr2"]), summits)
+    genes = GeneTargets.of(crops.stretches, losses.minimum_codons, tags)
+    return TrackTask(crops, losses, genes, Stretches.named(genome, ["chr2"]), summits)
 
 
 def test_it_learns_a_planted_signal_and_finds_it_on_another_contig(task: TrackTask) -> None:
