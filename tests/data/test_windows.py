@@ -274,7 +274,7 @@ def test_negatives_lie_in_one_stretch_of_their_fold_and_touch_no_peak_of_another
     peaks = [(name, at, at + 30, "+", at) for name, size in sizes.items() for at in range(480, size - 500, 500)]
     peaks += [("chrI", 19_900, 20_000, "+", 19_990), ("chrI", 39_900, 40_150, "+", 39_950)]
     if settings.get("negatives") == "bed":
-        own = "".join(f"{name}\t{at}\t{at + 10}\n" for name, size in sizes.items() for at in range(95, size, 100))
+        own = "".join(f"{name}\t{at}\t{at + 10}\n" for name, size in sizes.items() for at in range(95, size - 50, 100))
         (tmp_path / "negatives.bed").write_text(own)
         settings = settings | {"negatives_bed": tmp_path / "negatives.bed"}
     parts = {"validation": "chrI:1-20000,chrII:1-9999", "test": "chrIII", "exclude": "chrI:40001-60000"}

@@ -8,7 +8,7 @@ import pytest
 from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
 from capsight.data.stretches import Stretches
-from capsight.data.tags import read_tags, summit_tags
+from capsight.data.tags import Tags, read_tags, summit_tags
 from capsight.data.windows import Windows
 from capsight.data.windows_peaks import read_windows_peaks
 from capsight.evaluate import collect as module
@@ -61,6 +61,38 @@ def test_blocks_are_numbered_along_all_chromosomes(truth: Truth) -> None:
     assert truth.block(2, np.array([0, 43_209])).tolist() == [3, 7]
     here = truth.summits.contig == 2
     assert truth.summit_block[here].tolist() == (3 + truth.summits.position[here] // 10_000).tolist()
+
+
+def test_a_part_is_measured_as_if_it_were_all_of_its_chromosome(world, track, truth: Truth) -> None:
+    """Summits and counts beyond it change nothing; blocks and bins begin with it; its calls are those of the whole."""
+    genome, tags = truth.stretches.genome, truth.counts.tags  # type: ignore[union-attr]
+    summits = summit_tags(read_windows_peaks(world.windows, genome), genome)
+    part = Stretches.named(genome, ["chr2:3001-9020", "chr3:12346-34345"])
+    whole = Truth.of(part, summits, tags, seed=3)
+    inside, there = (part.find(each.contig, each.position) >= 0 for each in (summits, tags))
+    alone = Truth.of(
+        part, Tags(*(column[inside] for column in summits)), Tags(*(column[there] for column in tags)), seed=3
+    )
+    assert whole.block_bases.tolist() == [6_020, 10_000, 10_000, 2_000]
+    assert whole.block(2, np.array([12_345, 22_344, 22_345])).tolist() == [1, 1, 2]
+    prediction = model_prediction(track, genome, 10, 8, "model")
+    found, again = collect(prediction, whole, lambda n: n), collect(prediction, alone, lambda n: n)
+    for mine, theirs in zip(found[:4], again[:4], strict=True):
+        for one, other in zip(mine, theirs, strict=True):  # type: ignore[arg-type]
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(found.matched, again.matched)
+    assert len(found.bins.score) == 2 * (121 + 440)
+    assert found.bins.holds.sum() == inside.sum() == len(whole.summits.position)
+    assert (part.find(found.calls.contig, found.calls.position) >= 0).all()
+    everywhere = collect(prediction, truth, lambda n: n).calls
+    margin = 300  # calls nearer to an end may be decided by what lies beyond it
+    deep = Stretches.of(genome, part.contig, part.start + margin, part.end - margin)
+    chosen = [
+        {(c, s, p) for c, s, p in zip(each.contig, each.strand, each.position, strict=True) if deep.find(c, p) >= 0}
+        for each in (found.calls, everywhere)
+    ]
+    assert len(chosen[0]) > 20
+    assert chosen[0] == chosen[1]
 
 
 def constant(genome: Genome, strand: int, position: int) -> Callable[[int, int, int], Answers]:
