@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from capsight.data.folds import (
+    EXCLUDE,
+    Folds,
     accuracy_interval,
-    assign_folds,
     can_be_left_out,
-    check_chromosomes,
     check_positives,
     leave_one_out,
     warn_of_small,
@@ -17,10 +17,48 @@ from capsight.data.genome import Genome
 from capsight.errors import InputError
 
 
-def test_chromosomes_that_are_not_named_are_for_training():
-    folds = assign_folds(["chrI", "chrII", "chrIII", "chrI"], ("chrII",), ("chrIII", "chrX"))
-    assert folds.tolist() == ["train", "validation", "test", "train"]
-    assert assign_folds([], ("chrII",), ()).tolist() == []
+@pytest.fixture
+def genome(write_fasta):
+    return Genome.open(write_fasta({"chrI": "ACGT" * 5, "chrIV": "ACGT" * 3, "chrX": "ACGTA", "chrY": "A"}))
+
+
+def test_chromosomes_that_are_not_named_are_for_training(genome):
+    folds = Folds.of(genome, ("chrIV",), ("chrX",))
+    assert folds.are_whole
+    assert (folds.train.names, folds.validation.names, folds.test.names) == (("chrI", "chrY"), ("chrIV",), ("chrX",))
+    at = folds.at(np.array([0, 1, 2, 0]), np.array([0, 11, 4, 19]))
+    assert at.tolist() == ["train", "validation", "test", "train"]
+    assert folds.at(np.zeros(0, int), np.zeros(0, int)).tolist() == []
+
+
+def test_regions_are_taken_out_of_their_chromosomes_and_excluded_ones_out_of_all_folds(genome):
+    folds = Folds.of(genome, ("chrI:1-4", "chrI:5-8"), ("chrIV",), ("chrIV:11-12", "chrI:8-10", "chrY"))
+    assert not folds.are_whole
+    assert folds.train.names == ("chrI:11-20", "chrX")
+    assert (folds.validation.names, folds.test.names) == (("chrI:1-7",), ("chrIV:1-10",))
+    assert folds.exclude.names == ("chrI:8-10", "chrIV:11-12", "chrY")
+    at = folds.at(np.array([0, 0, 0, 0, 0, 1, 1, 3]), np.array([0, 6, 7, 9, 10, 9, 10, 0]))
+    assert at.tolist() == ["validation"] * 2 + [EXCLUDE] * 2 + ["train", "test", EXCLUDE, EXCLUDE]
+    contig, start = np.array([0, 0, 0, 0, 1, 1]), np.array([3, 4, 10, 16, 6, 7])
+    assert folds.holds(contig, start, 4).tolist() == [True, False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((("chrI:0-5",), (), ()), "validation fold: 'chrI:0-5' has no bases"),
+        (((), ("chrI:6-5",), ()), "test fold: 'chrI:6-5' has no bases"),
+        (((), (), ("chrI:1-21",)), "exclude: 'chrI:1-21' ends beyond chrI, which has 20 bases"),
+        (((), ("I:1-5",), ()), r"test fold: 'I:1-5': the genome has no contig 'I' \(did you mean chrI\?\)"),
+        (((), ("chrI:1",), ()), r"test fold: 'chrI:1': '1' is not a range of bases \(write one base as chrI:1-1\)"),
+        ((("chrI:1-6",), ("chrI:4-9", "chrX"), ()), "chrI:4-6: in both validation and test"),
+        ((("chrI",), ("chrI:4-9",), ()), "chrI:4-9: in both validation and test"),
+        (((), ("chrI:4-9",), ("chrI:1-9",)), r"test fold \(chrI:4-9\): all of it is excluded"),
+    ],
+)
+def test_regions_that_cannot_be_used_are_refused(genome, given, message):
+    with pytest.raises(InputError, match=message):
+        Folds.of(genome, *given)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +71,9 @@ def test_chromosomes_that_are_not_named_are_for_training():
 )
 def test_unknown_chromosomes_are_refused_with_near_names(write_fasta, validation, test, message):
     genome = Genome.open(write_fasta({"chrI": "ACGT", "chrIV": "ACGT"}))
-    check_chromosomes(genome, ("chrI",), ("chrIV",))
+    Folds.of(genome, ("chrI",), ("chrIV",))
     with pytest.raises(InputError, match=message):
-        check_chromosomes(genome, validation, test)
+        Folds.of(genome, validation, test)
 
 
 def test_every_named_fold_and_training_need_positives():

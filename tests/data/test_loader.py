@@ -9,6 +9,7 @@ from capsight.data.bases import decode, reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.kmer_counts import count_kmers
 from capsight.data.loader import GenomeCorpus, Shuffled, mask_blocks
+from capsight.data.stretches import Stretches
 
 
 def test_every_pass_reads_every_row_once() -> None:
@@ -30,7 +31,7 @@ def test_genome_corpus_reads_only_its_contigs_on_both_strands(write_fasta: Calla
     rng = np.random.default_rng(0)
     contigs = {name: "".join(rng.choice(list("ACGT"), 300)) for name in ("a", "b", "c")} | {"gap": "N" * 300}
     genome = Genome.open(write_fasta(contigs))
-    corpus = GenomeCorpus(genome, np.array([0, 2, 3]), length=20, seed=1)
+    corpus = GenomeCorpus(Stretches.whole(genome, [0, 2, 3]), length=20, seed=1)
     codes = corpus.codes(0, 500)
     assert codes.shape == (500, 20)
     assert (corpus.codes(0, 500) == codes).all()
@@ -40,6 +41,13 @@ def test_genome_corpus_reads_only_its_contigs_on_both_strands(write_fasta: Calla
     assert all(a or b for a, b in zip(plus, minus, strict=True))
     assert 150 < sum(plus) < 350
     assert not any(text in contigs["b"] for text in decode(codes))
+    parts = GenomeCorpus(Stretches.named(genome, ["a:11-40", "b:101-119", "c:281-300"]), length=20, seed=1)
+    assert parts.places == 12  # 11 in a, one in c, and none in what is shorter than a window
+    inside = {contigs["a"][i : i + 20] for i in range(10, 21)} | {contigs["c"][280:]}
+    codes = parts.codes(0, 200)
+    found = {text if text in inside else other for text, other in
+             zip(decode(codes), decode(reverse_complement(codes)), strict=True)}  # fmt: skip
+    assert found == inside
 
 
 def test_masking_hides_about_the_share_asked_for() -> None:

@@ -7,6 +7,7 @@ from capsight.data import schema
 from capsight.data.genome import Genome
 from capsight.data.negatives import STRATEGIES, Wanted, share_out
 from capsight.data.places import Places, read_codes
+from capsight.data.stretches import Stretches
 
 LENGTH = 20
 
@@ -25,15 +26,16 @@ def world(write_fasta):
         "empty": text(rng, 9_000),
     }
     genome = Genome.open(write_fasta(contigs))
+    everything = Stretches.whole(genome, [0, 1, 2])
     rows = [(f"c{i}", s, s + n, strand) for i in (0, 1) for s, n, strand in ((15_000, 30, "+"), (24_000, 9, "-"))]
     peaks = pd.DataFrame(rows, columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
 
-    def ask(name, n, like=None, seed=1, regions=None, **settings):
+    def ask(name, n, like=None, seed=1, regions=None, within=None, **settings):
         given = {"genome": "g", "peaks": "p", "length": LENGTH, "exclusion": 50, "negatives": name} | settings
         config = WindowsConfig(**given, negatives_bed="n.bed" if name == "bed" else None)
         like = like or Places(np.array([0, 1]), np.array([14_990, 14_990]), np.array([False, True]))
         rng = np.random.default_rng(seed)
-        return STRATEGIES[name](Wanted(genome, config, "train", peaks, like, n, rng, regions))
+        return STRATEGIES[name](Wanted(genome, config, within or everything, peaks, peaks, like, n, rng, regions))
 
     ask.genome, ask.peaks = genome, peaks
     return ask
@@ -129,7 +131,7 @@ def test_bed_takes_the_users_own_centred_and_counts_what_it_cannot(world):
     }  # fmt: skip
     assert len(world("bed", 1, regions=regions).places.start) == 1
     assert world("bed", 1, regions=regions).dropped["surplus"] == 1
-    elsewhere = world("bed", 9, regions=regions, validation="c0")
+    elsewhere = world("bed", 9, regions=regions, within=Stretches.whole(world.genome, [1, 2]))
     assert elsewhere.places.contig.tolist() == [2]
 
 

@@ -8,7 +8,8 @@ from capsight.data import pools, schema
 from capsight.data.bases import Composition
 from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex
-from capsight.data.pools import Grid, Pool, around, draw_matched, spread, whole_contigs
+from capsight.data.pools import Grid, Pool, around, draw_matched, places_in, spread
+from capsight.data.stretches import Stretches
 
 LENGTH = 20
 
@@ -37,7 +38,11 @@ def test_a_pool_holds_every_free_place_once(tmp_path_factory, sizes, peaks, excl
     peaks = [(c, s, e) for c, s, e in peaks if e <= sizes[c]]
     table = peak_table([(f"c{c}", s, e) for c, s, e in peaks])
     contigs = np.arange(len(sizes))
-    reach = whole_contigs(genome, contigs, LENGTH) if distance is None else around(genome, table, distance, LENGTH)
+    reach = (
+        places_in(Stretches.whole(genome, contigs), LENGTH)
+        if distance is None
+        else around(genome, table, distance, LENGTH)
+    )
     pool = Pool(genome, reach, PeakIndex.of(table, genome, exclusion), LENGTH)
 
     def gap(contig, start):
@@ -87,7 +92,7 @@ def test_composition_is_matched_cell_by_cell(write_fasta):
         parts.append(part.lower() if i % 3 == 0 else part)
     genome = Genome.open(write_fasta({"c": "".join(parts)}))
     grid, index = Grid(), PeakIndex.of(peak_table([]), genome)
-    pool = Pool(genome, whole_contigs(genome, np.array([0]), 100), index, 100)
+    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), 100), index, 100)
     wanted = np.zeros(grid.size, int)
     common = grid.cell(measured([0.3, 0.3, 0.7], [0, 1.0, 0.0]))
     wanted[common] = [80, 50, 20]
@@ -100,7 +105,7 @@ def test_composition_is_matched_cell_by_cell(write_fasta):
 
 def test_a_cell_that_the_genome_lacks_is_made_up_for_and_counted(write_fasta):
     genome = Genome.open(write_fasta({"a": "AC" * 2_000}))  # every window has 50 % GC
-    pool = Pool(genome, whole_contigs(genome, np.array([0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
+    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
     grid = Grid()
     wanted = np.bincount(grid.cell(measured([0.5, 0.56, 0.44], [0, 0, 0.5])), minlength=grid.size)
     found = draw_matched(pool, wanted, grid, np.random.default_rng(0))
@@ -111,7 +116,12 @@ def test_places_are_uniform_over_contigs_of_different_length(write_fasta):
     rng = np.random.default_rng(3)
     contigs = {name: "".join(rng.choice(list("ACGT"), size)) for name, size in (("short", 10_000), ("long", 90_000))}
     genome = Genome.open(write_fasta(contigs))
-    pool = Pool(genome, whole_contigs(genome, np.array([0, 1]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
+    pool = Pool(
+        genome,
+        places_in(Stretches.whole(genome, [0, 1]), LENGTH),
+        PeakIndex.of(peak_table([]), genome),
+        LENGTH,
+    )
     grid = Grid(gc=False, repeat=False)
     wanted = np.bincount(np.zeros(2_000, int), minlength=grid.size)
     contig, start = pool.locate(draw_matched(pool, wanted, grid, rng).place)
@@ -123,7 +133,7 @@ def test_large_pools_are_drawn_in_rounds_without_repeats(write_fasta, monkeypatc
     monkeypatch.setattr(pools, "_FIRST_DRAW", 64)  # many small rounds, far from all places
     rng = np.random.default_rng(1)
     genome = Genome.open(write_fasta({"a": "".join(rng.choice(list("ACGT"), 20_000))}))
-    pool = Pool(genome, whole_contigs(genome, np.array([0]), 100), PeakIndex.of(peak_table([]), genome), 100)
+    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), 100), PeakIndex.of(peak_table([]), genome), 100)
     grid = Grid()
     wanted = np.bincount(grid.cell(measured(np.full(300, 0.42), np.zeros(300))), minlength=grid.size)
     found = draw_matched(pool, wanted, grid, rng)
@@ -147,7 +157,7 @@ def test_spread_repeats_values_evenly(values, n):
 @pytest.mark.parametrize("n", [0, 5])
 def test_nowhere_to_draw(write_fasta, n):
     genome = Genome.open(write_fasta({"a": "ACGT"}))
-    pool = Pool(genome, whole_contigs(genome, np.array([0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
+    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
     wanted = np.bincount(np.zeros(n, int), minlength=Grid().size)
     assert pool.places == 0
     assert len(draw_matched(pool, wanted, Grid(), np.random.default_rng(0)).place) == 0

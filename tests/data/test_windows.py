@@ -192,7 +192,7 @@ def test_contigs_without_peaks_get_no_negatives(world):
     data = world(EACH, contigs=world.contigs | {"unplaced": random_text(99, 50_000)}, ratio=20.0)
     assert set(data.table.chrom) == {"chrI", "chrII", "chrIII"}
     assert data.genome.names[-1] == "unplaced"
-    assert data.training_contigs().tolist() == [0]
+    assert data.stretches(schema.TRAIN).names == ("chrI",)
 
 
 def test_a_shortfall_is_stated(world, caplog):
@@ -207,14 +207,122 @@ def test_a_shortfall_is_stated(world, caplog):
 def test_a_fold_without_negatives_is_refused_with_the_way_out(world, tmp_path, empty, monkeypatch):
     original = laying.lay_capsight
 
-    def lay(config, genome, peaks):
-        table, dropped, remarks = original(config, genome, peaks)
+    def lay(*given):
+        table, dropped, remarks = original(*given)
         return laying.Made(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
 
     monkeypatch.setattr(laying, "lay_capsight", lay)
     with pytest.raises(InputError, match=rf"{empty} fold: \d+ positives, but 0 negatives found \(lower exclusion"):
         world(EACH)
     assert not (tmp_path / "windows").exists()
+
+
+#: Of chrI, most is for training, and of the other two some.
+PARTS = {"validation": "chrI:1-1000,chrII:1-1499", "test": "chrI:2501-3000,chrIII", "exclude": "chrI:2001-2500"}
+#: Of each fold, and at every border: a window of 40 bases ends at it, or is cut by it. On - it reaches a base further.
+AT_BORDERS = [
+    ("chrI", 900, 1_000, "+", 979), ("chrI", 900, 1_000, "+", 980), ("chrI", 900, 1_000, "+", 981),
+    ("chrI", 1_000, 1_040, "-", 1_018), ("chrI", 1_000, 1_040, "-", 1_019), ("chrI", 1_000, 1_040, "-", 1_020),
+    ("chrI", 1_990, 2_010, "+", 1_999), ("chrI", 1_990, 2_010, "+", 2_000), ("chrI", 2_400, 2_510, "+", 2_499),
+    ("chrI", 2_400, 2_510, "+", 2_500), ("chrI", 2_600, 2_610, "+", 2_600), ("chrIII", 700, 730, "-", 711),
+    ("chrII", 900, 930, "-", 911), ("chrII", 1_700, 1_730, "-", 1_711), ("chrI", 1_500, 1_520, "+", 1_507),
+]  # fmt: skip
+
+
+def test_a_window_belongs_to_the_fold_of_its_summit_and_one_that_a_border_cuts_is_dropped(world, caplog):
+    with caplog.at_level(logging.INFO):
+        data = world(AT_BORDERS, **PARTS)
+    positives = data.table[data.table.label == 1]
+    found = positives.groupby(["fold", "chrom"], sort=True).start.agg(list).to_dict()
+    assert found == {
+        ("test", "chrI"): [2_580], ("test", "chrIII"): [692],
+        ("train", "chrI"): [1_000, 1_001, 1_487], ("train", "chrII"): [1_692],
+        ("validation", "chrI"): [959, 960], ("validation", "chrII"): [892],
+    }  # fmt: skip
+    dropped = summary(data)["dropped"]["positive"]
+    assert dropped["across the border of a fold"] == 4  # of 981, 1018, 1999, 2500
+    assert dropped["in an excluded stretch"] == 2
+    assert "folds: 500 bases are excluded, and with them 2 of 15 peaks" in caplog.text
+    assert "2 in an excluded stretch" in caplog.text
+
+
+def test_the_folder_says_the_stretches_of_each_fold(world):
+    data = world(AT_BORDERS, **PARTS)
+    assert data.stretches("train").names == ("chrI:1001-2000", "chrII:1500-3000")
+    assert data.stretches("validation").names == ("chrI:1-1000", "chrII:1-1499")
+    assert data.stretches("test").names == ("chrI:2501-3000", "chrIII")
+    assert data.stretches("exclude").names == ("chrI:2001-2500",)
+    assert len(pd.read_parquet(data.folder / "peaks.parquet")) == len(AT_BORDERS)
+
+
+def test_folds_of_whole_chromosomes_record_nothing_more(world):
+    assert "regions" not in summary(world(EACH))
+    data = world(EACH, validation="chrII:1-3000", out="named by their ends")
+    assert "regions" not in summary(data)
+    assert data.stretches("exclude").names == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"negatives": name} for name in ("matched", "uniform", "flank", "haldar2026", "bed")]
+    + [{"protocol": "haldar2026"}],
+    ids=str,
+)
+def test_negatives_lie_in_one_stretch_of_their_fold_and_touch_no_peak_of_another(world, tmp_path, settings):
+    sizes = {"chrI": 60_000, "chrII": 30_000, "chrIII": 30_000}
+    contigs = {name: random_text(i, size) for i, (name, size) in enumerate(sizes.items())}
+    peaks = [(name, at, at + 30, "+", at) for name, size in sizes.items() for at in range(480, size - 500, 500)]
+    peaks += [("chrI", 19_900, 20_000, "+", 19_990), ("chrI", 39_900, 40_150, "+", 39_950)]
+    if settings.get("negatives") == "bed":
+        own = "".join(f"{name}\t{at}\t{at + 10}\n" for name, size in sizes.items() for at in range(95, size - 50, 100))
+        (tmp_path / "negatives.bed").write_text(own)
+        settings = settings | {"negatives_bed": tmp_path / "negatives.bed"}
+    parts = {"validation": "chrI:1-20000,chrII:1-9999", "test": "chrIII", "exclude": "chrI:40001-60000"}
+    data = world(peaks, contigs=contigs, flank="0,20000", **parts, **settings)
+    table = data.table
+    contig = data.genome.index(table.chrom)
+    for fold in schema.FOLDS:
+        rows = np.flatnonzero(table.fold == fold)
+        assert len(rows) > 20
+        assert data.stretches(fold).holds(contig[rows], table.start.to_numpy()[rows], LENGTH).all()
+    negatives = table[(table.label == 0) & (table.chrom == "chrI")]
+    assert (negatives.end <= 40_000).all()
+    if "protocol" not in settings:
+        assert negatives.distance.min() >= 20
+        assert not negatives.start.between(39_841, 40_169).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"validation": "chrII", "test": "chrII:5-90"}, "chrII:5-90: in both validation and test"),
+        ({"exclude": "chrIV:1-9"}, "exclude: 'chrIV:1-9': the genome has no contig 'chrIV'"),
+        ({"test": "chrIII:1-3001"}, "test fold: 'chrIII:1-3001' ends beyond chrIII, which has 3,000 bases"),
+        ({"test": "chrIII:1-900"}, r"test fold \(chrIII:1-900\): no positives"),
+        ({"exclude": "chrI,chrII,chrIII"}, r"validation fold \(chrII\): all of it is excluded"),
+        ({"exclude": "chrI"}, "train fold: no positives"),
+        ({"validation": (), "test": (), "exclude": "chrI,chrII,chrIII"}, "exclude leaves none of the 3 peaks"),
+    ],
+)
+def test_folds_that_cannot_be_made_are_refused(world, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        world(EACH, **settings)
+    assert not (tmp_path / "windows").exists()
+
+
+def test_chromosomes_are_left_out_by_the_peaks_that_are_not_excluded(write_fasta, tmp_path):
+    contigs = {name: random_text(i, 30_000) for i, name in enumerate(("chrI", "chrII", "chrIII", "chrIV"))}
+    genome = write_fasta(contigs)
+    bed = "".join(f"{name}\t{at}\t{at + 9}\tp\t0\t+\n" for name in contigs for at in range(500, 29_500, 1_000))
+    (tmp_path / "peaks.bed").write_text(bed)
+    config = WindowsConfig(
+        genome=genome, peaks=tmp_path / "peaks.bed", length=LENGTH, loco=True, exclude="chrII:5001-30000"
+    )
+    out = windows(config, tmp_path / "loco")
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["chrI", "chrIII", "chrIV"]
+    data = Windows.open(out / "chrIII")
+    assert data.stretches("train").names == ("chrII:1-5000", "chrIV")
+    assert data.stretches("validation").names == ("chrI",)
 
 
 def test_no_place_for_negatives_is_refused(world, caplog):
@@ -491,7 +599,7 @@ class TestLabelledSequences:
         assert table.repeat.tolist() == pytest.approx([0, 4 / 6, 0, 0])
         assert decode(data.codes(np.arange(4))) == ["ACGTAC", "GGTTCC", "TTTTTA", "GGGGGA"]
         assert data.length == 6
-        assert data.training_contigs().tolist() == [0, 1]
+        assert data.stretches(schema.TRAIN).contig.tolist() == [0, 1]
 
     def test_shorter_sequences_are_centred_between_n(self, make, caplog):
         with caplog.at_level(logging.INFO):

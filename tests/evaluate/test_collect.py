@@ -7,7 +7,8 @@ import pytest
 
 from capsight.data.aliases import Aliases
 from capsight.data.genome import Genome
-from capsight.data.tags import read_tags, summit_tags
+from capsight.data.stretches import Stretches
+from capsight.data.tags import Tags, read_tags, summit_tags
 from capsight.data.windows import Windows
 from capsight.data.windows_peaks import read_windows_peaks
 from capsight.evaluate import collect as module
@@ -20,7 +21,7 @@ def truth(world) -> Truth:
     data = Windows.open(world.windows)
     peaks = read_windows_peaks(data.folder, data.genome)
     tags = read_tags(data.folder / "five_ends.parquet", data.genome)
-    return Truth.of(data.genome, np.array([1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
+    return Truth.of(Stretches.whole(data.genome, [1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
 
 
 def rows(*columns: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def rows(*columns: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("source", ["track", "counts"])
 def test_pieces_change_nothing(source: str, world, track, truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
-    genome = truth.genome
+    genome = truth.stretches.genome
     prediction = (
         model_prediction(track, genome, 10, 8, "model") if source == "track"
         else counted_prediction(world.ctss, genome, Aliases(), "counts")
@@ -62,6 +63,38 @@ def test_blocks_are_numbered_along_all_chromosomes(truth: Truth) -> None:
     assert truth.summit_block[here].tolist() == (3 + truth.summits.position[here] // 10_000).tolist()
 
 
+def test_a_part_is_measured_as_if_it_were_all_of_its_chromosome(world, track, truth: Truth) -> None:
+    """Summits and counts beyond it change nothing; blocks and bins begin with it; its calls are those of the whole."""
+    genome, tags = truth.stretches.genome, truth.counts.tags  # type: ignore[union-attr]
+    summits = summit_tags(read_windows_peaks(world.windows, genome), genome)
+    part = Stretches.named(genome, ["chr2:3001-9020", "chr3:12346-34345"])
+    whole = Truth.of(part, summits, tags, seed=3)
+    inside, there = (part.find(each.contig, each.position) >= 0 for each in (summits, tags))
+    alone = Truth.of(
+        part, Tags(*(column[inside] for column in summits)), Tags(*(column[there] for column in tags)), seed=3
+    )
+    assert whole.block_bases.tolist() == [6_020, 10_000, 10_000, 2_000]
+    assert whole.block(2, np.array([12_345, 22_344, 22_345])).tolist() == [1, 1, 2]
+    prediction = model_prediction(track, genome, 10, 8, "model")
+    found, again = collect(prediction, whole, lambda n: n), collect(prediction, alone, lambda n: n)
+    for mine, theirs in zip(found[:4], again[:4], strict=True):
+        for one, other in zip(mine, theirs, strict=True):  # type: ignore[arg-type]
+            np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(found.matched, again.matched)
+    assert len(found.bins.score) == 2 * (121 + 440)
+    assert found.bins.holds.sum() == inside.sum() == len(whole.summits.position)
+    assert (part.find(found.calls.contig, found.calls.position) >= 0).all()
+    everywhere = collect(prediction, truth, lambda n: n).calls
+    margin = 300  # calls nearer to an end may be decided by what lies beyond it
+    deep = Stretches.of(genome, part.contig, part.start + margin, part.end - margin)
+    chosen = [
+        {(c, s, p) for c, s, p in zip(each.contig, each.strand, each.position, strict=True) if deep.find(c, p) >= 0}
+        for each in (found.calls, everywhere)
+    ]
+    assert len(chosen[0]) > 20
+    assert chosen[0] == chosen[1]
+
+
 def constant(genome: Genome, strand: int, position: int) -> Callable[[int, int, int], Answers]:
     """Return what answers 1 at one base of contig 2, with a little everywhere on its strand."""
 
@@ -80,7 +113,7 @@ def test_one_call_is_kept_with_all_that_stands_around_it(which: int, truth: Trut
     strand = int(truth.summits.minus[rows[which]])
     summit = int(truth.summits.position[rows[which]])
     position = summit + (-7 if strand else 7)  # 7 bases downstream
-    found = collect(Prediction("one", constant(truth.genome, strand, position)), truth, lambda n: n)
+    found = collect(Prediction("one", constant(truth.stretches.genome, strand, position)), truth, lambda n: n)
     calls = found.calls
     assert (calls.contig.tolist(), calls.strand.tolist(), calls.position.tolist()) == ([2], [strand], [position])
     assert (calls.score.tolist(), found.summit_distance.tolist()) == ([1], [7])
@@ -90,14 +123,14 @@ def test_one_call_is_kept_with_all_that_stands_around_it(which: int, truth: Trut
     at = np.flatnonzero(found.bins.score)
     assert found.bins.score[at].tolist() == found.bins.tags[at].tolist() == [1]
     assert found.bins.holds.sum() == len(truth.summits.position)
-    other = collect(Prediction("other", constant(truth.genome, 1 - strand, position)), truth, lambda n: n)
+    other = collect(Prediction("other", constant(truth.stretches.genome, 1 - strand, position)), truth, lambda n: n)
     assert not other.matched.any(), "the other strand"
     assert other.calls.has_tag.tolist() == [False]
 
 
 def test_without_counts_tags_are_summits_and_peaks_are_not_compared(world, truth: Truth) -> None:
-    plain = Truth(truth.genome, truth.contigs, truth.summits, None, truth.shift)
-    found = collect(counted_prediction(world.ctss, truth.genome, Aliases(), "counts"), plain, lambda n: n)
+    plain = Truth(truth.stretches, truth.summits, None, truth.shift)
+    found = collect(counted_prediction(world.ctss, truth.stretches.genome, Aliases(), "counts"), plain, lambda n: n)
     assert len(found.peaks.block) == 0
     assert found.calls.has_tag.all()
 

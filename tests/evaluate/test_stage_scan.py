@@ -216,3 +216,32 @@ def test_windows_are_scored_by_a_track_model_too(world, track, tmp_path):
     scored = pd.read_parquet(tmp_path / "out" / "scores.parquet")
     assert scored["score"].between(0, 1).all()
     assert scored["score"].nunique() > 100
+
+
+def test_a_fold_of_regions_is_scanned_there_with_whatever_is_slid_along(world, track, tmp_path, caplog):
+    from capsight.config import WindowsConfig
+    from capsight.data.windows import windows
+
+    made = windows(
+        WindowsConfig(
+            genome=world.genome, peaks=world.peaks, ctss=(world.ctss,), length=64, exclusion=10,
+            validation="chr2", test="chr1:11001-21000,chr3:1-20000", exclude="chr3:20001-43210",
+        ),
+        tmp_path / "windows",
+    )  # fmt: skip
+    boosting = baseline(BaselineConfig(model="kmer-lr"), made, tmp_path / "boosting")
+    config = EvaluateConfig(scan=True, bootstrap=0, pwm=True, step=50)
+    with caplog.at_level(logging.WARNING):
+        result = read(evaluate(config, track, made, tmp_path / "out", against=[boosting], references=[world.ctss]))
+    assert "model was trained on chr1 of the test fold" in caplog.text, "on all of chr1"
+    assert (result["chromosomes"], result["bases"]) == (["chr1:11001-21000", "chr3:1-20000"], 30_000)
+    inside = [(c, p) for c, _, p in world.summits if (c, p // 1_000) in
+              {("chr1", i) for i in range(11, 21)} | {("chr3", i) for i in range(20)}]  # fmt: skip
+    assert result["n_peaks"] == len(inside)
+    for scan in (result["scan"], *result["compared"].values()):
+        assert scan["prevalence"] == pytest.approx(len(inside) / 1_200)
+    own = result["compared"]["ctss.bed"]
+    assert own["auroc"] > 0.999
+    calls = pd.read_parquet(tmp_path / "out" / "calls.parquet")
+    assert calls.groupby("chrom").position.agg(["min", "max"]).loc["chr1"].between(11_000, 20_999).all()
+    assert calls.groupby("chrom").position.agg(["min", "max"]).loc["chr3"].between(0, 19_999).all()

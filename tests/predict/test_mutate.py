@@ -13,12 +13,12 @@ from capsight import api
 from capsight.config import MutateConfig
 from capsight.data import schema
 from capsight.data.genome import Genome
+from capsight.data.stretches import Span
 from capsight.errors import ConfigError, InputError
 from capsight.mutate import mutate
 from capsight.predict import mutate as scoring
 from capsight.predict.effects import LEAST_TAGS
 from capsight.predict.mutate import find_region
-from capsight.predict.regions import Span
 from capsight.report.mutate_figure import effect_of_bases
 
 from ..conftest import random_dna

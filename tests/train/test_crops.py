@@ -12,8 +12,11 @@ from capsight.config.track import CropsConfig
 from capsight.data import schema
 from capsight.data.bases import encode
 from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags, summit_tags
-from capsight.train.crops import PEAK_REACH, CropSource
+from capsight.errors import InputError
+from capsight.train import crops as module
+from capsight.train.crops import PEAK_REACH, CropSource, Places, croppable
 
 SIZES = {"chrA": 700, "chrB": 90, "chrC": 400}
 HALO = 13
@@ -137,6 +140,73 @@ def test_each_pass_reads_every_base_of_both_strands_once(genome: Genome, tags: T
         starts.append(drawn)
     assert starts[0] != starts[1]
     assert {start for _, _, start in starts[0]} != {start for _, _, start in starts[1]}
+
+
+#: Parts of chrA and chrC, and the whole of chrB.
+PARTS = ["chrA:101-340", "chrA:501-680", "chrB", "chrC:301-364"]
+BOUNDS = {0: [(100, 340), (500, 680)], 2: [(300, 364)]}
+
+
+def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, tags: Tags) -> None:
+    crops = source(genome, tags, PARTS)
+    assert crops.crops_per_pass == 2 * (3 + 2 + 3 + 1)
+    starts = set()
+    for number in range(8):
+        seen = {(contig, minus): np.zeros(list(SIZES.values())[contig]) for contig in range(3) for minus in (0, 1)}
+        drawn = [crops._draw(number * crops.crops_per_pass + i) for i in range(crops.crops_per_pass)]
+        for contig, minus, start in drawn:
+            seen[contig, minus][max(start, 0) : max(start + 64, 0)] += 1
+            if contig in BOUNDS:
+                assert any(low <= start and start + 64 <= high for low, high in BOUNDS[contig]), (contig, start)
+        assert all((times <= 1).all() for times in seen.values())
+        assert all((seen[1, minus] == 1).all() for minus in (0, 1)), "whole contigs are read to their ends"
+        assert {(c, m) for c, m, _ in drawn} == set(seen)
+        starts |= {start for contig, _, start in drawn if contig == 0}
+    assert len(starts) > 30
+
+
+@pytest.mark.parametrize("settings", [{"peaks": 1.0}, {"weak": 1.0, "minimum_tags": 1}])
+def test_crops_around_sites_of_a_part_are_moved_inside(
+    genome: Genome, tags: Tags, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PEAK_REACH", 10)
+    crops = source(genome, tags, ["chrA:201-340", "chrA:501-680", "chrC:301-400"], **settings)
+    bounds = {0: [(200, 340), (500, 680)], 2: [(300, 400)]}
+    drawn = [crops._draw(i) for i in range(400)]
+    for contig, minus, start in drawn:
+        assert any(low <= start and start + 64 <= high for low, high in bounds[contig]), (contig, start)
+        place = Places(np.array([contig]), np.array([bool(minus)]), np.array([start]))
+        found = crops.at(*place)
+        assert (found.summits if "peaks" in settings else found.tags).any()
+    if "peaks" in settings:  # two of the six lie inside
+        assert {(contig, minus) for contig, minus, _ in drawn} == {(0, 1), (2, 1)}
+
+
+def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Tags) -> None:
+    parts = Stretches.named(genome, PARTS)
+    inside = parts.find(tags.contig, tags.position) >= 0
+    other = Tags(*(column[inside] for column in tags))
+    settings = {"peaks": 0.3, "weak": 0.4, "minimum_tags": 2.0}
+    one = source(genome, tags, PARTS, **settings)
+    peaks = pd.DataFrame(
+        [p for p in PEAKS if parts.find(genome.index([p[0]]), np.array([p[1]]))[0] >= 0],
+        columns=[schema.CHROM, schema.SUMMIT, schema.STRAND],
+    )
+    assert len(peaks) < len(PEAKS)
+    again = CropSource.of(genome, other, peaks, PARTS, HALO, one.config, one.seed)
+    for number in range(30):
+        for mine, theirs in zip(one.batch(number), again.batch(number), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_parts_shorter_than_a_crop_are_left_out_and_named(genome: Genome, caplog: pytest.LogCaptureFixture) -> None:
+    given = Stretches.named(genome, ["chrA:1-63", "chrA:101-164", "chrB", "chrC:2-9"])
+    assert croppable(given, 64, "train").names == ("chrA:101-164", "chrB")
+    assert "of the train fold that are shorter than a crop (64 bases) are left out: chrA:1-63, chrC:2-9" in caplog.text
+    caplog.clear()
+    assert croppable(given, 91, "train").names == ("chrB",), "a whole contig may be shorter"
+    with pytest.raises(InputError, match=r"train fold: no region of it is as long as a crop \(64 bases\)"):
+        croppable(Stretches.named(genome, ["chrA:1-63"]), 64, "train")
 
 
 def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Tags) -> None:

@@ -13,6 +13,7 @@ from capsight.config.track import TrackConfig
 from capsight.data.bases import decode, encode, reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.orfs import CONTIG, END, MINUS, START
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.train.genes import (
@@ -108,10 +109,34 @@ def test_the_strength_of_a_gene_is_that_of_its_promoter(tmp_path: Path, minus: b
     counts = [found[len(text) - 1 - p if minus else p] for p in position.tolist()]
     here = np.full(len(position), int(minus))
     tags = Tags(np.zeros_like(here), position, here, np.array(counts))
-    table = GeneTargets.of(genome, np.array([0]), 150, tags).table
+    table = GeneTargets.of(Stretches.whole(genome, [0]), 150, tags).table
     expected = np.log1p([7.0, 30.0, 0.0])
     expected = (expected - expected.mean()) / expected.std()
     np.testing.assert_allclose(table[STRENGTH_COLUMN], expected[::-1] if minus else expected, rtol=1e-5)
+
+
+def test_frames_and_their_tags_are_read_in_each_stretch_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    codons = [c for c in map("".join, product("ACGT", repeat=3)) if c not in ("TAA", "TAG", "TGA", "ATG")]
+    frame = "ATG" + "".join(rng.choice(codons, 200)) + "TAA"
+    spacer = "TTAATTAATTAA" * 70
+    text = "".join(spacer + frame for _ in range(4)) + spacer
+    (tmp_path / "genome.fa").write_text(f">a\n{text}\n")
+    genome = Genome.open(tmp_path / "genome.fa")
+    first = [i for i in range(len(text)) if text.startswith(frame, i)]
+    # cuts the third frame; begins 30 bases before the second
+    stretches = Stretches.named(genome, [f"a:1-{first[0] + 700}", f"a:{first[1] - 29}-{first[2] + 300}"])
+    position = np.array([first[0] - 10, first[1] - 31, first[1] - 30, first[2] - 5])
+    here = np.zeros_like(position)
+    tags = Tags(here, position, here, np.array([3.0, 99.0, 8.0, 99.0]))
+    table = GeneTargets.of(stretches, 150, tags).table
+    assert table[START].tolist() == first[:2]
+    assert (table[END] - table[START]).tolist() == [len(frame)] * 2
+    assert table[CONTIG].tolist() == [0, 0]
+    expected = np.log1p([3.0, 8.0])
+    np.testing.assert_allclose(table[STRENGTH_COLUMN], (expected - expected.mean()) / expected.std(), rtol=1e-5)
+    targets = GeneTargets.of(stretches, 150, tags)
+    assert targets.at(np.array([0]), np.array([False]), np.array([first[1] - 20]), 64)[0, 20, FIRST_BASE] == 1
 
 
 @pytest.mark.parametrize("average", [0, 4, 16])

@@ -83,7 +83,7 @@ def test_weights_change_in_the_main_phase(relora: object, motif_windows: Path, t
 
 def test_genome_corpus_never_reads_held_out_chromosomes(motif_windows: Path) -> None:
     data = Windows.open(motif_windows)
-    assert [data.genome.names[i] for i in data.training_contigs()] == ["chr1"]
+    assert data.stretches("train").names == ("chr1",)
     corpus = make_corpus(SMALL.model_copy(update={"corpus": "genome"}), data, make_tokenizer(SMALL.tokenizer), seed=1)
     training = "".join("ACGT"[c] for c in data.genome.contig(0))
     other = str.maketrans("ACGT", "TGCA")

@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
 from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags, summit_tags
 from capsight.model.track import Track, TrackNetwork
+from capsight.predict.track import TrackScorer
 from capsight.train.crops import CropSource
 from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.track import GENES, TrackTask
@@ -43,8 +46,8 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     config = CropsConfig(length=512, batch_size=8)
     crops = CropSource.of(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
     losses = TrackLossConfig(block=64, minimum_codons=10)
-    genes = GeneTargets.of(genome, crops.contigs, losses.minimum_codons, tags)
-    return TrackTask(crops, losses, genes, genome.index(["chr2"]), summits)
+    genes = GeneTargets.of(crops.stretches, losses.minimum_codons, tags)
+    return TrackTask(crops, losses, genes, Stretches.named(genome, ["chr2"]), summits)
 
 
 def test_it_learns_a_planted_signal_and_finds_it_on_another_contig(task: TrackTask) -> None:
@@ -109,6 +112,29 @@ def test_validation_counts_each_summit_in_its_bin_and_strand(task: TrackTask) ->
 
     torch.manual_seed(0)
     assert task.validate(Planted(SHAPE), torch.device("cpu"))["auprc"] > 0.98
+
+
+def test_validation_reads_its_stretches_alone(task: TrackTask) -> None:
+    torch.manual_seed(0)
+    network = TrackNetwork(SHAPE)
+    genome = task.crops.genome
+    part = replace(task, validation=Stretches.named(genome, ["chr2:2001-7030", "chr2:9001-11000"]))
+    found = part.validate(network, torch.device("cpu"))["auprc"]
+    summits = task.validation_summits
+    inside = part.validation.find(summits.contig, summits.position) >= 0
+    assert 0 < inside.sum() < (summits.contig == 1).sum()
+    alone = replace(part, validation_summits=Tags(*(column[inside] for column in summits)))
+    assert alone.validate(network, torch.device("cpu"))["auprc"] == found
+    truth, score = [], []
+    for start, end in ((2_000, 7_030), (9_000, 11_000)):
+        for strand in (0, 1):
+            for low in range(start, end, 50):
+                there = (summits.contig == 1) & (summits.minus == strand)
+                at = summits.position[there]
+                truth.append(bool(((at >= low) & (at < min(low + 50, end))).any()))
+                expected = TrackScorer(network).counts(genome.contig(1)[None], low, min(low + 50, end)).summits
+                score.append(float(expected[0, strand].sum()))
+    assert found == pytest.approx(average_precision_score(truth, score), rel=1e-3)
 
 
 def test_another_network_is_refused(task: TrackTask) -> None:

@@ -13,13 +13,15 @@ from capsight.artefact import sha256
 from capsight.config import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig, WindowsConfig
 from capsight.data import schema
 from capsight.data.genome import Genome
-from capsight.data.tags import CTSS, summit_tags
+from capsight.data.stretches import Stretches
+from capsight.data.tags import CTSS, Tags, summit_tags
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
 from capsight.evaluate.scan import Summits, match
 from capsight.model.track_folder import is_track, load_track
 from capsight.predict.calls import call_tss
 from capsight.predict.track import REACH, TrackScorer
+from capsight.train.calibrate import calibrate
 from capsight.train.targets import PEAKS, SUMMITS, targets_of
 from capsight.train.train import SEQUENCES, train
 
@@ -194,6 +196,83 @@ def test_labelled_sequences_are_learned_by_a_summary(tmp_path: Path) -> None:
     card = load_track(model)[1]
     assert card.counts == SEQUENCES
     assert card.calibration is None
+
+
+#: Parts of chr1 and chr2, and chr3.
+PARTS: dict[str, Any] = {
+    "validation": ("chr2:1-15000",), "test": ("chr2:20001-30000", "chr3"), "exclude": ("chr1:25001-30000",)
+}  # fmt: skip
+
+
+def in_parts(folder: Path, genome: Path, moved: str | None) -> Path:
+    """Lay windows with folds of regions; labels inside the stretch `moved` are other ones, on the other strand."""
+    folder.mkdir()
+    where = Stretches.named(Genome.open(genome), [moved] if moved else [])
+    peaks, counts = [], []
+    for contig in range(3):
+        for i, site in enumerate(range(500, 29_500, 250)):
+            other = int(where.find(contig, site)) >= 0
+            name, at, strand = f"chr{contig + 1}", site + 23 * other, "-" if other else "+"
+            if i % 2 == 0:
+                peaks.append(f"{name}\t{at}\t{at + 1}\tp\t9\t{strand}\n")
+            counts.append(f"{name}\t{at}\t{at + 1}\t.\t{5 + i % 7 + 9 * other}\t{strand}\n")
+    (folder / "peaks.bed").write_text("".join(peaks))
+    (folder / "ctss.bed").write_text("".join(counts))
+    config = WindowsConfig(
+        genome=genome, peaks=folder / "peaks.bed", ctss=(folder / "ctss.bed",), length=64, exclusion=10, **PARTS
+    )
+    return windows(config, folder / "windows")
+
+
+def test_labels_of_stretches_that_are_held_out_or_excluded_are_not_learned(motif_windows: Path, tmp_path: Path) -> None:
+    genome = motif_windows.parent / "genome.fa"
+    settings = SETTINGS | {"crops": CropsConfig(length=1024, batch_size=4, peaks=0.3, weak=0.3)}
+    config = TrainConfig(**settings, epochs=0.5, pretrain_epochs=0.2)
+    made = {}
+    for name, moved in (("plain", None), ("test", "chr2:20001-30000"), ("exclude", "chr1:25001-30000"),
+                        ("nowhere", "chr2:15001-15999"), ("train", "chr1:20001-25000")):  # fmt: skip
+        made[name] = train(config, in_parts(tmp_path / name, genome, moved), tmp_path / name / "model")
+    card = load_track(made["plain"])[1]
+    assert card.train == ("chr1:1-25000", "chr2:15001-20000")
+    assert (card.validation, card.test, card.exclude) == (PARTS["validation"], PARTS["test"], PARTS["exclude"])
+    files = ("model.safetensors", "capsight.json", "metrics.jsonl")
+    digests = {name: [sha256(model / file) for file in files] for name, model in made.items()}
+    assert digests["test"] == digests["exclude"] == digests["plain"]
+    for name in ("train", "nowhere"):
+        assert digests[name][0] != digests["plain"][0], name
+
+
+def test_a_card_names_what_was_excluded_only_where_anything_was(trained: Path) -> None:
+    assert "exclude" not in json.loads((trained / "capsight.json").read_text())
+
+
+def test_calibration_counts_calls_and_summits_inside_the_fold_alone(trained: Path, motif_windows: Path) -> None:
+    data = Windows.open(motif_windows)
+    network = load_track(trained)[0]
+    summits = targets_of(data).summits
+    part = Stretches.named(data.genome, ["chr2:10251-20250"])
+    inside = part.find(summits.contig, summits.position) >= 0
+    assert inside.sum() == 20
+    found = [
+        calibrate(TrackScorer(network, tile=tile), part, given, 0.7)
+        for given in (summits, Tags(*(column[inside] for column in summits)))
+        for tile in (1 << 14, 1_700)
+    ]
+    assert found[0][1] is not None
+    assert found[0][1].recall > 0.9
+    for calibration, calling in found[1:]:
+        assert calibration is not None
+        assert calling is not None
+        assert calibration.model_dump() == pytest.approx(found[0][0].model_dump(), rel=1e-3)  # type: ignore[union-attr]
+        assert calling.recall == found[0][1].recall
+
+
+def test_a_region_shorter_than_a_crop_is_refused_before_training(motif_windows: Path, tmp_path: Path) -> None:
+    data = in_parts(tmp_path / "made", motif_windows.parent / "genome.fa", None)
+    settings = SETTINGS | {"crops": CropsConfig(length=32_768)}
+    with pytest.raises(InputError, match="train fold: no region of it is as long as a crop"):
+        train(TrainConfig(**settings, epochs=0.1), data, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_windows_of_an_earlier_version_are_refused_with_the_way_out(motif_windows: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def command(
     train: Annotated[Path | None, described(WindowsConfig, "train", "--train")] = None,
     validation: Annotated[str | None, described(WindowsConfig, "validation", "--validation")] = None,
     test: Annotated[str | None, described(WindowsConfig, "test", "--test")] = None,
+    exclude: Annotated[str | None, described(WindowsConfig, "exclude", "--exclude")] = None,
     ratio: Annotated[float | None, described(WindowsConfig, "ratio", "--ratio")] = None,
     exclusion: Annotated[int | None, described(WindowsConfig, "exclusion", "--exclusion")] = None,
     negatives: Annotated[str | None, described(WindowsConfig, "negatives", "--negatives", default="matched")] = None,
@@ -41,6 +42,7 @@ def command(
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
         "ctss": ctss or None, "ctss_plus": ctss_plus or None, "ctss_minus": ctss_minus or None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
+        "exclude": exclude,
         "ratio": ratio, "exclusion": exclusion, "seed": seed,
         "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,
     }  # fmt: skip

@@ -86,8 +86,17 @@ class WindowsConfig(Config):
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
     )
-    validation: Names = Field((), description="Validation chromosomes, comma-separated; with --train: a CSV file.")
-    test: Names = Field((), description="Test chromosomes, comma-separated; with --train: a CSV file.")
+    validation: Names = Field(
+        (),
+        description="Validation chromosomes, comma-separated, or regions (chr1:1-2000000); with --train: a CSV file.",
+    )
+    test: Names = Field(
+        (), description="Test chromosomes, comma-separated, or regions (chr1:1-2000000); with --train: a CSV file."
+    )
+    exclude: Names = Field(
+        (),
+        description="Chromosomes or regions of which nothing is known, comma-separated: they belong to no fold.",
+    )
     protocol: Literal["capsight", "haldar2026"] = Field(
         "capsight", description="How windows are laid: ours, or the paper's."
     )
@@ -134,6 +143,8 @@ class WindowsConfig(Config):
                 f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
                 "one for either strand"
             )
+        if self.train is not None and self.exclude:
+            raise ValueError("exclude names regions of a genome: it does not go with labelled sequences (train)")
         if self.train is not None and (len(self.validation) != 1 or len(self.test) > 1):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):

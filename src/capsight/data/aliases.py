@@ -53,3 +53,12 @@ class Aliases:
     def names(self, given: Iterable[str]) -> tuple[str, ...]:
         """Return the genome's names for some names; unknown ones stay."""
         return tuple(self.known.get(name, name) for name in given)
+
+    def regions(self, given: Iterable[str]) -> tuple[str, ...]:
+        """Return the genome's names for some names of contigs, or of regions (``contig:first-last``)."""
+        found = []
+        for region in given:
+            name, colon, rest = region.rpartition(":")
+            own = f"{self.known[name]}:{rest}" if colon and name in self.known else region
+            found.append(self.known.get(region, own))
+        return tuple(found)

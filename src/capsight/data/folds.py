@@ -1,18 +1,21 @@
-"""Folds by whole chromosomes: what is tested was never on a chromosome that was trained on."""
+"""Folds: whole chromosomes, so that what is tested was never on a chromosome that was trained on, or parts of them."""
 
 import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from capsight.data import schema
+from capsight.data.bases import Ints, Mask
 from capsight.data.genome import Genome, namesake
+from capsight.data.stretches import Stretches
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -21,32 +24,79 @@ logger = logging.getLogger(__name__)
 FEW: Final = 100
 #: A chromosome with fewer positives is not left out: its metrics would say nothing.
 SMALLEST_LEFT_OUT: Final = 20
+#: What belongs to no fold.
+EXCLUDE: Final = "exclude"
 _MITOCHONDRIAL: Final = ("chrM",)
 
 
-def assign_folds(chroms: ArrayLike, validation: Collection[str], test: Collection[str]) -> NDArray[np.str_]:
-    """Return the fold of every chromosome name in `chroms`: what is not named is for training."""
-    names = pd.Series(np.asarray(chroms, dtype=object))
-    choices = [names.isin(list(test)).to_numpy(), names.isin(list(validation)).to_numpy()]
-    return np.select(choices, [schema.TEST, schema.VALIDATION], schema.TRAIN)
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Which stretches of a genome belong to each fold, and which to none.
 
-
-def check_chromosomes(genome: Genome, validation: Collection[str], test: Collection[str]) -> None:
-    """Refuse a fold that names a chromosome which the genome lacks.
-
-    Raises
-    ------
-    InputError
-        Naming the fold, the chromosome, and what it may have meant.
+    Attributes
+    ----------
+    train, validation, test
+        The folds; all that is named nowhere is for training.
+    exclude
+        Stretches of which nothing is known.
     """
-    for fold, chosen in ((schema.VALIDATION, validation), (schema.TEST, test)):
-        for name in chosen:
-            if name in genome.names:
-                continue
-            near = namesake(name, genome.names) or next(iter(get_close_matches(name, genome.names, n=1)), None)
-            listed = ", ".join(genome.names[:5]) + (", …" if len(genome.names) > 5 else "")
-            remedy = f"did you mean {near!r}?" if near else f"it has {listed}"
-            raise InputError(f"{fold} fold: {name!r} is not in {genome.path.name}", remedy=remedy)
+
+    train: Stretches
+    validation: Stretches
+    test: Stretches
+    exclude: Stretches
+
+    @classmethod
+    def of(
+        cls, genome: Genome, validation: Collection[str], test: Collection[str], exclude: Collection[str] = ()
+    ) -> Self:
+        """Read chromosomes and regions (`read_span`); what is excluded is taken out of every fold.
+
+        Raises
+        ------
+        InputError
+            Naming the fold, and the chromosome or region that does not lie in the genome, lies in both folds, or has
+            nothing left.
+        """
+        excluded = _read(genome, exclude, f"{EXCLUDE}:")
+        left = []
+        for fold, chosen in ((schema.VALIDATION, validation), (schema.TEST, test)):
+            left.append(_read(genome, chosen, f"{fold} fold:").without(excluded))
+            if chosen and not len(left[-1].contig):
+                raise InputError(f"{fold} fold ({_listed(chosen)}): all of it is excluded", remedy="see exclude")
+        if len((both := left[0].shared(left[1])).contig):
+            raise InputError(f"{_listed(both.names)}: in both validation and test")
+        everything = Stretches.whole(genome, np.arange(len(genome.names)))
+        train = everything.without(left[0]).without(left[1]).without(excluded)
+        return cls(train, left[0], left[1], excluded)
+
+    @property
+    def are_whole(self) -> bool:
+        """Tell whether every fold consists of whole chromosomes, and nothing is excluded."""
+        folds = (self.train, self.validation, self.test)
+        return not len(self.exclude.contig) and all(bool(fold.is_whole.all()) for fold in folds)
+
+    def at(self, contig: Ints, position: Ints) -> NDArray[np.str_]:
+        """Return the fold of each base, or `EXCLUDE`, ``(n,)``."""
+        names = (schema.TEST, schema.VALIDATION, EXCLUDE)
+        return np.select([getattr(self, name).find(contig, position) >= 0 for name in names], names, schema.TRAIN)
+
+    def holds(self, contig: Ints, start: Ints, length: int) -> Mask:
+        """Tell which windows lie wholly in a stretch of one fold, ``(n_windows,)``."""
+        folds = (self.train, self.validation, self.test)
+        return np.any([fold.holds(contig, start, length) for fold in folds], axis=0)
+
+
+def _read(genome: Genome, chosen: Collection[str], what: str) -> Stretches:
+    """Read what is named; of a chromosome that the genome lacks, say what it may have meant."""
+    for name in chosen:
+        if name in genome.names or ":" in name:
+            continue
+        near = namesake(name, genome.names) or next(iter(get_close_matches(name, genome.names, n=1)), None)
+        listed = ", ".join(genome.names[:5]) + (", …" if len(genome.names) > 5 else "")
+        remedy = f"did you mean {near!r}?" if near else f"it has {listed}"
+        raise InputError(f"{what} {name!r} is not in {genome.path.name}", remedy=remedy)
+    return Stretches.named(genome, chosen, what)
 
 
 def check_positives(

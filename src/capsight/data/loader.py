@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data.bases import N_CODE
-from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 
 Codes = NDArray[np.uint8]
 #: Returns the base codes ``(batch_size, length)`` of batch number `index` (of every process together).
@@ -41,17 +41,16 @@ class Shuffled:
 
 
 class GenomeCorpus:
-    """Windows at random places and strands of some contigs, at most half of each N."""
+    """Windows at random places and strands of some stretches of a genome, at most half of each N."""
 
-    def __init__(self, genome: Genome, contigs: NDArray[np.int64], length: int, seed: int) -> None:
-        self.genome, self.length, self.seed = genome, length, seed
-        self.contigs = contigs[genome.lengths[contigs] >= length]
-        places = genome.lengths[self.contigs] - length + 1
-        self._ends = np.cumsum(places)
+    def __init__(self, stretches: Stretches, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+        self.stretches = stretches.where(stretches.sizes >= length)
+        self._ends = np.cumsum(self.stretches.sizes - length + 1)
 
     @property
     def places(self) -> int:
-        """Number of windows that the contigs hold on one strand."""
+        """Number of windows that the stretches hold on one strand."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def codes(self, index: int, size: int) -> Codes:
@@ -71,7 +70,9 @@ class GenomeCorpus:
         place = rng.integers(0, self.places, n)
         which = np.searchsorted(self._ends, place, side="right")
         before = np.concatenate([[0], self._ends])[which]
-        return self.genome.fetch(self.contigs[which], place - before, self.length, rng.random(n) < 0.5)
+        stretches = self.stretches
+        start = stretches.start[which] + place - before
+        return stretches.genome.fetch(stretches.contig[which], start, self.length, rng.random(n) < 0.5)
 
 
 def mask_blocks(

@@ -18,15 +18,16 @@ import pandas as pd
 from capsight.config import Strategy, WindowsConfig
 from capsight.data import schema
 from capsight.data.bases import Ints, Mask
-from capsight.data.folds import assign_folds
 from capsight.data.genome import Genome
 from capsight.data.haldar2026 import FARTHEST, NEAREST, OFF_CONTIG, SURPLUS, WITH_N, lay_chromosome
 from capsight.data.peaks import PeakIndex
 from capsight.data.places import SHUFFLED, Places
-from capsight.data.pools import Grid, Pool, around, draw_matched, spread, whole_contigs
+from capsight.data.pools import Grid, Pool, Reach, around, both, draw_matched, places_in, spread
+from capsight.data.stretches import Stretches
 
 IN_EXCLUSION: Final = "in the exclusion zone of a peak"
 REPEATED: Final = "at the place of another"
+ACROSS: Final = "across the border of a fold"
 
 #: Draws of `haldar2026` for each negative wanted; many fall into an exclusion zone.
 _DRAWS_EACH: Final = 4
@@ -42,10 +43,12 @@ class Wanted:
         The genome.
     config
         Length, exclusion zone, and the settings of single strategies.
-    fold
-        Name of the fold.
+    stretches
+        The fold.
     peaks
         All peaks of the fold, columns `schema.PEAK_COLUMNS`.
+    avoided
+        Peaks that no negative touches: those of all folds, and of excluded stretches.
     like
         The fold's positives.
     n
@@ -58,8 +61,9 @@ class Wanted:
 
     genome: Genome
     config: WindowsConfig
-    fold: str
+    stretches: Stretches
     peaks: pd.DataFrame
+    avoided: pd.DataFrame
     like: Places
     n: int
     rng: np.random.Generator
@@ -70,9 +74,14 @@ class Wanted:
         """Contigs of the fold that have peaks: nobody may have looked for cap sites on the others."""
         return np.unique(self.genome.index(self.peaks[schema.CHROM]))
 
+    @property
+    def reach(self) -> Reach:
+        """Every place on these contigs."""
+        return places_in(self.stretches.on(self.contigs), self.config.length)
+
     def excluded(self, margin: int = 0) -> PeakIndex:
         """Return the peaks widened by the exclusion zone, or by `margin` if that is more."""
-        return PeakIndex.of(self.peaks, self.genome, max(self.config.exclusion, margin))
+        return PeakIndex.of(self.avoided, self.genome, max(self.config.exclusion, margin))
 
     def strands(self, n: int) -> Mask:
         """Draw strands, evenly."""
@@ -96,20 +105,18 @@ def matched(wanted: Wanted) -> Drawn:
     grid = Grid.of(wanted.config.match)
     like = wanted.genome.composition(wanted.like.contig, wanted.like.start, wanted.config.length)
     cells = np.bincount(spread(grid.cell(like), wanted.n), minlength=grid.size)
-    reach = whole_contigs(wanted.genome, wanted.contigs, wanted.config.length)
-    return _from_pool(wanted, Pool(wanted.genome, reach, wanted.excluded(), wanted.config.length), cells, grid)
+    return _from_pool(wanted, Pool(wanted.genome, wanted.reach, wanted.excluded(), wanted.config.length), cells, grid)
 
 
 def uniform(wanted: Wanted) -> Drawn:
     """Draw places anywhere on the fold's contigs, each as likely as any other."""
-    reach = whole_contigs(wanted.genome, wanted.contigs, wanted.config.length)
-    return _unmatched(wanted, Pool(wanted.genome, reach, wanted.excluded(), wanted.config.length))
+    return _unmatched(wanted, Pool(wanted.genome, wanted.reach, wanted.excluded(), wanted.config.length))
 
 
 def flank(wanted: Wanted) -> Drawn:
     """Draw places near peaks: the gap to the nearest one is in the range of setting `flank`."""
     nearest, farthest = wanted.config.flank
-    reach = around(wanted.genome, wanted.peaks, farthest, wanted.config.length)
+    reach = both(around(wanted.genome, wanted.peaks, farthest, wanted.config.length), wanted.reach)
     return _unmatched(wanted, Pool(wanted.genome, reach, wanted.excluded(nearest), wanted.config.length))
 
 
@@ -142,11 +149,10 @@ def bed(wanted: Wanted) -> Drawn:
     """Take windows centred on the user's own intervals (setting `negatives_bed`); a strand that it lacks is drawn."""
     assert wanted.regions is not None
     config, genome = wanted.config, wanted.genome
-    folds = assign_folds(wanted.regions[schema.CHROM], config.validation, config.test)
-    table = wanted.regions[folds == wanted.fold]
-    contig = genome.index(table[schema.CHROM])
-    middle = (table[schema.START].to_numpy(np.int64) + table[schema.END].to_numpy(np.int64)) // 2
-    start = middle - config.length // 2
+    contig = genome.index(wanted.regions[schema.CHROM])
+    middle = (wanted.regions[schema.START].to_numpy(np.int64) + wanted.regions[schema.END].to_numpy(np.int64)) // 2
+    here = wanted.stretches.find(contig, middle) >= 0
+    table, contig, start = wanted.regions[here], contig[here], middle[here] - config.length // 2
     minus = np.where(table[schema.STRAND] == ".", wanted.strands(len(table)), table[schema.STRAND] == "-")
     inside = (start >= 0) & (start + config.length <= genome.lengths[contig])
     whole = genome.composition(contig, start, config.length).unknown == 0
@@ -189,8 +195,15 @@ def _from_pool(wanted: Wanted, pool: Pool, cells: Ints, grid: Grid) -> Drawn:
 
 
 def _some_of(wanted: Wanted, places: Places, dropped: Counter[str]) -> Drawn:
-    """Keep those of given places that touch no exclusion zone, each once, and a random choice if they are too many."""
-    free = ~wanted.excluded().overlaps(places.contig, places.start, wanted.config.length)
+    """Keep those of given places that touch no exclusion zone, each once, and a random choice if they are too many.
+
+    They lie in one stretch of the fold.
+    """
+    length = wanted.config.length
+    inside = wanted.stretches.holds(places.contig, places.start, length)
+    dropped = dropped + Counter({ACROSS: int((~inside).sum())})
+    places = Places(places.contig[inside], places.start[inside], places.minus[inside])
+    free = ~wanted.excluded().overlaps(places.contig, places.start, length)
     again = pd.DataFrame({"contig": places.contig, "start": places.start}).duplicated().to_numpy()
     good = wanted.rng.permutation(np.flatnonzero(free & ~again))
     chosen = np.sort(good[: wanted.n])

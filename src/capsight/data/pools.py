@@ -12,6 +12,7 @@ from capsight.data import schema
 from capsight.data.bases import Composition, Ints, Mask
 from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex
+from capsight.data.stretches import Stretches
 
 #: Steps of the grid in which windows are matched. A window without any repeat has a cell of its own.
 GC_STEP: Final = 0.02
@@ -71,10 +72,9 @@ class Reach(NamedTuple):
     after: Ints
 
 
-def whole_contigs(genome: Genome, contigs: Ints, length: int) -> Reach:
-    """Return every place of some contigs."""
-    first = genome.offsets[contigs]
-    return Reach(first, first + np.maximum(genome.lengths[contigs] - length + 1, 0))
+def places_in(stretches: Stretches, length: int) -> Reach:
+    """Return every place of windows that lie in some stretches."""
+    return Reach(stretches.first, stretches.first + np.maximum(stretches.sizes - length + 1, 0))
 
 
 def around(genome: Genome, peaks: pd.DataFrame, distance: int, length: int) -> Reach:
@@ -84,6 +84,13 @@ def around(genome: Genome, peaks: pd.DataFrame, distance: int, length: int) -> R
     first = np.clip(peaks[schema.START].to_numpy(np.int64) - distance - length, 0, most)
     after = np.clip(peaks[schema.END].to_numpy(np.int64) + distance + 1, 0, most)
     return Reach(genome.offsets[contig] + first, genome.offsets[contig] + after)
+
+
+def both(one: Reach, other: Reach) -> Reach:
+    """Return the places that lie in both."""
+    cuts = np.unique(np.concatenate([*one, *other]))
+    kept = (_inside(cuts, one) & _inside(cuts, other))[:-1]
+    return Reach(cuts[:-1][kept], cuts[1:][kept])
 
 
 class Pool:

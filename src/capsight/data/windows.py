@@ -19,15 +19,16 @@ from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
-from capsight.data.bases import Codes, Ints
+from capsight.data.bases import Codes
 from capsight.data.five_ends import check_named_once
-from capsight.data.folds import can_be_left_out, check_chromosomes, leave_one_out, warn_of_small
+from capsight.data.folds import EXCLUDE, Folds, can_be_left_out, leave_one_out, warn_of_small
 from capsight.data.genome import Genome
 from capsight.data.labelled import lay_labelled
-from capsight.data.laying import Made, lay, summit_windows
+from capsight.data.laying import REGIONS, Made, lay, not_excluded, summit_windows
 from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
 from capsight.data.text import given, readable
 from capsight.data.windows_peaks import write_windows_peaks
@@ -141,7 +142,8 @@ def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
     """
     _inputs(config)
     config, genome, _, peaks = _laid_on(config)
-    contig = summit_windows(genome, peaks, config.length, Counter()).contig
+    known = not_excluded(peaks, genome, Folds.of(genome, (), (), config.exclude), Counter())
+    contig = summit_windows(genome, known, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
     return [
         config.model_copy(update={"loco": False, "validation": (validation,), "test": (test,)})
@@ -172,7 +174,7 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
 
 
 def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.DataFrame]:
-    """Open what windows are laid on; return the config too, its chromosomes checked."""
+    """Open what windows are laid on; return the config too, its folds with the genome's names."""
     assert config.genome is not None
     assert config.peaks is not None
     genome = Genome.open(config.genome)
@@ -180,8 +182,8 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     peaks = read_peaks(
         config.peaks, genome, aliases, unstranded=config.unstranded, peak_format=config.peak_format
     )  # fmt: skip
-    config = config.model_copy(update={fold: aliases.names(getattr(config, fold)) for fold in schema.FOLDS[1:]})
-    check_chromosomes(genome, config.validation, config.test)
+    named = (schema.VALIDATION, schema.TEST, EXCLUDE)
+    config = config.model_copy(update={name: aliases.regions(getattr(config, name)) for name in named})
     return config, genome, aliases, peaks
 
 
@@ -289,10 +291,16 @@ class Windows:
         """1 where a window has a cap site in its middle, else 0; ``(n_windows,)``."""
         return self.table[schema.LABEL].to_numpy(np.int64)
 
-    def training_contigs(self) -> Ints:
-        """Return the numbers of the contigs that have training windows."""
-        chroms = self.table.loc[self.table[schema.FOLD] == schema.TRAIN, schema.CHROM].unique()
-        return np.sort(self.genome.index(chroms))
+    def stretches(self, fold: str) -> Stretches:
+        """Return the stretches of a fold (on contigs where it has windows), or those that belong to none (`EXCLUDE`).
+
+        Folds are whole contigs, unless the summary has regions.
+        """
+        regions = json.loads((self.folder / SUMMARY_FILE).read_text(encoding="utf-8")).get(REGIONS)
+        if regions is not None:
+            return Stretches.named(self.genome, regions[fold])
+        chroms = self.table.loc[self.table[schema.FOLD] == fold, schema.CHROM].unique()
+        return Stretches.whole(self.genome, self.genome.index(chroms))
 
     def codes(self, rows: NDArray[np.int64], shift: NDArray[np.int64] | None = None) -> Codes:
         """Return the bases of some windows, 5'→3' on their strand, ``(n_rows, length)``.

@@ -1,6 +1,7 @@
-"""Going along the chromosomes of a fold piece by piece: what a prediction says at bins, calls and peaks.
+"""Going along the stretches of a fold piece by piece: what a prediction says at bins, calls and peaks.
 
-Memory is that of a piece and of what is kept of it, however long a chromosome is.
+Memory is that of a piece and of what is kept of it, however long a chromosome is. A part of a chromosome is measured as
+if it were all of it: nothing beyond its ends is called or counted, though a model reads the DNA there.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags
 from capsight.evaluate.predictions import Answers, Prediction, TagCounts
 from capsight.evaluate.scan import (
@@ -53,14 +54,12 @@ MINIMUM_TAGS: Final = 10
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is to be found on the chromosomes of a fold.
+    """What is to be found in a fold.
 
     Attributes
     ----------
-    genome
-        The genome.
-    contigs
-        Numbers of the chromosomes, ``(n_contigs,)``.
+    stretches
+        The fold.
     summits
         Summits of peaks, each place once.
     counts
@@ -69,43 +68,41 @@ class Truth:
         How far regions are moved around each of the summits, ``(DRAWS, n_summits)``.
     """
 
-    genome: Genome
-    contigs: Ints
+    stretches: Stretches
     summits: Tags
     counts: TagCounts | None
     shift: Ints
 
     @classmethod
-    def of(cls, genome: Genome, contigs: Ints, summits: Tags, tags: Tags | None, seed: int) -> "Truth":
-        """Draw the regions, and keep the summits that lie on these chromosomes."""
-        here = np.isin(summits.contig, contigs)
+    def of(cls, stretches: Stretches, summits: Tags, tags: Tags | None, seed: int) -> "Truth":
+        """Draw the regions, and keep the summits that lie in the fold."""
+        here = stretches.find(summits.contig, summits.position) >= 0
         there = Tags(summits.contig[here], summits.position[here], summits.minus[here], summits.counts[here])
         shift = draw_regions(len(there.position), DRAWS, np.random.default_rng([seed, 21]))
-        return cls(genome, contigs, there, TagCounts(tags, genome) if tags else None, shift)
+        return cls(stretches, there, TagCounts(tags, stretches.genome) if tags else None, shift)
 
     @property
     def block_bases(self) -> Ints:
         """Bases of each block, ``(n_blocks,)``."""
-        sizes = self.genome.lengths[self.contigs]
+        sizes = self.stretches.sizes
         return np.concatenate([np.diff([*range(0, size, BLOCK), size]) for size in sizes.tolist()])
 
-    def block(self, contig: int, position: Ints) -> Ints:
-        """Return the number of the block that each position is in."""
-        before = self.genome.lengths[self.contigs[: int(np.flatnonzero(self.contigs == contig)[0])]]
-        return position // BLOCK + int((-(-before // BLOCK)).sum())
+    def block(self, contig: int | Ints, position: Ints) -> Ints:
+        """Return the number of the block that each position of the fold is in."""
+        number = self.stretches.find(contig, position)
+        blocks = -(-self.stretches.sizes // BLOCK)
+        before = np.cumsum(blocks) - blocks
+        found: Ints = (position - self.stretches.start[number]) // BLOCK + before[number]
+        return found
 
     @property
     def summit_block(self) -> Ints:
         """Block of each summit, ``(n_summits,)``."""
-        found = np.empty(len(self.summits.position), dtype=np.int64)
-        for contig in self.contigs.tolist():
-            here = self.summits.contig == contig
-            found[here] = self.block(contig, self.summits.position[here])
-        return found
+        return self.block(self.summits.contig, self.summits.position)
 
-    def summits_on(self, contig: int) -> Summits:
-        """Return the summits on a chromosome."""
-        here = self.summits.contig == contig
+    def summits_in(self, number: int) -> Summits:
+        """Return the summits in a stretch."""
+        here = self.stretches.find(self.summits.contig, self.summits.position) == number
         return Summits(self.summits.minus[here], self.summits.position[here])
 
 
@@ -201,13 +198,12 @@ def _joined(parts: Sequence[Columns]) -> Columns:
 
 
 def collect(prediction: Prediction, truth: Truth, advance: Callable[[int], object]) -> Found:
-    """Ask a prediction along all chromosomes; `advance` is told of how many bases it has answered."""
+    """Ask a prediction along all of a fold; `advance` is told of how many bases it has answered."""
     parts = []
-    for contig in truth.contigs.tolist():
-        length = int(truth.genome.lengths[contig])
-        for start in range(0, length, PIECE):
-            end = min(start + PIECE, length)
-            parts.append(_piece(prediction, truth, contig, start, end))
+    for number, (first, last) in enumerate(zip(truth.stretches.start, truth.stretches.end, strict=True)):
+        for start in range(int(first), int(last), PIECE):
+            end = min(start + PIECE, int(last))
+            parts.append(_piece(prediction, truth, number, start, end))
             advance(end - start)
     bins, calls, peaks, named = (_joined(part) for part in zip(*parts, strict=True))
     order = np.lexsort((calls.position, calls.strand, calls.contig, -calls.score))
@@ -216,10 +212,12 @@ def collect(prediction: Prediction, truth: Truth, advance: Callable[[int], objec
 
 
 def _piece(
-    prediction: Prediction, truth: Truth, contig: int, start: int, end: int
+    prediction: Prediction, truth: Truth, number: int, start: int, end: int
 ) -> tuple[Bins, Called, Peaks, Named]:
-    """Keep what is said of the bases from `start` to `end`."""
-    low, high = max(start - MARGIN, 0), min(end + MARGIN, int(truth.genome.lengths[contig]))
+    """Keep what is said of the bases from `start` to `end`, in one of the stretches."""
+    stretches = truth.stretches
+    contig, first, last = int(stretches.contig[number]), int(stretches.start[number]), int(stretches.end[number])
+    low, high = max(start - MARGIN, first), min(end + MARGIN, last)
     answers = prediction.ask(contig, low, high)
     inside = slice(start - low, end - low)
     there = (truth.summits.contig == contig) & (truth.summits.position >= start) & (truth.summits.position < end)
@@ -233,7 +231,7 @@ def _piece(
     counts = truth.counts.between(contig, low, high) if truth.counts else None
     return (
         _bins(answers, inside, summits, truth.block(contig, np.arange(start, end, BIN))),
-        _called(prediction, answers, truth, contig, slice(start, end), counts),
+        _called(prediction, answers, truth, number, slice(start, end), counts),
         _peaks(answers, counts, summits, block),
         Named(distance, block[far]),
     )
@@ -251,17 +249,17 @@ def _bins(answers: Answers, inside: slice, summits: Summits, block: Ints) -> Bin
 
 
 def _called(
-    prediction: Prediction, answers: Answers, truth: Truth, contig: int, piece: slice, counts: Floats | None
+    prediction: Prediction, answers: Answers, truth: Truth, number: int, piece: slice, counts: Floats | None
 ) -> Called:
-    """Call TSSs in a piece."""
-    low = max(piece.start - MARGIN, 0)
+    """Call TSSs in a piece of a stretch."""
+    contig, low = int(truth.stretches.contig[number]), max(piece.start - MARGIN, int(truth.stretches.start[number]))
     found = call(answers.calling, 0.0, prediction.distance)
     kept = (found.position + low >= piece.start) & (found.position + low < piece.stop)
     at = found.strand[kept], found.position[kept]
     position = at[1] + low
     own = np.full(len(position), np.nan) if answers.uncalibrated is None else answers.uncalibrated[at]
     if counts is None:
-        has_tag = np.abs(summit_distances(at[0], position, truth.summits_on(contig))) <= TAG_REACH
+        has_tag = np.abs(summit_distances(at[0], position, truth.summits_in(number))) <= TAG_REACH
     else:
         has_tag = within(counts, TAG_REACH)[at] > LEAST_TAGS
     score = np.asarray(answers.rank[at], dtype=np.float64)
@@ -290,8 +288,9 @@ def _judged(calls: Called, truth: Truth) -> tuple[Floats, Mask]:
     """Return how far each call is from a summit, and which calls are right within `WITHIN`."""
     distance = np.full(len(calls.score), np.nan)
     matched = np.zeros((len(WITHIN), len(calls.score)), dtype=np.bool_)
-    for number in truth.contigs.tolist():
-        rows, summits = np.flatnonzero(calls.contig == number), truth.summits_on(number)
+    stretch = truth.stretches.find(calls.contig, calls.position)
+    for number in range(len(truth.stretches.contig)):
+        rows, summits = np.flatnonzero(stretch == number), truth.summits_in(number)
         here = Calls(calls.strand[rows], calls.position[rows], calls.score[rows])
         distance[rows] = summit_distances(here.strand, here.position, summits)
         for kind, reach in enumerate(WITHIN):

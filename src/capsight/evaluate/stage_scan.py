@@ -1,8 +1,9 @@
-"""`evaluate --scan`: the chromosomes of a fold scanned whole, against the peaks and 5' ends that training never saw."""
+"""`evaluate --scan`: the chromosomes or regions of a fold, scanned against peaks and 5' ends unseen in training."""
 
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +15,11 @@ from capsight.config import EvaluateConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.five_ends import check_named_once
+from capsight.data.stretches import Stretches
 from capsight.data.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
 from capsight.data.windows_peaks import read_windows_peaks
-from capsight.errors import InputError
+from capsight.errors import ConfigError, InputError
 from capsight.evaluate.collect import BLOCK, WITHIN, Found, Truth, collect
 from capsight.evaluate.predictions import Prediction, counted_prediction, model_prediction, pwm_prediction
 from capsight.evaluate.scan_metrics import ScanMetrics, summarise
@@ -41,7 +43,7 @@ def evaluate_scan(
     references: Sequence[Path] = (),
     against: Sequence[Path] = (),
 ) -> Path:
-    """Scan the chromosomes of one fold, both strands, and write ``metrics.json`` and ``calls.parquet``.
+    """Scan the chromosomes or regions of one fold, both strands, and write ``metrics.json`` and ``calls.parquet``.
 
     Parameters
     ----------
@@ -113,14 +115,13 @@ def _aliases(data: Windows) -> Aliases:
 
 
 def _truth(data: Windows, config: EvaluateConfig) -> Truth:
-    """Read peaks and 5' ends of the chromosomes of the fold."""
-    fold, genome = data.fold(config.fold), data.genome
+    """Read peaks and 5' ends of the fold."""
+    stretches, genome = data.fold(config.fold).stretches(config.fold), data.genome
     peaks = read_windows_peaks(data.folder, genome)
-    contigs = np.sort(genome.index(fold.table[schema.CHROM].unique()))
     summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     counted = summary["five_ends"]["source"] == CTSS
     tags = read_tags(data.folder / FIVE_ENDS_FILE, genome) if counted else None
-    truth = Truth.of(genome, contigs, summit_tags(peaks, genome), tags, config.seed)
+    truth = Truth.of(stretches, summit_tags(peaks, genome), tags, config.seed)
     if not len(truth.summits.position):
         raise InputError(f"the chromosomes of the {config.fold} fold have no peaks", where=data.folder)
     blocks = len(truth.block_bases)
@@ -131,13 +132,22 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
 
 def _warn_of_learned(predictions: Sequence[Prediction], truth: Truth, fold: str) -> None:
     """Warn of models that learned from a chromosome they are measured on."""
-    names = {truth.genome.names[contig] for contig in truth.contigs}
     for prediction in predictions:
-        if seen := sorted(names & set(prediction.learned)):
+        if seen := _overlapping(prediction.learned, truth.stretches):
             logger.warning(
                 "evaluate: %s was trained on %s of the %s fold: its metrics here are optimistic",
                 prediction.name, ", ".join(seen), fold,
             )  # fmt: skip
+
+
+def _overlapping(regions: Sequence[str], stretches: Stretches) -> list[str]:
+    """Return those of some regions, of this genome or another, that share bases with some stretches."""
+    found = []
+    for region in sorted(regions):
+        with suppress(ConfigError):  # of another genome
+            if len(Stretches.named(stretches.genome, [region]).shared(stretches).contig):
+                found.append(region)
+    return found
 
 
 def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:
@@ -163,7 +173,7 @@ def _results(
     names = [prediction.name for prediction in predictions]
     return {
         "fold": config.fold,
-        "chromosomes": [truth.genome.names[contig] for contig in truth.contigs],
+        "chromosomes": list(truth.stretches.names),
         "bases": int(truth.block_bases.sum()),
         "n_peaks": len(truth.summits.position),
         "five_ends": CTSS if truth.counts else "summits",
@@ -177,7 +187,7 @@ def _results(
 def _table(found: Found, truth: Truth) -> pd.DataFrame:
     """Return the calls of the model as a table, the best first."""
     calls = found.calls
-    chroms = np.array(truth.genome.names, dtype=object)[calls.contig]
+    chroms = np.array(truth.stretches.genome.names, dtype=object)[calls.contig]
     columns = {
         schema.CHROM: chroms,
         schema.POSITION: calls.position,

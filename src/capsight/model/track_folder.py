@@ -66,7 +66,10 @@ class TrackCard(BaseModel):
         What its expected tags are counts of: ``ctss`` (5' ends, in the unit of the training counts), ``summits``,
         ``peaks``, or ``sequences``.
     train, validation, test
-        Contigs that it learned from, that calibration and threshold were fitted on, and that were left out.
+        Contigs or regions (``chr1:1-2000000``) that it learned from, that calibration and threshold were fitted on, and
+        that were left out.
+    exclude
+        Those of which nothing was known.
     calibration, calling
         Without a validation chromosome there is neither: probabilities are those of the network.
     metrics
@@ -83,6 +86,7 @@ class TrackCard(BaseModel):
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     calibration: Calibration | None = None
     calling: Calling | None = None
     metrics: dict[str, Any] = {}
@@ -103,7 +107,8 @@ def save_track(model: TrackModel, card: TrackCard, folder: Path) -> None:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     shape = {"model_type": _MODEL_TYPE, "members": len(model.networks), **model.config.model_dump(mode="json")}
     (folder / ARCHITECTURE).write_text(json.dumps(shape, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    text = card.model_dump_json(indent=2, exclude=None if card.exclude else {"exclude"})
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
 def read_track_card(folder: Path) -> TrackCard:

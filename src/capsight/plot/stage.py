@@ -18,6 +18,7 @@ from capsight.data.genes import Stretch, check_contigs, read_genes
 from capsight.data.genome import Genome
 from capsight.data.intervals import BED, read_bed, read_records, records
 from capsight.data.store import genome_inputs
+from capsight.data.stretches import Span
 from capsight.data.text import given, open_text
 from capsight.errors import ConfigError, InputError
 from capsight.explain.place import BEFORE, BEHIND, explain_place
@@ -29,7 +30,7 @@ from capsight.plot.variants import read_alleles, score_alleles
 from capsight.predict.best import best_tss
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.records import Record, Records
-from capsight.predict.regions import Span, spans
+from capsight.predict.regions import spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
 from capsight.predict.track import within

@@ -9,6 +9,7 @@ from capsight.data.aliases import Aliases
 from capsight.data.bases import Codes
 from capsight.data.genes import check_contigs
 from capsight.data.genome import Genome
+from capsight.data.stretches import Span
 from capsight.data.text import given
 from capsight.data.variants import Variant as Line
 from capsight.data.variants import VariantFile
@@ -17,7 +18,6 @@ from capsight.explain.reader import TrackReader
 from capsight.plot.locus import Variant
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.places import Places
-from capsight.predict.regions import Span
 from capsight.predict.variants import summary_of
 
 logger = logging.getLogger(__name__)

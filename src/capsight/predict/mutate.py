@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from capsight.data import schema
 from capsight.data.bases import CODE_BITS, LETTERS, N_CODE, Codes
 from capsight.data.genome import Genome
+from capsight.data.stretches import Span
 from capsight.errors import InputError
 from capsight.predict.alleles import Allele, AlleleScorer, Change
 from capsight.predict.effects import Effect, Summary
-from capsight.predict.regions import Span, spans
+from capsight.predict.regions import spans
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer
 from capsight.progress import progress

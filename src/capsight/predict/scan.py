@@ -12,11 +12,12 @@ from capsight import artefact, output
 from capsight.config import ScanConfig
 from capsight.data.genome import Genome
 from capsight.data.store import genome_inputs
+from capsight.data.stretches import Span
 from capsight.data.text import given
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, is_track, load_track
 from capsight.predict.calls import DISTANCE, SCORE_REACH
-from capsight.predict.regions import Span, spans
+from capsight.predict.regions import spans
 from capsight.predict.stream import Stretch, along, working_threads
 from capsight.predict.track import TrackScorer, best_device
 from capsight.predict.writers import CALLS, STRANDS, Contig, write_bed, write_bigwig, write_gff, write_part

@@ -6,9 +6,12 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from capsight.data import schema
+from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.errors import InputError
 
 THRESHOLD = 0.5
@@ -132,8 +135,12 @@ def planted_calls(run: Path, reach: int = 10) -> pd.DataFrame | None:
     sites = promoter.groupby(keys)["element"].agg(" + ".join).rename("content").reset_index()
     columns = [schema.CHROM, schema.START, schema.END, schema.NAME, schema.SCORE, schema.STRAND, schema.POSITION]
     calls = pd.read_csv(calls_file, sep="\t", names=columns, usecols=range(len(columns)))
-    chromosomes = read_metrics(run / SCAN_EVALUATION)["chromosomes"]
-    sites, calls = (table[table[schema.CHROM].isin(chromosomes)] for table in (sites, calls))
+    genome = Genome.open(run / "simulation" / "genome.fa")
+    tested = Stretches.named(genome, read_metrics(run / SCAN_EVALUATION)["chromosomes"])
+    sites, calls = (
+        table[tested.find(genome.index(table[schema.CHROM]), table[position].to_numpy(np.int64)) >= 0]
+        for table, position in ((sites, "cap_site"), (calls, schema.POSITION))
+    )
     pairs = sites.reset_index().merge(calls.reset_index(), on=[schema.CHROM, schema.STRAND], suffixes=("_site", ""))
     near = pairs[(pairs["cap_site"] - pairs[schema.POSITION]).abs() <= reach]
     found = sites.assign(called=sites.index.isin(near["index_site"]))

@@ -1,12 +1,15 @@
-"""The crops that the track network is trained on: stretches of the training chromosomes, on either strand.
+"""The crops that the track network is trained on: pieces of the training chromosomes, on either strand.
 
 Crop number i is a pure function of a seed and i, so a training that was interrupted goes on with the same crops. Three
 kinds are drawn, by `CropsConfig`: around summits of peaks, around 5' ends that are in no peak (weaker sites, and
 noise), and anywhere. Summit and 5' end lie at a random place of their crop: at the edge as often as in the middle. The
 others cut both strands of all contigs into crops, from another base on in every pass, and are read in random order: the
 genome is seen as it is, so that the network has met in training what a scan will show it.
+
+Of a part of a contig, crops lie wholly inside: their halo may reach beyond, but nothing that is learned from does.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -16,10 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig
-from capsight.data import schema
 from capsight.data.bases import Codes, Ints
 from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags, place_numbers, summit_tags
+from capsight.errors import ConfigError, InputError
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
@@ -60,9 +66,9 @@ class CropSource:
     genome
         The genome.
     tags, summits
-        5' ends and summits of peaks; those on other contigs are never read.
-    contigs
-        Numbers of the contigs to draw from, ``(n_contigs,)``.
+        5' ends and summits of peaks; those elsewhere are never read.
+    stretches
+        What to draw from: whole contigs, or parts that are no shorter than a crop (`croppable`).
     halo
         Bases of context on either side.
     config
@@ -74,7 +80,7 @@ class CropSource:
     genome: Genome
     tags: Tags
     summits: Tags
-    contigs: Ints
+    stretches: Stretches
     halo: int
     config: CropsConfig
     seed: int
@@ -90,18 +96,18 @@ class CropSource:
         config: CropsConfig,
         seed: int,
     ) -> Self:
-        """Take the summits of peaks (`schema.PEAK_COLUMNS`) on the contigs `names`.
+        """Take the summits of peaks (`schema.PEAK_COLUMNS`) on the contigs `names`, which may be regions.
 
         Raises
         ------
         ValueError
             If a contig is unknown.
         """
-        contigs = genome.index(names)
-        if not len(contigs) or contigs.min() < 0:
-            raise ValueError(f"contigs {names} are not all in the genome")
-        here = peaks[peaks[schema.CHROM].isin(names)]
-        return cls(genome, tags, summit_tags(here, genome), contigs, halo, config, seed)
+        try:
+            stretches = Stretches.named(genome, names)
+        except ConfigError as error:
+            raise ValueError(f"contigs {names} are not all in the genome") from error
+        return cls(genome, tags, summit_tags(peaks, genome), stretches, halo, config, seed)
 
     def batch(self, index: int) -> Crops:
         """Return batch number `index`: crops ``index * batch_size`` and those that follow."""
@@ -130,13 +136,24 @@ class CropSource:
         ):
             if kind < share and len(rows):
                 row = int(rng.choice(rows))
-                return int(places.contig[row]), int(places.minus[row]), int(places.position[row]) - shift
+                return int(places.contig[row]), int(places.minus[row]), self._start(places, row, shift)
             kind -= share
         return self._anywhere(i)
 
+    def _start(self, places: Tags, row: int, shift: int) -> int:
+        """Return where a crop begins that has a place `shift` bases behind its start, moved into a part of a contig."""
+        number = int(self.stretches.find(places.contig[row], places.position[row]))
+        start = int(places.position[row]) - shift
+        if self.stretches.is_whole[number]:
+            return start
+        return int(np.clip(start, self.stretches.start[number], self.stretches.end[number] - self.config.length))
+
     @property
     def crops_per_pass(self) -> int:
-        """Number of crops in which every base of both strands of all contigs is read once."""
+        """Number of crops in which every base of both strands of whole contigs is read once.
+
+        Of a part of a contig some bases at its ends are left out, others in every pass.
+        """
         return 2 * int(self._crops_per_strand.sum())
 
     def _anywhere(self, i: int) -> tuple[int, int, int]:
@@ -149,19 +166,26 @@ class CropSource:
         return int(contig), int(minus), int(start)
 
     def _cut(self, rng: np.random.Generator) -> Ints:
-        """Cut each strand of each contig into crops, the first of which begins up to a crop before it; shuffle them."""
-        parts = []
-        for contig, n in zip(self.contigs, self._crops_per_strand, strict=True):
+        """Cut each strand of each stretch into crops; shuffle them.
+
+        The first begins up to a crop before a contig; in a part of one, as far from its start as all of them allow.
+        """
+        parts, stretches = [], self.stretches
+        for contig, begin, size, whole, n in zip(
+            stretches.contig, stretches.start, stretches.sizes, stretches.is_whole, self._crops_per_strand, strict=True
+        ):
+            room = self.config.length if whole else size - n * self.config.length + 1
             for minus in (0, 1):
-                first = -int(rng.integers(self.config.length))
+                first = -int(rng.integers(room)) if whole else int(begin) + int(rng.integers(room))
                 start = first + self.config.length * np.arange(n)
                 parts.append(np.stack([np.full(n, contig), np.full(n, minus), start], axis=1))
         return rng.permutation(np.concatenate(parts))
 
     @cached_property
     def _crops_per_strand(self) -> Ints:
-        """Crops that cover each contig wherever the first begins, ``(n_contigs,)``."""
-        return 1 + -(-(self.genome.lengths[self.contigs] - 1) // self.config.length)
+        """Crops of each stretch, ``(n_stretches,)``: what covers a contig wherever the first begins, or fits a part."""
+        size, length = self.stretches.sizes, self.config.length
+        return np.where(self.stretches.is_whole, 1 + -(-(size - 1) // length), size // length)
 
     @cached_property
     def _passes(self) -> dict[int, Ints]:
@@ -190,21 +214,43 @@ class CropSource:
 
     @cached_property
     def _peaks(self) -> Ints:
-        """Rows of the summits on the contigs to draw from."""
-        return np.flatnonzero(np.isin(self.summits.contig, self.contigs))
+        """Rows of the summits to draw from."""
+        return np.flatnonzero(self.stretches.find(self.summits.contig, self.summits.position) >= 0)
 
     @cached_property
     def _weak(self) -> Ints:
-        """Rows of the 5' ends on the contigs to draw from that are strong enough, and no peak's."""
-        rows = np.flatnonzero(np.isin(self.tags.contig, self.contigs) & (self.tags.counts >= self.config.minimum_tags))
-        if not len(self._summit_numbers):
+        """Rows of the 5' ends to draw from that are strong enough, and no peak's."""
+        there = self.stretches.find(self.tags.contig, self.tags.position) >= 0
+        rows = np.flatnonzero(there & (self.tags.counts >= self.config.minimum_tags))
+        if not len(self._peaks):
             return rows
         # strands further apart than the reach: a summit at the end of one is no neighbour of the next one's start
         number = self._tag_numbers[rows] + _apart(self.tags)[rows]
-        summits = self._summit_numbers + _apart(self.summits)
+        summits = (self._summit_numbers + _apart(self.summits))[self._peaks]
         after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
         distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
         return rows[distance > PEAK_REACH]
+
+
+def croppable(stretches: Stretches, length: int, what: str) -> Stretches:
+    """Return the stretches that crops can be cut from: whole contigs, and parts that are no shorter than a crop.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    short = ~stretches.is_whole & (stretches.sizes < length)
+    if len(short) and short.all():
+        raise InputError(
+            f"{what} fold: no region of it is as long as a crop ({length:,} bases)", remedy="lower crops.length"
+        )
+    if short.any():
+        logger.warning(
+            "train: regions of the %s fold that are shorter than a crop (%s bases) are left out: %s",
+            what, f"{length:,}", ", ".join(stretches.where(short).names),
+        )  # fmt: skip
+    return stretches.where(~short)
 
 
 def _apart(tags: Tags) -> Ints:

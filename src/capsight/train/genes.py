@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.data.bases import Ints
-from capsight.data.genome import Genome
 from capsight.data.orfs import CONTIG, END, MINUS, START, genes
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags, place_numbers
 from capsight.model.track import Convolution, Track, TrackNetwork, trimmed
 
@@ -38,7 +38,7 @@ STRENGTH_WEIGHT: Final = 0.6
 
 @dataclass(frozen=True, eq=False)
 class GeneTargets:
-    """Open reading frames of the training contigs, base by base.
+    """Open reading frames of the training stretches, base by base.
 
     Attributes
     ----------
@@ -50,10 +50,16 @@ class GeneTargets:
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, genome: Genome, contigs: Ints, minimum_codons: int, tags: Tags) -> Self:
-        """Find the frames of some contigs of a genome, and count the 5' ends before them."""
-        table = genes({int(number): genome.contig(number) for number in contigs}, minimum_codons)
-        strength = np.log1p(_promoter_tags(table, genome, tags))
+    def of(cls, stretches: Stretches, minimum_codons: int, tags: Tags) -> Self:
+        """Find the frames that lie in some stretches of a genome, and count the 5' ends before them, there alone."""
+        rows = zip(stretches.contig, stretches.start, stretches.end, strict=True)
+        codes = {i: stretches.genome.contig(contig)[start:end] for i, (contig, start, end) in enumerate(rows)}
+        table = genes(codes, minimum_codons)
+        number = table[CONTIG].to_numpy(np.int64)
+        for name in (START, END):
+            table[name] += stretches.start[number]
+        table[CONTIG] = stretches.contig[number]
+        strength = np.log1p(_promoter_tags(table, stretches, number, tags))
         spread = strength.std() if len(strength) and strength.std() > 0 else 1.0
         return cls(
             table.assign(**{STRENGTH_COLUMN: (strength - strength.mean()) / spread if len(strength) else strength})
@@ -105,12 +111,15 @@ class GeneTargets:
         }
 
 
-def _promoter_tags(table: pd.DataFrame, genome: Genome, tags: Tags) -> Floats:
-    """Return the number of 5' ends from `UPSTREAM` bases before to `DOWNSTREAM` behind the first base of each frame."""
-    minus = table[MINUS].to_numpy(bool)
-    contig, size = table[CONTIG].to_numpy(np.int64), genome.lengths[table[CONTIG].to_numpy(np.int64)]
-    start = np.where(minus, table[END] - DOWNSTREAM, table[START] - UPSTREAM).clip(0, size)
-    end = np.where(minus, table[END] + UPSTREAM, table[START] + DOWNSTREAM).clip(0, size)
+def _promoter_tags(table: pd.DataFrame, stretches: Stretches, number: Ints, tags: Tags) -> Floats:
+    """Return the number of 5' ends from `UPSTREAM` bases before to `DOWNSTREAM` behind the first base of each frame.
+
+    Those that lie in another stretch than the frame, of which the numbers are given, are not read.
+    """
+    genome, contig, minus = stretches.genome, stretches.contig[number], table[MINUS].to_numpy(bool)
+    low, high = stretches.start[number], stretches.end[number]
+    start = np.where(minus, table[END] - DOWNSTREAM, table[START] - UPSTREAM).clip(low, high)
+    end = np.where(minus, table[END] + UPSTREAM, table[START] + DOWNSTREAM).clip(low, high)
     origin = place_numbers(genome, contig, minus.astype(np.int64), np.zeros_like(contig))
     numbers = place_numbers(genome, tags.contig, tags.minus, tags.position)
     sums = np.concatenate([[0.0], tags.counts.cumsum()])

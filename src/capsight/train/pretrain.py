@@ -167,15 +167,15 @@ def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None
 
 
 def make_corpus(config: PretrainConfig, data: Windows, tokenizer: Tokenizer, seed: int) -> Corpus:
-    """Return what pre-training reads: training windows, or any place of the training chromosomes.
+    """Return what pre-training reads: training windows, or any place of the training chromosomes or regions.
 
     Training windows of unknown bases alone have nothing to predict: these are left out.
     """
     training = data.fold(schema.TRAIN)
     if config.corpus == "genome":
-        corpus = GenomeCorpus(data.genome, data.training_contigs(), data.length, seed)
+        corpus = GenomeCorpus(data.stretches(schema.TRAIN), data.length, seed)
         if not corpus.places:
-            raise InputError(f"no training chromosome is as long as a window ({data.length} bases)")
+            raise InputError(f"no training chromosome, or region of one, is as long as a window ({data.length} bases)")
         return corpus.codes
     rows = np.flatnonzero(_has_known(training, tokenizer))
     if not len(rows):

@@ -1,4 +1,4 @@
-"""What the training loop needs to know of the track network: crops, losses, and a scan of the validation contigs."""
+"""What the training loop needs to know of the track network: crops, losses, and a scan of the validation fold."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +10,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from capsight.config.track import TrackLossConfig
-from capsight.data.bases import Ints
-from capsight.data.genome import Genome
+from capsight.data.stretches import Stretches
 from capsight.data.tags import Tags
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.predict.track import Precision, TrackScorer
@@ -33,7 +32,7 @@ BIN: Final = 50
 
 @dataclass
 class TrackTask:
-    """Crops of the training contigs in, losses out; AUPRC of summits in a scan of the validation contigs.
+    """Crops of the training fold in, losses out; AUPRC of summits in a scan of the validation fold.
 
     Attributes
     ----------
@@ -42,11 +41,11 @@ class TrackTask:
     config
         Weights of the losses.
     genes
-        Open reading frames of the training contigs; `None` does without the second lesson.
+        Open reading frames of the training fold; `None` does without the second lesson.
     validation
-        Numbers of the contigs to scan, ``(n_contigs,)``.
+        Stretches to scan.
     validation_summits
-        Summits on them.
+        Summits there; others are not read.
     precision
         Of the scan.
     """
@@ -54,7 +53,7 @@ class TrackTask:
     crops: CropSource
     config: TrackLossConfig
     genes: GeneTargets | None
-    validation: Ints
+    validation: Stretches
     validation_summits: Tags
     precision: Precision = "fp32"
 
@@ -85,31 +84,32 @@ class TrackTask:
         return losses.weighted + self.config.genes * gene_loss(genes, batch[GENES])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Scan the validation contigs: AUPRC of summits in stranded bins, with the expected summits as the score."""
+        """Scan the validation fold: AUPRC of summits in stranded bins, with the expected summits as the score."""
         network = model.network if isinstance(model, WithGenes) else model
         if not isinstance(network, TrackNetwork):
             raise TypeError(f"{type(network).__name__} is no track network")
         scorer = TrackScorer(network, precision=self.precision)
         truth, score = [], []
-        for contig in self.validation:
-            expected, observed = _bins(scorer, self.crops.genome, int(contig), self.validation_summits)
+        for number in range(len(self.validation.contig)):
+            expected, observed = _bins(scorer, self.validation, number, self.validation_summits)
             score.append(expected)
             truth.append(observed)
         return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
 
 
 def _bins(
-    scorer: TrackScorer, genome: Genome, contig: int, summits: Tags
+    scorer: TrackScorer, stretches: Stretches, number: int, summits: Tags
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return expected summits, and whether there is one, of every bin of both strands of a contig."""
-    codes = genome.contig(contig)
-    n_bins = -(-len(codes) // BIN)
+    """Return expected summits, and whether there is one, of every bin of both strands of a stretch."""
+    codes = stretches.genome.contig(int(stretches.contig[number]))
+    first, last = int(stretches.start[number]), int(stretches.end[number])
+    n_bins = -(-(last - first) // BIN)
     expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
-    for start in range(0, len(codes), scorer.tile):
-        end = min(start + scorer.tile, len(codes))
+    for start in range(first, last, scorer.tile):
+        end = min(start + scorer.tile, last)
         summits_here = scorer.counts(codes[None], start, end).summits[0]
         for strand in (0, 1):
-            expected[strand] += np.bincount(np.arange(start, end) // BIN, summits_here[strand], n_bins)
-    here = summits.contig == contig
-    observed[summits.minus[here], summits.position[here] // BIN] = True
+            expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
+    here = stretches.find(summits.contig, summits.position) == number
+    observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
     return expected.ravel(), observed.ravel()

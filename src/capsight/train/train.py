@@ -13,7 +13,7 @@ from capsight import artefact
 from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
-from capsight.data.bases import Ints
+from capsight.data.folds import EXCLUDE
 from capsight.data.tags import CTSS
 from capsight.data.windows import SEQUENCES_FILE, Windows
 from capsight.model.relora import plain_schedule
@@ -21,7 +21,7 @@ from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
 from capsight.predict.track import REACH, Precision, TrackScorer, best_device
 from capsight.train.calibrate import calibrate
-from capsight.train.crops import CropSource
+from capsight.train.crops import CropSource, croppable
 from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
@@ -93,23 +93,23 @@ def _on_crops(
     config: TrainConfig, data: Windows, targets: Targets, network: TrackNetwork, seed: int, suffix: str, folder: Path
 ) -> Log:
     """Train one network on crops of the training chromosomes, in place."""
-    training, validation = (_contigs(data, fold) for fold in (schema.TRAIN, schema.VALIDATION))
 
-    def crops(contigs: Ints) -> CropSource:
-        return CropSource(data.genome, targets.tags, targets.summits, contigs, network.halo, config.crops, seed)
+    def crops(fold: str) -> CropSource:
+        stretches = croppable(data.stretches(fold), config.crops.length, fold)
+        return CropSource(data.genome, targets.tags, targets.summits, stretches, network.halo, config.crops, seed)
 
-    source = crops(training)
+    source = crops(schema.TRAIN)
     per_pass = source.crops_per_pass / config.crops.batch_size
     if config.pretrain_epochs:
-        masked = MaskedTask(source, crops(validation))
+        masked = MaskedTask(source, crops(schema.VALIDATION))
         steps = ceil(config.pretrain_epochs * per_pass)
         fit(WithBases(network), masked, _plan(config, network, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
-    genes = GeneTargets.of(data.genome, training, loss.minimum_codons, targets.tags) if loss.genes else None
+    genes = GeneTargets.of(source.stretches, loss.minimum_codons, targets.tags) if loss.genes else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
-    task = TrackTask(source, loss, genes, validation, targets.summits, precision)
+    task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
     steps = ceil(config.epochs * per_pass)
@@ -155,22 +155,10 @@ def _card(config: TrainConfig, data: Windows, targets: Targets | None, model: Tr
     """Calibrate, and say what the model is."""
     if targets is None:
         return TrackCard(halo=model.halo + REACH, members=config.members, counts=SEQUENCES)
-    validation = _contigs(data, schema.VALIDATION)
     scorer = TrackScorer(model.to(best_device()))
-    calibration, calling = calibrate(scorer, data.genome, validation, targets.summits, config.min_precision)
-    names = {
-        fold: tuple(data.genome.names[i] for i in _contigs(data, fold))
-        for fold in (schema.TRAIN, schema.VALIDATION, schema.TEST)
-    }
+    calibration, calling = calibrate(scorer, data.stretches(schema.VALIDATION), targets.summits, config.min_precision)
+    names = {name: data.stretches(name).names for name in (*schema.FOLDS, EXCLUDE)}
     return TrackCard(
         halo=scorer.halo, members=config.members, counts=targets.counts, calibration=calibration, calling=calling,
         **names,
     )  # fmt: skip
-
-
-def _contigs(data: Windows, fold: str) -> Ints:
-    """Return the numbers of the contigs of a fold, in the order of the genome."""
-    chroms = data.table.loc[data.table[schema.FOLD] == fold, schema.CHROM].unique()
-    numbers: Ints = data.genome.index(chroms)
-    numbers.sort()
-    return numbers
