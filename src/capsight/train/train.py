@@ -60,8 +60,7 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
 
     Notes
     -----
-    Where no 5' ends were counted, one summit of a peak counts as one 5' end: profiles then weigh n / (n + 1), and
-    strengths are not learned. Labelled sequences have no places at all: see `capsight.train.sequences`.
+    Where no 5' ends were counted, one summit of a peak counts as one 5' end, and strengths are not learned. Labelled sequences have no places at all: see `capsight.train.sequences`.
     """
     inputs = {"windows": windows}
     if artefact.is_done(out, "train", config, inputs):
@@ -106,7 +105,7 @@ def _on_crops(
         fit(WithBases(network), masked, _plan(config, network, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
     if targets.counts != CTSS:
-        loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
+        loss = loss.model_copy(update={"strength": 0.0})
     genes = GeneTargets.of(source.stretches, loss.minimum_codons, targets.tags) if loss.genes else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
     task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision)
