@@ -261,6 +261,13 @@ def test_every_model_has_a_card_that_says_what_its_folder_says(name: str) -> Non
         assert low <= value <= high
 
 
+def test_the_package_is_small() -> None:
+    package = Path(shipped.__file__).parent
+    files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.suffix for path in files} >= {".py", ".yaml", ".safetensors", ".html"}
+    assert sum(path.stat().st_size for path in files) < 20_000_000  # before the wheel packs them
+
+
 @pytest.fixture
 def ship() -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / "ship.py"
