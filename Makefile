@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: setup
-	$(BIN)/capsight run recipes/demo.yaml -o demo
+	$(BIN)/capsight run demo -o demo
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -22,10 +22,10 @@ import yaml
 from safetensors import safe_open
 
 from capsight.config import Recipe
+from capsight.config.yaml_files import dump, load_yaml
 from capsight.data.windows import windows
 from capsight.model.checkpoint import WEIGHTS
 from capsight.pipeline import read_recipe
-from capsight.recipes import dump, load_yaml
 from capsight.train.evaluate import METRICS_FILE, evaluate
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain

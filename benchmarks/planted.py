@@ -3,7 +3,7 @@
 For each planted TATA box, initiator and GC box of the held-out chromosome: does a variant that destroys it lower the
 expected tags of its TSS, and one that creates it raise them? And do variants far from all elements change nothing?
 
-    capsight run recipes/demo.yaml -o demo
+    capsight run demo -o demo
     python benchmarks/planted.py demo
 """
 
@@ -123,7 +123,7 @@ def neutral_cases(genome: Genome, table: pd.DataFrame) -> Iterator[Case]:
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a run of recipes/demo.yaml")
+    parser.add_argument("run", type=Path, help="folder of a run of the recipe demo")
     parser.add_argument("--chrom", default="chr6", help="chromosome, held out in that recipe")
     parser.add_argument("--neutral", type=int, default=500, help="neutral variants")
     options = parser.parse_args()

@@ -16,12 +16,10 @@ from capsight.config import (
     TrainConfig,
     WindowsConfig,
 )
+from capsight.config.yaml_files import differences, dump, load_yaml, override, parse, results_only
 from capsight.errors import ConfigError
-from capsight.recipes import differences, dump, load_yaml, override, parse, results_only
 
 BOOK = "checkpoint_every"
-
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
 def test_unknown_key_names_its_neighbour() -> None:
@@ -144,18 +142,6 @@ def test_broken_yaml_gives_one_line(tmp_path: Path, text: str, message: str) -> 
     with pytest.raises(ConfigError, match=message) as caught:
         load_yaml(path)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_every_recipe_is_valid(path: Path) -> None:
-    values = load_yaml(path)
-    for key in () if "train" in values["windows"] else ("genome", "peaks"):
-        values["windows"].setdefault(key, "x")
-    assert isinstance(parse(Recipe, values), Recipe)
-
-
-def test_there_are_recipes() -> None:
-    assert {p.stem for p in RECIPES} >= {"haldar2026", "yeast", "demo"}
 
 
 def test_results_depend_on_all_but_bookkeeping_at_every_depth() -> None:

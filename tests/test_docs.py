@@ -45,3 +45,11 @@ def test_every_command_has_a_page_that_the_index_lists() -> None:
     listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for name in _STAGES:
         assert f"({name.replace('_', '-')}.md)" in listed, name
+
+
+def test_every_shipped_recipe_has_a_row() -> None:
+    from capsight.recipe import shipped_recipes
+
+    page = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
+    for name in shipped_recipes():
+        assert f"\n| `{name}` |" in page, name

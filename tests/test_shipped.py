@@ -1,9 +1,11 @@
 """Models are found by folder first, then by the name under which they are shipped."""
 
+import importlib.util
 import json
 import re
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -236,3 +238,135 @@ def test_the_yeast_model_finds_a_promoter_that_it_has_not_seen() -> None:
     calls = load("yeast").scan(path, region="chrIV:1-60000")
     assert (calls["probability"] > 0.5).sum() > 5
     assert set(calls["strand"]) == {"+", "-"}
+
+
+SHIPPED = shipped.shipped_models()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_model_has_a_card_that_says_what_its_folder_says(name: str) -> None:
+    card, folder = shipped.read_card(name), shipped.find_model(Path(name))
+    model, kept = load_track(folder)
+    assert kept.calling is not None
+    assert card.name == name
+    assert card.weights == sum(tensor.numel() for tensor in model.parameters())
+    assert (card.halo, card.train, card.validation, card.test) == (kept.halo, kept.train, kept.validation, kept.test)
+    assert card.min_probability == kept.calling.min_probability
+    assert card.command.startswith(f"capsight run {name} ")
+    assert 0 < card.bytes < 3_000_000
+    for metric in ("auprc", "precision_at_recall_0.5"):
+        value, low, high = card.scan[metric]
+        assert low is not None
+        assert high is not None
+        assert low <= value <= high
+
+
+def test_the_package_is_small() -> None:
+    package = Path(shipped.__file__).parent
+    files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.suffix for path in files} >= {".py", ".yaml", ".safetensors", ".html"}
+    assert sum(path.stat().st_size for path in files) < 20_000_000  # before the wheel packs them
+
+
+@pytest.fixture
+def ship() -> ModuleType:
+    path = Path(__file__).parents[1] / "benchmarks" / "ship.py"
+    spec = importlib.util.spec_from_file_location("ship", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_card_is_the_template_filled(ship: ModuleType, name: str) -> None:
+    card, folder = shipped.read_card(name), shipped.find_model(Path(name))
+    assert (folder / shipped.CARD_TEXT).read_text(encoding="utf-8") == ship.fill(card)
+    said = ship.parse(ship.Sentences, ship.load_yaml(ship.CARDS / f"{name}.yaml"))
+    assert {key: getattr(card, key) for key in said.model_dump()} == said.model_dump()
+
+
+def test_a_card_shows_what_was_measured_and_leaves_out_what_was_not(ship: ModuleType) -> None:
+    scan = {"auprc": (0.25, 0.125, 0.5), "profile_correlation": (0.75, None, None), "unknown": (0.9, None, None)}
+    text = ship.fill(shipped.read_card("yeast").model_copy(update={"scan": scan, "minutes": None, "limits": ("One.",)}))
+    assert "| AUPRC of 50-base bins, by probability | 0.250 (0.125 to 0.500) |\n" in text
+    assert "| profile correlation at peaks | 0.750 |\n" in text
+    assert "\n* One.\n* A sequence" in text
+    for absent in ("0.900", "correlation of log totals", "time of training", "None"):
+        assert absent not in text
+
+
+def test_a_run_is_shipped_with_its_card(
+    ship: ModuleType, finished_track: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ship, "MODELS", tmp_path)
+    monkeypatch.setattr(shipped, "_FOLDER", tmp_path)
+    (tmp_path / "yeast").mkdir()
+    (tmp_path / "yeast" / "of-an-earlier-version").touch()
+    folder = ship.ship(finished_track, "yeast")
+    artefact.check_unchanged(folder)
+    assert not (folder / "of-an-earlier-version").exists()
+    measured = json.loads((finished_track / "evaluation-scan" / "metrics.json").read_text())
+    [card] = shipped.models()
+    assert card.scan["auprc"][0] == measured["scan"]["auprc"]
+    assert list(card.scan["auprc"][1:]) == measured["scan"]["intervals"]["auprc"]
+    assert (card.n_peaks, card.bases) == (measured["n_peaks"], measured["bases"])
+    assert f"{card.n_peaks:,} peaks" in shipped.read_card_text("yeast")
+    assert (folder / "model.safetensors").read_bytes() == (finished_track / "model" / "model.safetensors").read_bytes()
+
+
+def test_what_cannot_be_shipped_leaves_the_shipped_model_as_it_is(
+    ship: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ship, "MODELS", tmp_path)
+    (tmp_path / "yeast").mkdir()
+    (tmp_path / "yeast" / "weights").touch()
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    with pytest.raises(InputError):
+        ship.ship(tmp_path / "run", "yeast")
+    assert (tmp_path / "yeast" / "weights").exists()
+
+
+def test_models_are_listed() -> None:
+    done = CliRunner().invoke(app, ["models"])
+    assert done.exit_code == 0
+    shown = " ".join(done.stdout.split())
+    for card in shipped.models():
+        assert f"{card.name} {card.species}; {card.bytes / 1e6:.1f} MB; licence {card.licence}" in shown
+        assert f"AUPRC {card.scan['auprc'][0]:.3f}, precision at recall 0.5" in shown
+        assert f"{', '.join(card.test)} scanned whole, {card.n_peaks:,} peaks" in shown
+        assert all(sentence in shown for sentence in (*card.data, *card.limits))
+
+
+def test_a_card_is_printed_without_its_front_matter() -> None:
+    done = CliRunner().invoke(app, ["models", "yeast"])
+    assert done.stdout.startswith("# yeast: cap sites of *Saccharomyces cerevisiae*\n")
+    assert "| AUPRC of 50-base bins, by probability | 0.542 (0.508 to 0.575) |" in done.stdout
+    text = (shipped.find_model(Path("yeast")) / shipped.CARD_TEXT).read_text(encoding="utf-8")
+    assert text.partition("# yeast")[2].strip() == done.stdout.partition("# yeast")[2].strip()
+
+
+@pytest.mark.parametrize("name", [[], ["yeast"]])
+def test_cards_as_json(name: list[str]) -> None:
+    done = CliRunner().invoke(app, ["models", *name, "--json"])
+    found = {card["name"]: card for card in json.loads(done.stdout)}
+    assert list(found) == (name or SHIPPED)
+    assert found["yeast"]["scan"]["auprc"] == list(shipped.read_card("yeast").scan["auprc"])
+    assert found["yeast"]["bytes"] == shipped.read_card("yeast").bytes
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_an_unknown_model_has_no_card(more: list[str]) -> None:
+    done = CliRunner().invoke(app, ["models", "yeats", *more])
+    assert isinstance(done.exception, InputError)
+    said = f"yeats: there is no shipped model of this name (did you mean yeast? shipped are: {', '.join(SHIPPED)})"
+    assert str(done.exception) == said
+
+
+@pytest.mark.parametrize("content", [None, "{}", "["])
+def test_a_lost_or_damaged_card_is_reported_with_its_file(models: Path, content: str | None) -> None:
+    if content is not None:
+        (models / "toy" / shipped.CARD_FACTS).write_text(content)
+    with pytest.raises(InputError, match=r"toy/card\.json: is missing or is no model card of this version \(install"):
+        shipped.read_card("toy")

@@ -43,6 +43,8 @@ _STAGES = {
     "motif_enrich": "capsight.motifs.motif_enrich",
     "report": "capsight.report.stage",
     "run": "capsight.pipeline",
+    "recipe": "capsight.recipe",
+    "models": "capsight.shipped",
 }
 
 #: What is not a stage: models from Python.

@@ -21,10 +21,10 @@ import yaml
 from pydantic import BaseModel
 
 from capsight import __version__, output
+from capsight.config.yaml_files import differences, dump, results_only
 from capsight.data.text import readable
 from capsight.errors import InputError, KeepsPartial
 from capsight.output import writing
-from capsight.recipes import differences, dump, results_only
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,11 @@ from typing import Any
 
 from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
+from capsight.config.variables import fill_variables
+from capsight.config.yaml_files import load_yaml, override, parse
 from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
-from capsight.recipes import load_yaml, override, parse
+from capsight.recipe import find_recipe, is_shipped
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,13 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     Parameters
     ----------
     recipe
-        YAML file with one section per stage. Its relative paths are relative to the recipe itself.
+        YAML file with one section per stage, or the name of a shipped recipe. Relative paths in a file are relative to
+        that file, those in a shipped recipe to the current folder.
     out
         Run folder.
     overrides
-        ``stage.key=value`` assignments; their relative paths are relative to the current folder.
+        ``stage.key=value`` assignments, and ``variable=choice`` of a recipe with variables; their relative paths are
+        relative to the current folder.
 
     Raises
     ------
@@ -189,7 +193,9 @@ def _name_factors(settings: Recipe, out: Path) -> None:
 
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
-    values = _resolve(load_yaml(recipe), Path() if passes(recipe) else recipe.parent)
+    file = find_recipe(recipe)
+    values, overrides = fill_variables(load_yaml(file), overrides, where=recipe)
+    values = _resolve(values, Path() if passes(file) or is_shipped(file) else file.parent)
     values = override(values, overrides)
     windows = values.get("windows")
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:

@@ -8,8 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from pydantic import Field, ValidationError
+
 from capsight import __version__
 from capsight.artefact import RECORD, read_record
+from capsight.config.base import Config
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -17,11 +20,97 @@ logger = logging.getLogger(__name__)
 _FOLDER = Path(str(resources.files("capsight"))) / "models"
 #: A folder with any of these is, or was, a model or a baseline.
 _SIGNS: Final = ("capsight.json", "model.safetensors", "baseline.json")
+#: Beside a shipped model: its card as text, and what the card says as numbers and sentences.
+CARD_TEXT: Final = "README.md"
+CARD_FACTS: Final = "card.json"
+
+#: A metric with the ends of its 95 % interval, where it has one.
+Measured = tuple[float, float | None, float | None]
+
+
+class ModelCard(Config):
+    """What is known of a shipped model; `benchmarks/ship.py` writes it, and fills README.md from it."""
+
+    name: str
+    species: str = Field(description="Scientific name.")
+    data: tuple[str, ...] = Field(description="What it was trained on, in sentences.")
+    licence: str = Field(description="Of the model, as SPDX names it.")
+    limits: tuple[str, ...] = Field(description="What it cannot do, in sentences.")
+    command: str = Field(description="What made it.")
+    train: tuple[str, ...] = Field(description="Chromosomes that it was trained on.")
+    validation: tuple[str, ...] = Field(description="Chromosomes that calibration and threshold were chosen on.")
+    test: tuple[str, ...] = Field(description="Chromosomes that it was measured on.")
+    minutes: float | None = Field(description="Time of training by the clock.")
+    cpu_minutes: float | None = Field(description="Time of training of the processor.")
+    threads: int
+    precision: str
+    weights: int = Field(description="Numbers in the network.")
+    halo: int = Field(description="Bases on either side that an answer depends on.")
+    unit: str = Field(description="What its expected tags count.")
+    min_probability: float = Field(description="Default threshold of a scan.")
+    calling_precision: float = Field(description="Precision of calls on the validation chromosomes at that threshold.")
+    calling_recall: float = Field(description="Recall of calls on the validation chromosomes at that threshold.")
+    bases: int = Field(description="Bases that were scanned, of one strand.")
+    n_peaks: int = Field(description="Peaks that were to be found there.")
+    n_windows: int = Field(description="Balanced windows that it was measured on.")
+    scan: dict[str, Measured] = Field(description="Metrics of the scan; docs/evaluate.md has what each is.")
+    windows: dict[str, Measured] = Field(description="Metrics of the balanced windows.")
+
+    @property
+    def bytes(self) -> int:
+        """Size of the model folder."""
+        return sum(path.stat().st_size for path in (_FOLDER / self.name).rglob("*") if path.is_file())
 
 
 def shipped_models() -> list[str]:
     """Return the names of the models that come with this version."""
     return sorted(path.name for path in _FOLDER.iterdir() if path.is_dir()) if _FOLDER.is_dir() else []
+
+
+def models() -> list[ModelCard]:
+    """Return the cards of the models that come with this version.
+
+    Raises
+    ------
+    InputError
+        If one has no card that can be read: the installation is damaged.
+    """
+    return [read_card(name) for name in shipped_models()]
+
+
+def read_card(name: str) -> ModelCard:
+    """Return the card of a shipped model.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or it has no card that can be read.
+    """
+    path = _check_shipped(name) / CARD_FACTS
+    try:
+        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        raise InputError(
+            "is missing or is no model card of this version", where=path, remedy="install capsight anew"
+        ) from None
+
+
+def read_card_text(name: str) -> str:
+    """Return the card of a shipped model as Markdown, without the YAML for registries of models that begins it."""
+    text = (_check_shipped(name) / CARD_TEXT).read_text(encoding="utf-8")
+    return text.partition("---\n")[2].partition("---\n")[2] if text.startswith("---\n") else text
+
+
+def _check_shipped(name: str) -> Path:
+    """Return the folder of a shipped model; refuse any other name."""
+    names = shipped_models()
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise InputError(
+            "there is no shipped model of this name", where=name, remedy=f"{meant}shipped are: {', '.join(names)}"
+        )
+    return _FOLDER / name
 
 
 def find_model(given: Path) -> Path:

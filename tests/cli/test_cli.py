@@ -11,6 +11,8 @@ import pytest
 
 COMMANDS = (
     "run",
+    "recipe",
+    "models",
     "fetch",
     "simulate",
     "cluster",

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.pipeline
 
 #: Commands that write one file, with their arguments in the folder of a finished run.
 FILES = {
+    "recipe": "recipe demo",
     "cluster": "cluster simulation/ctss.bed",
     "predict": "predict --model model fasta.fa",
     "predict-track": "predict --model track fasta.fa",

@@ -34,6 +34,7 @@ import numpy as np
 
 from capsight import artefact
 from capsight.config import Recipe, WindowsConfig
+from capsight.config.yaml_files import load_yaml, parse
 from capsight.data.attributions import Attributions
 from capsight.data.genome import Genome
 from capsight.data.peaks import read_peaks
@@ -48,7 +49,6 @@ from capsight.motifs.meme import read_meme, sniff_motif_format
 from capsight.motifs.scan import read_scannable
 from capsight.pipeline import read_recipe
 from capsight.predict.scorer import load_scorer
-from capsight.recipes import load_yaml, parse
 from conftest import build_world
 
 BATCH = 200

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from capsight.cli.motifs import command
 from capsight.config import MotifsConfig
+from capsight.config.yaml_files import parse
 from capsight.data.attributions import Attributions
 from capsight.data.sequences import read_sequences
 from capsight.errors import ConfigError, InputError
@@ -19,7 +20,6 @@ from capsight.motifs.kmers import KMER_COLUMNS
 from capsight.motifs.meme import read_meme
 from capsight.motifs.places import POSITION_COLUMNS
 from capsight.motifs.stage import motifs
-from capsight.recipes import parse
 
 QUICK = MotifsConfig(k=6, de_novo=False)
 

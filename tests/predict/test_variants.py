@@ -19,6 +19,7 @@ import pytest
 
 from capsight import api
 from capsight.config import VariantsConfig
+from capsight.config.yaml_files import parse
 from capsight.data.genome import Genome
 from capsight.data.variants import Variant, VariantFile
 from capsight.errors import ConfigError, InputError
@@ -29,7 +30,6 @@ from capsight.predict.effects import LEAST_TAGS, Summary
 from capsight.predict.places import Places
 from capsight.predict.track import TrackScorer
 from capsight.predict.variants import COLUMNS, FIELDS, PREFIX, variants
-from capsight.recipes import parse
 
 RNG = np.random.default_rng(5)
 CONTIGS = {name: "".join(RNG.choice(list("ACGT"), length)) for name, length in (("chr1", 6000), ("chr2", 3000))}

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from capsight import artefact
 from capsight.config import BaselineConfig, EvaluateConfig, WindowsConfig
+from capsight.config.yaml_files import dump, parse
 from capsight.data.bases import reverse_complement
 from capsight.data.kmer_counts import KmerFeatures, count_kmers
 from capsight.data.kmers import canonical
@@ -19,7 +20,6 @@ from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.predict.classical import Forest
 from capsight.predict.scorer import load_scorer
-from capsight.recipes import dump, parse
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
 

@@ -23,13 +23,13 @@ from capsight.config import (
     Recipe,
     WindowsConfig,
 )
+from capsight.config.yaml_files import dump, load_yaml, parse
 from capsight.data.windows import Windows, windows
 from capsight.errors import ConfigError, InputError
 from capsight.explain.stage import explain
 from capsight.pipeline import cnn_baseline, read_recipe
 from capsight.predict.score import predict
 from capsight.predict.scorer import load_scorer
-from capsight.recipes import dump, load_yaml, parse
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
 

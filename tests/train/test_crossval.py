@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from capsight.config import CrossvalConfig
+from capsight.config.yaml_files import parse
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
-from capsight.recipes import parse
 from capsight.report.stage import report
 from capsight.report.tables import crossval_tables
 from capsight.train.crossval import LOCKS, METRICS, SCAN_AUPRC, crossval

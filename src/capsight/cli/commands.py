@@ -11,6 +11,7 @@ from capsight.cli import (
     explain,
     fetch,
     finetune,
+    models,
     motif_compare,
     motif_enrich,
     motif_scan,
@@ -19,6 +20,7 @@ from capsight.cli import (
     plot,
     predict,
     pretrain,
+    recipe,
     report,
     run,
     scan,
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 for module in (
     run,
+    recipe,
+    models,
     fetch,
     simulate,
     cluster,
@@ -66,7 +70,7 @@ for module in (
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
 
 
-@app.callback(epilog="Example:  capsight run recipes/demo.yaml -o demo")
+@app.callback(epilog="Example:  capsight run demo -o demo")
 def capsight(
     version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
 ) -> None:

@@ -10,7 +10,9 @@ import typer
 from pydantic import BaseModel
 
 from capsight import __version__
-from capsight.recipes import load_yaml, override, parse
+from capsight.config.variables import fill_variables
+from capsight.config.yaml_files import load_yaml, override, parse
+from capsight.recipe import find_recipe
 
 
 def print_version(wanted: bool) -> None:
@@ -46,7 +48,10 @@ Verbose = Annotated[
     typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file with this stage's settings, or a recipe.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--config", help="YAML file with this stage's settings, or a recipe (a file or a name).", show_default=False
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,
@@ -67,13 +72,14 @@ def settings(
 ) -> AnyConfig:
     """Join a stage's settings: those of the file, then ``--set``, then options that were given.
 
-    A recipe will do as the file: its section for the stage is taken.
+    A recipe will do as the file, by name too: its section for the stage is taken.
     """
-    values = load_yaml(file) if file else {}
+    values = load_yaml(find_recipe(file)) if file else {}
+    values, assignments = fill_variables(values, assignments or [], where=file, model=kind)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Config")).lower()
     section = values.get(name) if name in values else values
     values = section if isinstance(section, dict) else {} if section is None else values
-    values = override(values, assignments or [])
+    values = override(values, assignments)
     values |= {key: value for key, value in given.items() if value is not None}
     return parse(kind, values, where=file)
 

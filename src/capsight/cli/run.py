@@ -7,14 +7,30 @@ import typer
 
 from capsight.cli.options import Assignments, Output, Restart, Verbose
 
-EXAMPLE = "capsight run recipes/yeast.yaml -o runs/yeast --set finetune.epochs=3"
+EXAMPLE = "capsight run yeast -o runs/yeast --set train.epochs=8"
+
+
+def _list(wanted: bool) -> None:
+    """Print the shipped recipes and stop."""
+    if wanted:
+        from capsight.cli.show import show_recipes
+        from capsight.recipe import summaries
+
+        show_recipes(summaries())
+        raise typer.Exit
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="YAML file with one section per stage.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(help="YAML file with one section per stage, or the name of a shipped one.", show_default=False),
+    ],
     output: Output,
     assignments: Assignments = None,
     restart: Restart = False,
+    listed: Annotated[
+        bool, typer.Option("--list", callback=_list, is_eager=True, help="List the shipped recipes and stop.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run all stages of a recipe; done work is skipped, interrupted work continued."""

@@ -1,9 +1,14 @@
 """What commands show when they are done."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capsight.report.console import PlainConsole
+
+if TYPE_CHECKING:
+    from capsight.recipe import RecipeSummary
+    from capsight.shipped import ModelCard
 
 
 def show_metrics(folders: Mapping[str, Path]) -> None:
@@ -76,3 +81,49 @@ def show_run(run: Path) -> None:
     if (run / "evaluation-scan").exists():
         console.print(f"  capsight scan my-genome.fa --model {run}/model -o my-scan")
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv")
+
+
+def show_recipes(recipes: "Sequence[RecipeSummary]") -> None:
+    """Print what each shipped recipe is for, what it reads, and how long it takes."""
+    rows: list[tuple[str, str]] = []
+    for each in recipes:
+        rows.append((each.name, each.description))
+        rows.append(("", f"data: {', '.join(each.data) or 'your own'}"))
+        rows += [("", f"time: {each.time}")] if each.time else []
+        rows += [("", f"choose: --set {name}={' | '.join(choices)}") for name, choices in each.variables.items()]
+    _print_columns(rows)
+
+
+def show_models(cards: "Sequence[ModelCard]") -> None:
+    """Print what each shipped model is of, how good it is on chromosomes that it has not read, and its limits."""
+    rows: list[tuple[str, str]] = []
+    for card in cards:
+        auprc, precision = card.scan["auprc"][0], card.scan["precision_at_recall_0.5"][0]
+        tested = f"{', '.join(card.test)} scanned whole, {card.n_peaks:,} peaks"
+        rows += [
+            (card.name, f"{card.species}; {card.bytes / 1e6:.1f} MB; licence {card.licence}"),
+            ("", f"data: {' '.join(card.data)}"),
+            ("", f"measured: {tested}: AUPRC {auprc:.3f}, precision at recall 0.5 {precision:.3f}"),
+            ("", f"limits: {' '.join(card.limits)}"),
+        ]
+    _print_columns(rows)
+    PlainConsole().print("\nThe whole card of one: capsight models NAME. Use it: --model NAME, in any command.")
+
+
+def show_card(name: str) -> None:
+    """Print the card of a shipped model, without the lines that are for registries of models."""
+    from capsight.shipped import read_card_text
+
+    PlainConsole(soft_wrap=True).print(read_card_text(name))
+
+
+def _print_columns(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names, and beside them texts of any length."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    PlainConsole().print(table)

@@ -1,4 +1,4 @@
-"""The settings of every stage: one frozen model each. `capsight.recipes` reads and writes them as YAML.
+"""The settings of every stage: one frozen model each. `capsight.config.yaml_files` reads and writes them as YAML.
 
 A recipe is a YAML file with one section per stage. Unknown keys are errors. Every field's description is
 also the help text of the command line option that sets it.

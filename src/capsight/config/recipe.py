@@ -24,7 +24,8 @@ from capsight.config.using import (
 class Recipe(Config):
     """All stages of one run. A stage that is absent (or null) is not run."""
 
-    description: str = Field("", description="What this recipe is for.")
+    description: str = Field("", description="What this recipe is for, in one sentence.")
+    time: str = Field("", description="How long a run takes, and on what.")
     simulate: SimulateConfig | None = None
     windows: WindowsConfig
     train: TrainConfig | None = None

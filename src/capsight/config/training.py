@@ -37,7 +37,7 @@ class TokenizerConfig(Config):
 
 
 class ModelConfig(Config):
-    """The network's shape. The defaults are ours; the paper's are in recipes/haldar2026.yaml."""
+    """The network's shape. The defaults are ours; the paper's are in the recipe haldar2026."""
 
     width: int = Field(96, ge=8, le=16_384, description="Hidden size.")
     mlp: int = Field(256, ge=8, le=65_536, description="Size of the gated feed-forward layer.")

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from capsight.config import AuditConfig
+from capsight.config.yaml_files import dump
 from capsight.data import schema
 from capsight.data.similarity import COVERAGE, IDENTITY
-from capsight.recipes import dump
 
 #: Windows shown of each check, the most alike first; `pairs.tsv` has all, with all their partners.
 SHOWN: Final = 15

@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from capsight import artefact
+from capsight.config.yaml_files import load_yaml
 from capsight.data import schema
 from capsight.data.similarity import IDENTITY
 from capsight.data.windows import Windows
 from capsight.errors import InputError
-from capsight.recipes import load_yaml
 
 SIMILARITY_FILE: Final = "similarity.parquet"
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from capsight import artefact, output
 from capsight.config import WindowsConfig
+from capsight.config.yaml_files import load_yaml
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.bases import Codes
@@ -33,7 +34,6 @@ from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_t
 from capsight.data.text import given, readable
 from capsight.data.windows_peaks import write_windows_peaks
 from capsight.errors import InputError
-from capsight.recipes import load_yaml
 
 logger = logging.getLogger(__name__)
 

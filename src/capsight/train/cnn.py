@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from capsight.config import BaselineConfig, CnnConfig, FinetuneConfig
+from capsight.config.yaml_files import dump
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows
 from capsight.model.cnn import DilatedCnn, save_cnn
 from capsight.predict.scorer import CNN_TOKENS, CNN_WEIGHTS
-from capsight.recipes import dump
 from capsight.train.classifier import train_classifier, write_log
 from capsight.train.loop import on_threads
 from capsight.train.tasks import ClassificationTask

@@ -1,0 +1,135 @@
+"""`recipe`: recipes by name. Those that come with the package lie in ``capsight/recipes``."""
+
+import logging
+import shutil
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from capsight import __version__, artefact
+from capsight.config.base import Config
+from capsight.config.variables import declared_variables
+from capsight.config.yaml_files import load_yaml
+from capsight.data.text import passes
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = Path(str(resources.files("capsight"))) / "recipes"
+#: Settings of `windows` that name data.
+_DATA = ("genome", "peaks", "ctss", "ctss_plus", "ctss_minus", "train", "validation")
+
+
+class _Named(Config):
+    """Which recipe was copied; for the record beside the copy."""
+
+    recipe: str
+
+
+class RecipeSummary(NamedTuple):
+    """What `capsight run --list` shows of a recipe.
+
+    Attributes
+    ----------
+    data
+        What it reads, as the recipe names it; empty where the data are the user's.
+    variables
+        Choices of each ``--set name=choice``, the default first.
+    """
+
+    name: str
+    description: str
+    data: tuple[str, ...]
+    time: str
+    variables: dict[str, tuple[str, ...]]
+
+
+def recipe(name: str, out: Path) -> Path:
+    """Write a copy of a shipped recipe, comments included, to be changed.
+
+    Parameters
+    ----------
+    name
+        Name of a shipped recipe.
+    out
+        The file to write; ``-`` is standard output.
+
+    Raises
+    ------
+    InputError
+        If there is no recipe of this name, or `out` is a file of the user's, or a copy that was changed.
+    """
+    file = _FOLDER / f"{name}.yaml"
+    if name not in shipped_recipes():
+        raise InputError("there is no shipped recipe of this name", where=name, remedy=_remedy(Path(name)))
+    config, inputs = _Named(recipe=name), {"recipe": file}
+    if artefact.is_done(out, "recipe", config, inputs):
+        logger.info("recipe: %s is done already", out)
+        return out
+    with artefact.building_file(out, "recipe", config, inputs, suffix=".yaml") as partial:
+        shutil.copyfile(file, partial)
+    return out
+
+
+def shipped_recipes() -> list[str]:
+    """Return the names of the recipes that come with this version."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def find_recipe(given: Path) -> Path:
+    """Return the file of a recipe: `given`, or the shipped recipe of that name.
+
+    A file goes before a shipped recipe of the same name; the log reports which one is used.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    shipped = str(given) in shipped_recipes()
+    if (given.exists() and not (shipped and given.is_dir())) or passes(given):
+        if shipped:
+            logger.warning(
+                "recipe: the file %s hides the shipped recipe of that name: rename the file to use the shipped one",
+                given,
+            )
+        return given
+    if shipped:
+        logger.info("recipe: %s, which comes with capsight %s", given, __version__)
+        return _FOLDER / f"{given}.yaml"
+    raise InputError(
+        "there is no such file, nor a shipped recipe of this name", where=given, remedy=_remedy(given)
+    )  # fmt: skip
+
+
+def is_shipped(file: Path) -> bool:
+    """Tell a recipe that comes with the package from a user's own."""
+    return file.parent == _FOLDER
+
+
+def _remedy(given: Path) -> str:
+    """Return what may have been meant: a shipped recipe, also by its former file, or a file beside."""
+    names = shipped_recipes()
+    beside = [str(path) for path in given.parent.glob("*.yaml")] if given.parent.is_dir() else []
+    near = get_close_matches(str(given), [*names, *beside], n=1) or get_close_matches(given.stem, names, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}shipped are: {', '.join(names)}"
+
+
+def summaries() -> list[RecipeSummary]:
+    """Return what each shipped recipe is for, what it reads, and how long it takes."""
+    return [_summary(name, load_yaml(_FOLDER / f"{name}.yaml")) for name in shipped_recipes()]
+
+
+def _summary(name: str, values: dict[str, Any]) -> RecipeSummary:
+    """Return the summary of a recipe as read."""
+    variables = declared_variables(values, where=name)
+    if values.get("simulate") is not None:
+        data = ["simulated"]
+    else:
+        windows = values.get("windows") or {}
+        keys = _DATA if windows.get("train") else _DATA[:-2]  # else the folds are chromosomes
+        named = [windows.get(key) or [] for key in keys]
+        data = [Path(str(each)).name for item in named for each in (item if isinstance(item, list) else [item])]
+    return RecipeSummary(name, str(values.get("description", "")), tuple(data), str(values.get("time", "")), variables)
