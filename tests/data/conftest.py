@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from capsight.data import download as transport
 
 from .web import Site, serving
