@@ -16,9 +16,11 @@ import pytest
 
 from capsight.config import FetchConfig
 from capsight.data import download as transport
-from capsight.data.assets import choose, read_table
+from capsight.data.assets import Asset, choose, read_table
 from capsight.data.fetch import fetch
 from capsight.errors import InputError
+
+from .web import Site
 
 GENOME = np.random.default_rng(1).bytes(300_000)
 PEAKS = b"chrI\t10\t20\tp\t9\t+\n"
@@ -75,6 +77,7 @@ def test_fetches_genome_and_peaks_with_their_records(world: World, caplog: pytes
         "size": len(GENOME),
         "sha256": hashlib.sha256(GENOME).hexdigest(),
         "checked": f"md5:{md5(GENOME)} ({world.site.url('toy1/md5sum.txt')})",
+        "asset": "toy1",
     }
     assert world.cached() == [
         "toy1.2bit", "toy1.2bit.fetched.json", "toy1.peaks.bed.gz", "toy1.peaks.bed.gz.fetched.json",
@@ -449,10 +452,8 @@ def test_an_assembly_without_peaks_says_so(world: World, caplog: pytest.LogCaptu
     [("toy2", "toy1"), ("HG19", "hg19"), ("GRCh38", "hg38"), ("grcm38", "mm10"), ("saccer3", "sacCer3")],
 )
 def test_an_unknown_assembly_is_offered_the_nearest(world: World, name: str, hint: str) -> None:
-    with pytest.raises(
-        InputError,
-        match=f"{name!r} is not in the table of assets .did you mean '{hint}'. capsight fetch --list shows all",
-    ):
+    message = f"{name!r} is not in the table of assets .did you mean '{hint}'. capsight fetch --list shows all"
+    with pytest.raises(InputError, match=message):
         fetch(world.config(name=name))
     assert not world.cache.exists()
 
@@ -497,6 +498,12 @@ HEAD = "assembly\tkind\turl\tchecksum\n"
             HEAD + "a\tgenes\thttp://x.org/f\n",
             r"t\.tsv:2: kind 'genes' is none of genome, peaks, ctss, promoters, labelled",
         ),
+        ("name\tkind\n\tgenome\n", r"t\.tsv:2: has no name"),
+        ("name\tkind\tsource\na\tctss\thttps://x.org\n", r"t\.tsv:2: has neither url nor file"),
+        ("name\tkind\tfile\na\tctss\t../secret\n", r"t\.tsv:2: '\.\./secret' is not a path below a mirror"),
+        ("name\tkind\tfile\na\tctss\t/etc/passwd\n", r"t\.tsv:2: '/etc/passwd' is not a path below a mirror"),
+        ("name\tkind\tfile\tsha256\na\tctss\tf.bed\tabc\n", r"t\.tsv:2: checksum 'sha256:abc' is not of the form"),
+        ("name\tkind\tfile\tsize\na\tctss\tf.bed\t1 MB\n", r"t\.tsv:2: size '1 MB' is no number of bytes"),
         (HEAD + "#\na/b\tgenome\thttp://x.org/f\n", r"t\.tsv:3: 'a/b' is no name"),
         (HEAD + "..\tgenome\thttp://x.org/f\n", r"t\.tsv:2: '\.\.' is no name"),
         (HEAD + "a\tgenome\tfile:///etc/passwd\n", r"t\.tsv:2: 'file:///etc/passwd' is not an address"),
