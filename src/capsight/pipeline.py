@@ -16,7 +16,7 @@ from typing import Any
 
 from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
-from capsight.data.named import is_asset, with_files
+from capsight.data.named import may_be_asset, with_files
 from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipes import load_yaml, override, parse
@@ -248,7 +248,7 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _beside(folder: Path, name: str) -> str:
     """Return the path of a file beside a recipe; the name of an asset stays, unless there is such a file."""
-    return name if is_asset(name) and not (folder / name).exists() else str(folder / name)
+    return name if may_be_asset(name) and not (folder / name).exists() else str(folder / name)
 
 
 @contextmanager

@@ -187,12 +187,25 @@ def test_a_file_beside_the_recipe_goes_before_an_asset(mirrored: Shop, ran: list
     assert (ran[0].windows.genome, ran[0].windows.ctss) == (toys / "toy.fa", (toys / "ctss.bed",) * 2)
 
 
+def test_a_misspelt_name_in_a_recipe_is_not_taken_for_a_file_beside_it(mirrored: Shop, ran: list[Recipe]) -> None:
+    recipe = write_recipe(mirrored, WINDOWS | {"ctss": "toy-ctss,toy-ctsss"})
+    with pytest.raises(
+        InputError, match=r"windows\.ctss: there is neither a file nor an asset 'toy-ctsss' .*'toy-ctss'"
+    ):
+        pipeline.run(recipe, mirrored.folder / "out")
+    pipeline.run(write_recipe(mirrored, WINDOWS | {"genome": "mine", "peaks": "toy.bed"}), mirrored.folder / "out")
+    assert ran[0].windows.genome == recipe.parent / "mine"
+    assert ran[0].windows.peaks == recipe.parent / "toy.bed"
+
+
 def capsight(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "capsight", *words], capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("command", ["run", "crossval", "windows"])
-@pytest.mark.parametrize("public", ["none", "some", "no network"])
+@pytest.mark.parametrize(
+    ("command", "public"),
+    [("run", "none"), ("run", "some"), ("run", "no network"), ("windows", "none"), ("crossval", "some")],
+)
 def test_without_mirror_or_network_one_line_says_what_and_from_where(shop: Shop, command: str, public: str) -> None:
     shop.write_table({"none": (), "some": ("genome",), "no network": FILES}[public])
     url = shop.site.url("public")

@@ -138,7 +138,8 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
             if not (found.path or found.place):
                 raise InputError(_how_to_make(found), where=f"{asset.name} ({kind})", remedy=mirror_remedy([asset]))
             path = found.path or obtain(found, cache, patience)
-            logger.info("fetch: %s (%s): %s", asset.name, kind, _terms(asset))
+            if found.path:
+                _report_terms(asset)
             paths[kind] = _bring(path, out, asset.short_name) if out else path
     genome = assets.get("genome")
     folds = (genome.validation, genome.test) if genome else ("", "")
@@ -158,10 +159,10 @@ def _report_absent(table: list[Asset], config: FetchConfig) -> None:
         logger.info("fetch: there are no public %s for %s in the table: %s", what, config.name, instead)
 
 
-def _terms(asset: Asset) -> str:
-    """Return licence and citation of an asset, as one line."""
+def _report_terms(asset: Asset) -> None:
+    """Log licence and citation of an asset."""
     cite = f"; cite {asset.citation}" if asset.citation else ""
-    return f"licence: {asset.licence or 'not stated'}{cite}"
+    logger.info("fetch: %s (%s): licence: %s%s", asset.name, asset.kind, asset.licence or "not stated", cite)
 
 
 def _how_to_make(found: Located) -> str:
@@ -175,7 +176,8 @@ def _how_to_make(found: Located) -> str:
 def mirror_remedy(assets: Sequence[Asset]) -> str:
     """Return what to do about assets that no public address has."""
     files = ", ".join(asset.mirrored for asset in assets)
-    return f"set {MIRROR} to a folder or an address that has {files}, or make it and name it by its path"
+    yours = "them and name them by their paths" if len(assets) > 1 else "it and name it by its path"
+    return f"set {MIRROR} to a folder or an address that has {files}, or make {yours}"
 
 
 def locate(asset: Asset, cache: Path) -> Located:
@@ -265,6 +267,7 @@ def obtain(found: Located, cache: Path, patience: Patience) -> Path:
         partial.replace(path)
         discard(partial)
         logger.info("fetch: %s", path)
+        _report_terms(asset)
     return path
 
 

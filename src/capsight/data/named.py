@@ -5,22 +5,22 @@ Settings that take a file of a kind below take the name of an asset too. An exis
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from capsight.config import ASSET_SETTINGS
 from capsight.data.assets import Asset, nearest, read_table
-from capsight.data.cache import cache_folder
-from capsight.data.download import Patience, ask_size, readable
-from capsight.data.fetch import Located, locate, mirror_remedy, obtain
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+#: Likeness from which on a name is taken for a misspelt one (`difflib`).
+_NEAR: Final = 0.75
 
 
 def with_files(config: AnyConfig) -> AnyConfig:
@@ -42,14 +42,19 @@ def with_files(config: AnyConfig) -> AnyConfig:
     _change_files(config, note)
     if not wanted:
         return config
-    files = dict(zip(wanted, _files(list(wanted.values())), strict=True))
+    from capsight.data.gather import gather  # takes a while to load, and most settings name no assets
+
+    files = dict(zip(wanted, gather(list(wanted.values())), strict=True))
     return _change_files(config, lambda path, kind, _: files.get((str(path), kind), path))
 
 
 def asset_file(path: Path, kind: str, setting: str) -> Path:
     """Return the file that an argument of the command line names: itself, or that of an asset."""
-    asset = named_asset(path, kind, setting)
-    return _files([asset])[0] if asset else path
+    if asset := named_asset(path, kind, setting):
+        from capsight.data.gather import gather
+
+        return gather([asset])[0]
+    return path
 
 
 def named_asset(path: Path, kind: str, setting: str) -> Asset | None:
@@ -88,16 +93,20 @@ def named_asset(path: Path, kind: str, setting: str) -> Asset | None:
             f"the asset {name!r} is of kind {' and '.join(assets)}, not {kind}", where=setting,
             remedy=f"of kind {kind} there are {known}",
         )  # fmt: skip
-    if not path.suffix and (near := nearest(of_kind, name, cutoff=0.75)):
+    if not path.suffix and (near := nearest(of_kind, name, _NEAR) or nearest(table, name, _NEAR)):
         raise InputError(
             f"there is neither a file nor an asset {name!r}", where=setting, remedy=f"did you mean {near!r}?"
         )
     return None
 
 
-def is_asset(name: str) -> bool:
-    """Tell whether the table has a name, of whatever kind."""
-    return any(asset.name == name for asset in read_table())
+def may_be_asset(name: str) -> bool:
+    """Tell whether a name is that of an asset of whatever kind, or so near to one that a mistake is likely."""
+    path = Path(name)
+    if len(path.parts) != 1:
+        return False
+    table = read_table()
+    return any(asset.name == name for asset in table) or (not path.suffix and bool(nearest(table, name, _NEAR)))
 
 
 def _change_files(config: AnyConfig, change: Callable[[Path, str, str], Path], within: str = "") -> AnyConfig:
@@ -123,55 +132,3 @@ def _kind(config: BaseModel, name: str) -> str | None:
     if name in ("validation", "test") and not isinstance(getattr(config, "train", None), Path):
         return None
     return ASSET_SETTINGS.get(name)
-
-
-def _files(assets: Sequence[Asset]) -> list[Path]:
-    """Return the files of assets; fetch those that are not here, after saying how much that is and from where."""
-    cache = cache_folder().absolute()
-    located = [locate(asset, cache) for asset in assets]
-    if not all(found.path or found.place for found in located):  # no need to ask anybody for sizes
-        raise _cannot_fetch(located)
-    located = [found if found.path or found.size else _with_size(found) for found in located]
-    if not all(found.path or found.place for found in located):
-        raise _cannot_fetch(located)
-    missing = [found for found in located if not found.path]
-    for found in missing:
-        logger.info("to be fetched: %s", _described(found))
-    if missing:
-        total = sum(found.size or 0 for found in missing)
-        unknown = sum(found.size is None for found in missing)
-        more = f", and {unknown} of unknown size" if unknown else ""
-        logger.info("to be fetched: %s in all%s, into %s", readable(total), more, cache)
-    return [found.path or obtain(found, cache, Patience()) for found in located]
-
-
-def _with_size(found: Located) -> Located:
-    """Ask the place that an asset would be fetched from for its size; without an answer, it is no place."""
-    assert found.place is not None
-    try:
-        return found._replace(size=ask_size(found.place.url))
-    except InputError as error:
-        return found._replace(place=None, problems=(*found.problems, str(error)))
-
-
-def _described(found: Located) -> str:
-    """Return what an asset is, how large, and where it would come from."""
-    asset = found.asset
-    size = found.size if found.size is not None else int(asset.size) if asset.size and not asset.url else None
-    told = f"{asset.name} ({asset.kind}{f', {readable(size)}' if size is not None else ''})"
-    if address := found.place.url if found.place else asset.url:
-        return f"{told} from {address}"
-    return f"{told}, of which there is no public file, made from {asset.source or 'another'}"
-
-
-def _cannot_fetch(located: Sequence[Located]) -> InputError:
-    """Return the one line that says what would be fetched from where, and why that is not possible."""
-    missing = [found for found in located if not found.path]
-    problems = "; ".join(dict.fromkeys(problem for found in missing for problem in found.problems))
-    made = [found.asset for found in missing if not found.asset.url]
-    remedy = mirror_remedy(made) if made else f"check the network, or {mirror_remedy([f.asset for f in missing])}"
-    what = "; ".join(map(_described, missing))
-    return InputError(
-        f"needed, and cannot be fetched: {what}{f' [{problems}]' if problems else ''}",
-        remedy=f"{remedy}; capsight fetch NAME reports how each is made" if made else remedy,
-    )
