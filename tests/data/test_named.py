@@ -178,6 +178,27 @@ def test_run_says_how_much_it_fetches_and_then_fetches(
     assert "to be fetched" not in caplog.text
 
 
+def test_sizes_of_a_mirror_that_does_not_say_them_are_those_of_the_table(
+    shop: Shop, ran: list[Recipe], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _, file, body in FILES.values():
+        shop.site.add(f"mirror/toys/{file}", body).head_status = 501
+    shop.site.pages["public/ctss.bed"].head_status = 501
+    del shop.site.pages["mirror/toys/ctss.bed"]
+    monkeypatch.setenv(MIRROR, shop.site.url("mirror"))
+    with caplog.at_level(logging.INFO, "capsight"):
+        pipeline.run(write_recipe(shop, WINDOWS), shop.folder / "out")
+    said = [line for line in caplog.messages if line.startswith("to be fetched")]
+    url = shop.site.address
+    assert said == [
+        f"to be fetched: toy (genome, {len(GENOME) / 1000:.3g} kB) from {url}/mirror/toys/toy.fa",
+        f"to be fetched: toy-peaks (peaks, {len(PEAKS) / 1000:.3g} kB) from {url}/mirror/toys/peaks.bed",
+        f"to be fetched: toy-ctss (ctss) from {url}/public/ctss.bed",
+        f"to be fetched: {(len(GENOME) + len(PEAKS)) / 1000:.3g} kB in all, and 1 of unknown size, into {shop.cache}",
+    ]
+    assert ran[0].windows.ctss[0].read_bytes() == CTSS
+
+
 def test_a_file_beside_the_recipe_goes_before_an_asset(mirrored: Shop, ran: list[Recipe]) -> None:
     recipe = write_recipe(mirrored, WINDOWS)
     (recipe.parent / "toy-peaks").write_bytes(PEAKS)

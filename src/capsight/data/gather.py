@@ -33,10 +33,9 @@ def gather(assets: Sequence[Asset]) -> list[Path]:
     for found in missing:
         logger.info("to be fetched: %s", _described(found))
     if missing:
-        total = sum(found.size or 0 for found in missing)
-        unknown = sum(found.size is None for found in missing)
-        more = f", and {unknown} of unknown size" if unknown else ""
-        logger.info("to be fetched: %s in all%s, into %s", readable(total), more, cache)
+        sizes = [_size(found) for found in missing]
+        more = f", and {sizes.count(None)} of unknown size" if None in sizes else ""
+        logger.info("to be fetched: %s in all%s, into %s", readable(sum(size or 0 for size in sizes)), more, cache)
     return [found.path or obtain(found, cache, Patience()) for found in located]
 
 
@@ -49,10 +48,15 @@ def _with_size(found: Located) -> Located:
         return found._replace(place=None, problems=(*found.problems, str(error)))
 
 
+def _size(found: Located) -> int | None:
+    """Return the size of an asset, as the server says, or the table of the file in a mirror."""
+    public = (found.place.url if found.place else found.asset.url) == found.asset.url != ""
+    return found.size if found.size is not None or public or not found.asset.size else int(found.asset.size)
+
+
 def _described(found: Located) -> str:
     """Return what an asset is, how large, and where it would come from."""
-    asset = found.asset
-    size = found.size if found.size is not None else int(asset.size) if asset.size and not asset.url else None
+    asset, size = found.asset, _size(found)
     told = f"{asset.name} ({asset.kind}{f', {readable(size)}' if size is not None else ''})"
     if address := found.place.url if found.place else asset.url:
         return f"{told} from {address}"
@@ -62,9 +66,10 @@ def _described(found: Located) -> str:
 def _cannot_fetch(located: Sequence[Located]) -> InputError:
     """Return the one line that says what would be fetched from where, and why that is not possible."""
     missing = [found for found in located if not found.path]
-    problems = "; ".join(dict.fromkeys(problem for found in missing for problem in found.problems))
-    made = [found.asset for found in missing if not found.asset.url]
-    alone = f"check the network, or {mirror_remedy([found.asset for found in missing])}"
+    lacking = [found for found in missing if not found.place]
+    problems = "; ".join(dict.fromkeys(problem for found in lacking for problem in found.problems))
+    made = [found.asset for found in lacking if not found.asset.url]
+    alone = f"check the network, or {mirror_remedy([found.asset for found in lacking])}"
     remedy = f"{mirror_remedy(made)}; capsight fetch NAME reports how each is made" if made else alone
     what = "; ".join(map(_described, missing))
     return InputError(f"needed, and cannot be fetched: {what}{f' [{problems}]' if problems else ''}", remedy=remedy)
