@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from capsight import __version__, output
 from capsight.config.yaml_files import differences, dump, results_only
+from capsight.data.assets import known_source
 from capsight.data.text import readable
 from capsight.errors import InputError, KeepsPartial
 from capsight.output import writing
@@ -73,13 +74,15 @@ def _record_path(out: Path) -> Path:
 
 
 def origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
-    """Return what determines an artefact: code, settings and inputs. Paths are told, checksums count."""
+    """Return what determines an artefact: code, settings and inputs, of which the checksums count."""
     return {
         "capsight": __version__,
         "stage": stage,
         "seed": getattr(config, "seed", None),
         "config": dump(config),
-        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+        "inputs": {
+            name: {"path": str(path), "sha256": sha256(path), **known_source(path)} for name, path in inputs.items()
+        },
     }
 
 

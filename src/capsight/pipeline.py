@@ -18,6 +18,7 @@ from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
 from capsight.config.variables import fill_variables
 from capsight.config.yaml_files import load_yaml, override, parse
+from capsight.data.named import may_be_asset, with_files
 from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipe import find_recipe, is_shipped
@@ -67,9 +68,13 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     ------
     ConfigError
         If the recipe has unknown keys or values out of range: before any work is done.
+    InputError
+        Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
     record = artefact.origin("run", settings, {})
+    check_claim(out, record)
+    settings = with_files(settings)
     with claiming(out, record):
         _check_outputs(settings, out)
         artefact.write_yaml(out / artefact.RECORD, record)
@@ -233,18 +238,23 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         keys += ["validation", "test"] if windows.get("train") else []
         for key in keys:
             if isinstance(windows.get(key), str):
-                windows[key] = str(folder / windows[key])
+                windows[key] = _beside(folder, windows[key])
         for key in ("ctss", "ctss_plus", "ctss_minus"):
             paths = windows.get(key)
             if isinstance(paths, str):  # a comma in the name of a file that exists is its own
                 paths = [paths] if (folder / paths).exists() else paths.split(",")
             if isinstance(paths, list):
-                windows[key] = [str(folder / path) if isinstance(path, str) else path for path in paths]
+                windows[key] = [_beside(folder, path) if isinstance(path, str) else path for path in paths]
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
         tokenizer["file"] = str(folder / tokenizer["file"])
     return values
+
+
+def _beside(folder: Path, name: str) -> str:
+    """Return the path of a file beside a recipe; the name of an asset stays, unless there is such a file."""
+    return name if may_be_asset(name) and not (folder / name).exists() else str(folder / name)
 
 
 @contextmanager

@@ -8,146 +8,22 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
 from capsight.config import FetchConfig
 from capsight.data import download as transport
-from capsight.data.assemblies import Source, choose, read_table
+from capsight.data.assets import Asset, choose, read_table
 from capsight.data.fetch import fetch
 from capsight.errors import InputError
 
+from .web import Site
+
 GENOME = np.random.default_rng(1).bytes(300_000)
 PEAKS = b"chrI\t10\t20\tp\t9\t+\n"
-
-
-class Page:
-    """How the server answers for one path.
-
-    `drops` holds, for one request after the other, how many bytes are sent before the line is cut (None: all of
-    them), and `statuses` what is answered instead (0: the file); what they do not say goes well.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self.drops: list[int | None] = []
-        self.statuses: list[int] = []
-        self.ranges = True
-        self.span = ""  # a Content-Range of its own
-        self.heeds_conditions = True
-        self.tag: str | None = '"v1"'
-        self.stall = False  # hold the line instead of cutting it
-        self.pause = 0.0  # seconds after every 50,000 bytes
-        self.headers = {"Content-Type": "application/octet-stream"}
-
-
-class Site:
-    """Pages by path, and the requests that came: path and headers."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.pages: dict[str, Page] = {}
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        self.released = threading.Event()
-
-    def add(self, path: str, body: bytes) -> Page:
-        self.pages[path] = Page(body)
-        return self.pages[path]
-
-    def url(self, path: str) -> str:
-        return f"{self.address}/{path}"
-
-    def ranges(self, path: str) -> list[str | None]:
-        """Return the Range header of every request for a path."""
-        return [headers.get("range") for asked, headers in self.requests if asked == path]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: "Server"
-
-    def do_GET(self) -> None:
-        site = self.server.site
-        path = urlsplit(self.path).path.removeprefix("/")
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        site.requests.append((path, headers))
-        page = site.pages.get(path)
-        if page is None:
-            return self.answer(404)
-        if status := page.statuses.pop(0) if page.statuses else 0:
-            return self.answer(status, page.headers)
-        first = self.first_byte(page, headers)
-        if first is not None and first >= len(page.body):
-            return self.answer(416)
-        body = page.body[first or 0 :]
-        more = {"Content-Length": str(len(body))} | page.headers | ({"ETag": page.tag} if page.tag else {})
-        if first is not None:
-            more["Content-Range"] = page.span or f"bytes {first}-{len(page.body) - 1}/{len(page.body)}"
-        self.answer(200 if first is None else 206, more)
-        self.send_body(page, body, page.drops.pop(0) if page.drops else None)
-
-    def first_byte(self, page: Page, headers: dict[str, str]) -> int | None:
-        """Return where the reply begins if the condition of a range request holds, else None: all of it."""
-        asked = headers.get("range")
-        holds = headers.get("if-range") in (None, page.tag) or not page.heeds_conditions
-        return int(asked.removeprefix("bytes=").removesuffix("-")) if asked and page.ranges and holds else None
-
-    def answer(self, status: int, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": "0"} | (headers or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def send_body(self, page: Page, body: bytes, drop: int | None) -> None:
-        part = body[:drop]
-        for i in range(0, len(part), 50_000):
-            self.wfile.write(part[i : i + 50_000])
-            self.wfile.flush()
-            time.sleep(page.pause)
-        if len(part) < len(body):
-            self.close_connection = True
-            if page.stall:
-                self.server.site.released.wait(30)
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Say nothing."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    site: Site
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that hangs up is part of the game."""
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    server = Server(("127.0.0.1", 0), Handler)
-    server.site = Site(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.site
-    server.site.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(autouse=True)
-def _haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing wait for seconds."""
-    monkeypatch.setattr(transport, "_LONGEST_WAIT", 0.05)
 
 
 def md5(body: bytes) -> str:
@@ -174,7 +50,7 @@ class World:
         )
 
     def config(self, **more: object) -> FetchConfig:
-        given = {"assembly": "toy1", "cache": self.cache, "table": self.table, "timeout": 5, "retries": 3}
+        given = {"name": "toy1", "cache": self.cache, "table": self.table, "timeout": 5, "retries": 3}
         return FetchConfig(**given | more)  # type: ignore[arg-type]
 
     def cached(self) -> list[str]:
@@ -201,6 +77,7 @@ def test_fetches_genome_and_peaks_with_their_records(world: World, caplog: pytes
         "size": len(GENOME),
         "sha256": hashlib.sha256(GENOME).hexdigest(),
         "checked": f"md5:{md5(GENOME)} ({world.site.url('toy1/md5sum.txt')})",
+        "asset": "toy1",
     }
     assert world.cached() == [
         "toy1.2bit", "toy1.2bit.fetched.json", "toy1.peaks.bed.gz", "toy1.peaks.bed.gz.fetched.json",
@@ -575,8 +452,9 @@ def test_an_assembly_without_peaks_says_so(world: World, caplog: pytest.LogCaptu
     [("toy2", "toy1"), ("HG19", "hg19"), ("GRCh38", "hg38"), ("grcm38", "mm10"), ("saccer3", "sacCer3")],
 )
 def test_an_unknown_assembly_is_offered_the_nearest(world: World, name: str, hint: str) -> None:
-    with pytest.raises(InputError, match=f"{name!r} is not in the table .did you mean '{hint}'. it has hg19, hg38"):
-        fetch(world.config(assembly=name))
+    message = f"{name!r} is not in the table of assets .did you mean '{hint}'. capsight fetch --list shows all"
+    with pytest.raises(InputError, match=message):
+        fetch(world.config(name=name))
     assert not world.cache.exists()
 
 
@@ -585,20 +463,26 @@ def test_the_packaged_table_has_what_is_promised() -> None:
     for name in ("hg19", "hg38", "mm9", "mm10"):
         assert set(choose(table, name)) == {"genome", "peaks"}
     assert set(choose(table, "sacCer3")) == {"genome"}
-    for source in table:
-        assert source.url.startswith("https://")
-        if source.kind == "genome":
-            assert source.file == f"{source.assembly}.2bit"
-            assert source.checksum_url == source.url.replace(source.file, "md5sum.txt")
-    assert choose(table, "hg19")["peaks"].file == "hg19.cage_peak_phase1and2combined_coord.bed.gz"
+    for asset in table:
+        assert asset.licence
+        assert asset.citation
+        assert asset.origin.startswith("https://")
+        assert bool(asset.sha256) == bool(asset.size) == bool(asset.file)
+        assert asset.url or (asset.file and asset.made_by)
+        if asset.url and asset.kind == "genome":
+            assert asset.public_name == f"{asset.assembly}.2bit"
+            assert asset.checksum_url == asset.url.replace(asset.public_name, "md5sum.txt")
+    assert choose(table, "hg19")["peaks"].public_name == "hg19.cage_peak_phase1and2combined_coord.bed.gz"
 
 
 def test_a_table_of_ones_own_extends_and_replaces(tmp_path: Path) -> None:
     own = tmp_path / "own.tsv"
     own.write_text("kind\tassembly\turl\r\n\r\ngenome\thg19\thttps://mirror.org/a/hg19%2Bx.fa.gz\r\n")
     table = read_table(own)
-    assert choose(table, "hg19")["genome"] == Source("hg19", "genome", "https://mirror.org/a/hg19%2Bx.fa.gz")
-    assert choose(table, "hg19")["genome"].file == "hg19+x.fa.gz"
+    assert choose(table, "hg19")["genome"] == Asset(
+        "hg19", "genome", assembly="hg19", url="https://mirror.org/a/hg19%2Bx.fa.gz"
+    )  # fmt: skip
+    assert choose(table, "hg19")["genome"].public_name == "hg19+x.fa.gz"
     assert choose(table, "hg19")["peaks"] == choose(read_table(), "hg19")["peaks"]
 
 
@@ -608,17 +492,26 @@ HEAD = "assembly\tkind\turl\tchecksum\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"t\.tsv: has no column 'assembly'"),
+        ("", r"t\.tsv: has no column 'name'"),
         ("assembly\tkind\tulr\n", r"t\.tsv: unknown column 'ulr' \(did you mean 'url'\?\)"),
-        (HEAD + "a\tgenes\thttp://x.org/f\n", r"t\.tsv:2: kind 'genes' is neither genome nor peaks"),
-        (HEAD + "#\na/b\tgenome\thttp://x.org/f\n", r"t\.tsv:3: assembly 'a/b' is no name"),
-        (HEAD + "..\tgenome\thttp://x.org/f\n", r"t\.tsv:2: assembly '\.\.' is no name"),
+        (
+            HEAD + "a\tgenes\thttp://x.org/f\n",
+            r"t\.tsv:2: kind 'genes' is none of genome, peaks, ctss, promoters, labelled",
+        ),
+        ("name\tkind\n\tgenome\n", r"t\.tsv:2: has no name"),
+        ("name\tkind\tsource\na\tctss\thttps://x.org\n", r"t\.tsv:2: has neither url nor file"),
+        ("name\tkind\tfile\na\tctss\t../secret\n", r"t\.tsv:2: '\.\./secret' is not a path below a mirror"),
+        ("name\tkind\tfile\na\tctss\t/etc/passwd\n", r"t\.tsv:2: '/etc/passwd' is not a path below a mirror"),
+        ("name\tkind\tfile\tsha256\na\tctss\tf.bed\tabc\n", r"t\.tsv:2: checksum 'sha256:abc' is not of the form"),
+        ("name\tkind\tfile\tsize\na\tctss\tf.bed\t1 MB\n", r"t\.tsv:2: size '1 MB' is no number of bytes"),
+        (HEAD + "#\na/b\tgenome\thttp://x.org/f\n", r"t\.tsv:3: 'a/b' is no name"),
+        (HEAD + "..\tgenome\thttp://x.org/f\n", r"t\.tsv:2: '\.\.' is no name"),
         (HEAD + "a\tgenome\tfile:///etc/passwd\n", r"t\.tsv:2: 'file:///etc/passwd' is not an address"),
         (HEAD + "a\tgenome\thttp://x.org/\n", r"t\.tsv:2: 'http://x.org/' does not end in the name of a file"),
         (HEAD + "a\tgenome\thttp://x.org/%2e%2e\n", r"t\.tsv:2: .* does not end in the name of a file"),
         (HEAD + "a\tgenome\thttp://x.org/..%2Ff\n", r"t\.tsv:2: .* does not end in the name of a file"),
         (HEAD + "a\tgenome\thttp://x.org/f\tmd5:12\n", r"t\.tsv:2: checksum 'md5:12' is not of the form"),
-        (HEAD + "a\tgenome\n", r"t\.tsv:2: has no url"),
+        (HEAD + "a\tgenome\n", r"t\.tsv:2: has neither url nor file"),
         (HEAD + "a\tgenome\thttp://x.org/f\t\t\n", r"t\.tsv:2: 5 columns, but the header has 4"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, file_of, settings
 from capsight.config import ClusterConfig
 
 EXAMPLE = "capsight cluster rep1.ctss.bed.gz rep2.ctss.bed.gz --method paraclu -o peaks.bed"
@@ -16,7 +16,9 @@ def command(
     counts: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="COUNTS", help="BED6 files of 5'-end counts (CTSS); several are summed.", show_default=False
+            metavar="COUNTS",
+            help="BED6 files of 5'-end counts (CTSS), or assets; several are summed.",
+            show_default=False,
         ),
     ] = None,
     plus: Annotated[
@@ -47,4 +49,5 @@ def command(
     )  # fmt: skip
     from capsight.data.cluster import cluster
 
-    cluster(checked, output, counts or [], plus or [], minus or [])
+    files = [file_of(path, "ctss", "COUNTS") for path in counts or []]
+    cluster(checked, output, files, plus or [], minus or [])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, Verbose, described, file_of, settings
 from capsight.config import MutateConfig
 
 EXAMPLE = "capsight mutate --model yeast --genome sacCer3.fa --region chrIV:1000-1400 -o changes.tsv"
@@ -15,7 +15,7 @@ def command(
     model: Annotated[
         Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
     ],
-    genome: Annotated[Path, typer.Option("--genome", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")],
+    genome: Annotated[Path, typer.Option("--genome", help=GENOME)],
     output: Output,
     region: Annotated[str | None, described(MutateConfig, "region", "--region", default=None)] = None,
     distance: Annotated[int | None, described(MutateConfig, "distance", "--distance")] = None,
@@ -32,4 +32,4 @@ def command(
     checked = settings(MutateConfig, config, assignments, region=region, distance=distance, precision=precision)
     from capsight.mutate import mutate
 
-    mutate(checked, model, genome, output, picture)
+    mutate(checked, model, file_of(genome, "genome", "--genome"), output, picture)

@@ -10,6 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from capsight import __version__
+from capsight.config import ASSET_SETTINGS
 from capsight.config.variables import fill_variables
 from capsight.config.yaml_files import load_yaml, override, parse
 from capsight.recipe import find_recipe
@@ -38,6 +39,8 @@ def _give_up_unfinished(wanted: bool) -> bool:
         RESTART.set(True)
     return wanted
 
+
+GENOME = "FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset such as sacCer3."
 
 Output = Annotated[
     Path,
@@ -72,7 +75,7 @@ def settings(
 ) -> AnyConfig:
     """Join a stage's settings: those of the file, then ``--set``, then options that were given.
 
-    A recipe will do as the file, by name too: its section for the stage is taken.
+    A recipe will do as the file, by name too: its section for the stage is taken. Names of assets become files.
     """
     values = load_yaml(find_recipe(file)) if file else {}
     values, assignments = fill_variables(values, assignments or [], where=file, model=kind)
@@ -81,7 +84,19 @@ def settings(
     values = section if isinstance(section, dict) else {} if section is None else values
     values = override(values, assignments)
     values |= {key: value for key, value in given.items() if value is not None}
-    return parse(kind, values, where=file)
+    config = parse(kind, values, where=file)
+    if kind.model_fields.keys().isdisjoint(ASSET_SETTINGS):
+        return config
+    from capsight.data.named import with_files
+
+    return with_files(config)
+
+
+def file_of(path: Path, kind: str, argument: str) -> Path:
+    """Return the file that an argument names: itself, or that of an asset."""
+    from capsight.data.named import asset_file
+
+    return asset_file(path, kind, argument)
 
 
 def described(model: type[BaseModel], field: str, *names: str, default: object = ...) -> Any:

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Restart, Verbose, described, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Restart, Verbose, described, file_of, settings
 from capsight.config import ScanConfig
 
 EXAMPLE = "capsight scan genome.fa --model model -o scan"
 
 
 def command(
-    source: Annotated[
-        Path, typer.Argument(metavar="GENOME", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
-    ],
+    source: Annotated[Path, typer.Argument(metavar="GENOME", help=GENOME)],
     model: Annotated[
         Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
     ],
@@ -36,4 +34,4 @@ def command(
     checked = settings(ScanConfig, config, assignments, **given)
     from capsight.predict.scan import scan
 
-    scan(checked, model, source, output)
+    scan(checked, model, file_of(source, "genome", "GENOME"), output)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
@@ -27,6 +29,20 @@ def show_scan_metrics(folder: Path) -> None:
     console = PlainConsole()
     for table in scan_tables(folder):
         console.print(table)
+
+
+def show_assets(own: Path | None) -> None:
+    """Print the table of assets, and where each would come from; nobody is asked."""
+    from capsight.data.assets import read_table, where_from
+    from capsight.data.download import readable
+
+    rows = [("name", "kind", "size", "from", "species", "assembly", "licence")]
+    for asset in read_table(own):
+        size = readable(int(asset.size)) if asset.size else ""
+        rows.append((asset.name, asset.kind, size, where_from(asset), asset.species, asset.assembly, asset.licence))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join((text or ".").ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_audit(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, Verbose, described, file_of, settings
 from capsight.config import VariantsConfig
 
 EXAMPLE = "capsight variants --model yeast --genome sacCer3.fa variants.vcf.gz -o scored.vcf.gz"
@@ -23,7 +23,7 @@ def command(
     model: Annotated[
         Path, typer.Option("--model", help="Folder of a track model, or a shipped model (yeast).", show_default=False)
     ],
-    genome: Annotated[Path, typer.Option("--genome", help="FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")],
+    genome: Annotated[Path, typer.Option("--genome", help=GENOME)],
     output: Output,
     distance: Annotated[int | None, described(VariantsConfig, "distance", "--distance")] = None,
     aliases: Annotated[Path | None, described(VariantsConfig, "aliases", "--aliases")] = None,
@@ -40,4 +40,4 @@ def command(
     checked = settings(VariantsConfig, config, assignments, **given, precision=precision)
     from capsight.predict.variants import variants
 
-    variants(checked, model, genome, source, output)
+    variants(checked, model, file_of(genome, "genome", "--genome"), source, output)

@@ -7,6 +7,8 @@ also the help text of the command line option that sets it.
 from capsight.config.base import Config
 from capsight.config.comparing import NOT_FOR_CNN, BaselineConfig, CnnConfig, CrossvalConfig
 from capsight.config.data import (
+    ASSET_SETTINGS,
+    AssetKind,
     AuditConfig,
     ClusterConfig,
     FetchConfig,
@@ -41,7 +43,9 @@ from capsight.config.using import (
 )
 
 __all__ = [
+    "ASSET_SETTINGS",
     "NOT_FOR_CNN",
+    "AssetKind",
     "AuditConfig",
     "BaselineConfig",
     "ClusterConfig",

@@ -1,9 +1,9 @@
 """Settings of what comes before a network: simulated genomes, downloads, peaks, windows and their audit."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
 from capsight.config.base import Config, Names, Paths, split
 
@@ -20,6 +20,12 @@ def _shares(value: object) -> object:
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).
 Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+AssetKind = Literal["genome", "peaks", "ctss", "promoters", "labelled"]
+#: Settings that name files, by the kind of asset that may stand there; of every stage that has a setting of this name.
+ASSET_SETTINGS: Final[dict[str, AssetKind]] = {
+    "genome": "genome", "peaks": "peaks", "ctss": "ctss", "promoters": "promoters",
+    "train": "labelled", "validation": "labelled", "test": "labelled",
+}  # fmt: skip
 PeakFormat = Literal["auto", "bed", "narrowPeak", "broadPeak", "gtf", "csv"]
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
@@ -35,12 +41,18 @@ class SimulateConfig(Config):
 
 
 class FetchConfig(Config):
-    """Public genomes and peaks, by the name of the assembly."""
+    """An asset (genome, peaks, counts of 5' ends, sequences) by its name."""
 
-    assembly: str = Field(description="Name in the table: hg19, hg38, mm9, mm10, sacCer3, or one of your own table.")
+    # `assembly` is what it was called while there were only assemblies.
+    name: str = Field(
+        validation_alias=AliasChoices("name", "assembly"),
+        description="Name in the table: an assembly (hg19, hg38, mm9, mm10, sacCer3), or another asset (--list).",
+    )
     cache: Path | None = Field(None, description="Folder that keeps what was fetched; default $CAPSIGHT_CACHE.")
-    table: Path | None = Field(None, description="TSV file with more assemblies, or other addresses.")
-    only: Literal["genome", "peaks"] | None = Field(None, description="Fetch only the genome, or only the peaks.")
+    table: Path | None = Field(
+        None, description="TSV file with more assets, or other addresses; default $CAPSIGHT_ASSETS."
+    )
+    only: AssetKind | None = Field(None, description="Fetch only the genome, or only the peaks, of the name.")
     timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
     retries: int = Field(5, ge=0, description="Attempts after one that brought nothing new.")
 
@@ -63,9 +75,11 @@ class ClusterConfig(Config):
 class WindowsConfig(Config):
     """Labelled windows and their folds, from a genome and peaks or from labelled sequences."""
 
-    genome: Path | None = Field(None, description="Genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
+    genome: Path | None = Field(
+        None, description="Genome: FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset (sacCer3)."
+    )
     peaks: Path | None = Field(
-        None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), or the paper's CSV."
+        None, description="Peaks: BED, narrowPeak, GTF or GFF3 (5' ends of transcripts), the paper's CSV, or an asset."
     )
     peak_format: PeakFormat = Field(
         "auto",
@@ -76,7 +90,7 @@ class WindowsConfig(Config):
     )
     ctss: Paths = Field(
         (),
-        description="Counts of 5' ends (CTSS, BED6); several are summed. Default: summits.",
+        description="Counts of 5' ends (CTSS, BED6, or an asset); several are summed. Default: summits.",
     )
     ctss_plus: Paths = Field(
         (), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed."
@@ -84,7 +98,7 @@ class WindowsConfig(Config):
     ctss_minus: Paths = Field((), description="The same for the minus strand, in the same number of files.")
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
-        None, description="CSV with columns sequence,label for training, in place of genome and peaks."
+        None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
     )
     validation: Names = Field(
         (),

@@ -32,6 +32,8 @@ _PARTIAL_CONTENT: Final = 206
 _NOT_SATISFIABLE: Final = 416
 #: Statuses by which a server says that it may do better later.
 _TRANSIENT: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Statuses by which a server says that it does not have a file, or not for us.
+_ABSENT: Final = frozenset({401, 403, 404, 410})
 _LONGEST_WAIT: Final = 60.0
 #: Lists of checksums are small; what is larger is something else.
 _LARGEST_TEXT: Final = 1 << 22
@@ -122,6 +124,24 @@ def fetch_text(url: str, patience: Patience) -> str:
         return found[0].decode("utf-8")
     except UnicodeDecodeError:
         raise InputError("is not a text file", where=url) from None
+
+
+def ask_size(url: str, timeout: float = 10.0) -> int | None:
+    """Return how many bytes an address has, without fetching them; None where the server does not say.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, or the server cannot be reached. Errors that may pass are left to the download.
+    """
+    try:
+        with _client(Patience(timeout)) as client:
+            reply = client.head(url)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise InputError(f"cannot be reached: {error or type(error).__name__}", where=url) from None
+    if reply.status_code in _ABSENT:
+        raise InputError(f"the server answers HTTP {reply.status_code} {reply.reason_phrase}".strip(), where=url)
+    return _length(reply) if reply.is_success else None
 
 
 def discard(path: Path) -> None:

@@ -20,6 +20,7 @@ from capsight import artefact, output
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.loci import Loci
+from capsight.data.named import with_files
 from capsight.data.windows import leaving_one_out, windows
 from capsight.errors import InputError
 from capsight.pipeline import SIMULATION, check_claim, cnn_baseline, read_recipe
@@ -72,6 +73,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)
     record = artefact.origin("crossval", settings, {})
     check_claim(out, record)
+    settings = with_files(settings)
     with artefact.folders_above(output.resolve(out)):
         out.mkdir(exist_ok=True)
     artefact.write_yaml(out / artefact.RECORD, record)
