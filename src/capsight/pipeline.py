@@ -19,6 +19,7 @@ from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
 from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipes import load_yaml, override, parse
+from capsight.shipped import shipped_models
 
 logger = logging.getLogger(__name__)
 
@@ -200,6 +201,10 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
             if isinstance(values.get(section), dict):
                 values[section].setdefault("motif_db", str(out / SIMULATION / "motifs.meme"))
     settings = parse(Recipe, values, where=recipe)
+    if settings.train and settings.train.init:  # a name or shape that is wrong is found before any work is done
+        from capsight.train.start import Start
+
+        Start.of(settings.train.init).shaped(settings.train)
     if settings.baseline and settings.baseline.model == "cnn":
         settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
     return settings
@@ -234,6 +239,10 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
                 paths = [paths] if (folder / paths).exists() else paths.split(",")
             if isinstance(paths, list):
                 windows[key] = [str(folder / path) if isinstance(path, str) else path for path in paths]
+    train = values.get("train")
+    init = train.get("init") if isinstance(train, dict) else None
+    if isinstance(init, str) and (init not in shipped_models() or (folder / init / "capsight.json").is_file()):
+        values["train"]["init"] = str(folder / init)
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):

@@ -5,6 +5,7 @@ Weights are safetensors, never pickle. Nothing in a folder says how long sequenc
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -55,6 +56,28 @@ class Calling(BaseModel):
     recall: float = Field(ge=0, le=1)
 
 
+class Ancestor(BaseModel):
+    """The model whose convolutions another one started from.
+
+    Attributes
+    ----------
+    model
+        Its name, or the end of its path.
+    sha256
+        Checksum of its weights.
+    train, lengths, init
+        Of its own card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    sha256: str
+    train: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
+    init: "Ancestor | None" = None
+
+
 class TrackCard(BaseModel):
     """What `capsight.json` says of a track model.
 
@@ -67,6 +90,10 @@ class TrackCard(BaseModel):
         ``peaks``, or ``sequences``.
     train, validation, test
         Contigs that it learned from, that calibration and threshold were fitted on, and that were left out.
+    lengths
+        Bases of these contigs; models of earlier versions have none.
+    init
+        The model that it started from.
     calibration, calling
         Without a validation chromosome there is neither: probabilities are those of the network.
     metrics
@@ -83,9 +110,24 @@ class TrackCard(BaseModel):
     train: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
+    init: Ancestor | None = None
     calibration: Calibration | None = None
     calling: Calling | None = None
     metrics: dict[str, Any] = {}
+
+    def learned(self, contigs: Mapping[str, int]) -> tuple[str, ...]:
+        """Return which contigs of a genome (name: bases) this model, or one that it started from, learned from.
+
+        Contigs of other genomes may have the same names: lengths tell them apart, where the card has them.
+        """
+        found: set[str] = set()
+        model: TrackCard | Ancestor | None = self
+        while model is not None:
+            names, lengths = set(model.train), model.lengths
+            found |= {name for name, bases in contigs.items() if name in names and lengths.get(name, bases) == bases}
+            model = model.init
+        return tuple(name for name in contigs if name in found)
 
 
 def is_track(folder: Path) -> bool:

@@ -26,6 +26,7 @@ from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
 from capsight.train.sequences import SequenceTask
+from capsight.train.start import Start
 from capsight.train.targets import Targets, targets_of
 from capsight.train.track import TrackTask
 
@@ -54,7 +55,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     Raises
     ------
     InputError
-        If the folder cannot be used, or training diverges.
+        If the folder cannot be used, or training diverges; if the model to start from cannot be, or is of another
+        shape than the settings ask for.
 
     Notes
     -----
@@ -62,12 +64,18 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     strengths are not learned. Labelled sequences have no places at all: see `capsight.train.sequences`.
     """
     inputs = {"windows": windows}
+    start = Start.of(config.init) if config.init else None
+    if start:
+        config = start.shaped(config)
+        inputs["init"] = start.weights
     if artefact.is_done(out, "train", config, inputs):
         logger.info("train: %s is done already", out)
         return out
     check_launch()
     data = Windows.open(windows)
     labelled = (data.folder / SEQUENCES_FILE).is_file()
+    if start:
+        start.warn_of_seen(data)
     with artefact.building(out, "train", config, inputs) as folder, on_threads(config.threads):
         targets = None if labelled else targets_of(data)
         model, logs = TrackModel(config.model, config.members), []
@@ -75,6 +83,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
             seed, suffix = config.seed + number, f"-{number + 1}" if config.members > 1 else ""
             torch.manual_seed(seed)
             network = TrackNetwork(config.model)
+            if start:
+                start.give(network, number)
             if targets is None:
                 log = _on_sequences(config, data, network, seed, f"train{suffix}", folder)
             else:
@@ -83,7 +93,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
             logs.append(log)
         text = "".join(json.dumps({"member": i, **record}) + "\n" for i, log in enumerate(logs, 1) for record in log)
         (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
-        save_track(model, _card(config, data, targets, model), folder)
+        card = _card(config, data, targets, model)
+        save_track(model, card.model_copy(update={"init": start.ancestor() if start else None}), folder)
     return out
 
 
@@ -157,9 +168,10 @@ def _card(config: TrainConfig, data: Windows, targets: Targets | None, model: Tr
         fold: tuple(data.genome.names[i] for i in _contigs(data, fold))
         for fold in (schema.TRAIN, schema.VALIDATION, schema.TEST)
     }
+    lengths = {name: int(data.genome.lengths[i]) for i, name in enumerate(data.genome.names)}
     return TrackCard(
         halo=scorer.halo, members=config.members, counts=targets.counts, calibration=calibration, calling=calling,
-        **names,
+        lengths={name: lengths[name] for chosen in names.values() for name in chosen}, **names,
     )  # fmt: skip
 
 
