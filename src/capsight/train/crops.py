@@ -160,8 +160,7 @@ class CropSource:
 
     @cached_property
     def _crops_per_strand(self) -> Ints:
-        """Crops that cover each contig wherever the first begins, ``(n_contigs,)``."""
-        return 1 + -(-(self.genome.lengths[self.contigs] - 1) // self.config.length)
+        return crops_per_strand(self.genome.lengths[self.contigs], self.config.length)
 
     @cached_property
     def _passes(self) -> dict[int, Ints]:
@@ -205,6 +204,12 @@ class CropSource:
         after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
         distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
         return rows[distance > PEAK_REACH]
+
+
+def crops_per_strand(lengths: Ints, length: int) -> Ints:
+    """Return how many crops cover one strand of each contig wherever the first begins, ``(n_contigs,)``."""
+    counts: Ints = 1 + -(-(lengths - 1) // length)
+    return counts
 
 
 def _apart(tags: Tags) -> Ints:

@@ -19,6 +19,7 @@ from capsight.model.relora import plain_schedule
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
 from capsight.predict.track import REACH, Precision, TrackScorer, best_device
+from capsight.train.auto import choose
 from capsight.train.calibrate import calibrate
 from capsight.train.crops import CropSource
 from capsight.train.genes import GeneTargets, WithGenes
@@ -68,11 +69,15 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     if start:
         config = start.shaped(config)
         inputs["init"] = start.weights
+    if config.auto:
+        config = choose(config, Windows.open(windows))
     if artefact.is_done(out, "train", config, inputs):
         logger.info("train: %s is done already", out)
         return out
     check_launch()
     data = Windows.open(windows)
+    for fold in (schema.TRAIN, schema.VALIDATION):
+        data.fold(fold)  # refuses one without windows before any work is done
     labelled = (data.folder / SEQUENCES_FILE).is_file()
     if start:
         start.warn_of_seen(data)
