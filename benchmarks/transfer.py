@@ -230,7 +230,8 @@ def zero_shot_table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             [genome, ", ".join(first["chromosomes"]), f"{first['tss']:,}", f"{first['prevalence']:.2%}", *cells]
         )
-    note = "AUPRC / AUROC of stranded bins of 50 bases.\n*: the genome that the model was made for, or a chromosome that it was trained on.\n"
+    note = "AUPRC / AUROC of stranded bins of 50 bases.\n"
+    note += "*: the genome that the model was made for, or a chromosome that it was trained on.\n"
     return f"{note}\n{markdown(lines)}"
 
 
