@@ -1,6 +1,7 @@
 """What `train` chooses for data of one's own: by peaks and genome, never what was given, and it says why."""
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from capsight.data.tags import Tags
 from capsight.data.windows import Windows, windows
 from capsight.errors import ConfigError, InputError
 from capsight.train import auto
-from capsight.train.auto import BUDGETS, FEW, MOST_EPOCHS, PEAK_SHARE, choose
+from capsight.train.auto import BUDGETS, FEW, MOST_EPOCHS, PEAK_SHARE, SPARSE, choose
 from capsight.train.crops import CropSource
 from capsight.train.train import train
 
@@ -147,3 +148,13 @@ def test_without_a_validation_chromosome_nothing_begins(motif_windows: Path, tmp
     with pytest.raises(InputError, match=r"the validation fold has no windows \(make them anew, with chromosomes"):
         train(TrainConfig(auto=auto_too, **TINY), data, tmp_path / "model")
     assert not list(tmp_path.glob("model*"))
+
+
+def test_the_docs_have_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "new-organism.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:fewer than|from) ([\d,]+)(?: on)? \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    found = [tuple(int(cell.replace(",", "")) for cell in row) for row in rows]
+    below, above = BUDGETS[0], BUDGETS[1:]
+    assert found == [(BUDGETS[1].peaks, below.updates, below.pretrain_updates), *map(tuple, above)]
+    for number in (f"at most {MOST_EPOCHS:g} passes", f"fewer than {SPARSE:g} in the mean", f"fewer than {FEW} peaks"):
+        assert number in page
