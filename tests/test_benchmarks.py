@@ -11,11 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from torch.nn import functional
 
+from capsight.artefact import sha256
 from capsight.config import BaselineConfig, EvaluateConfig
 from capsight.config.track import TrackConfig
+from capsight.data.genome import Genome
+from capsight.data.peaks import read_peaks
 from capsight.model.track import Convolution, TrackNetwork
+from capsight.model.track_folder import TrackCard
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.track import TrackScorer
 from capsight.train.baselines import baseline
@@ -150,3 +155,89 @@ def test_multiply_adds_are_those_of_the_convolutions(
     assert averaged >= 0
     assert averaged % (2 * 4 * network.config.width) == 0
     assert averaged < 0.2 * sum(counted)
+
+
+@pytest.fixture
+def transfer(motif_windows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the benchmark with two genomes: that of the motif, and pieces of its first chromosome."""
+    loaded = load("transfer")
+    counts = [f"chr{c}\t{s}\t{s + 1}\t.\t{c}\t+\n" for c in (1, 2, 3) for s in range(400, 29_500, 100)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ctss.bed").write_text("".join(counts))
+    for name in ("genome.fa", "peaks.bed"):
+        (tmp_path / "data" / name).symlink_to(motif_windows.parent / name)
+    pieces = (("chr1", 0, 15_000), ("chr1", 15_000, 24_000), ("chr1", 24_000, 30_000))
+    genomes = {
+        "whole": loaded.Source("genome.fa", "peaks.bed", "chr2", "chr3", "ctss.bed"),
+        "part": loaded.Source("genome.fa", "peaks.bed", "piece2", "piece3", pieces=pieces),
+    }
+    monkeypatch.setattr(loaded, "GENOMES", genomes)
+    return loaded
+
+
+def test_pieces_of_a_chromosome_keep_their_bases_and_peaks(transfer: ModuleType, tmp_path: Path) -> None:
+    files = transfer.prepare("part", tmp_path / "data", tmp_path / "out")
+    whole, cut = (Genome.open(path) for path in (tmp_path / "data" / "genome.fa", files.genome))
+    assert cut.names == ("piece1", "piece2", "piece3")
+    assert cut.lengths.tolist() == [15_000, 9_000, 6_000]
+    np.testing.assert_array_equal(cut.contig(1), whole.contig(0)[15_000:24_000])
+    peaks = read_peaks(files.peaks, cut)
+    assert len(peaks) == 58
+    assert peaks[peaks.chrom == "piece3"].summit.tolist() == list(range(0, 5_500, 500))
+
+
+def test_drawn_peaks_are_those_of_training_and_5_prime_ends_go_with_them(transfer: ModuleType, tmp_path: Path) -> None:
+    files = transfer.prepare("whole", tmp_path / "data", tmp_path / "out")
+    genome, drawn = Genome.open(files.genome), {}
+    for n in (5, 20):
+        found = transfer.draw("whole", files, n, 1, tmp_path / str(n))
+        peaks = read_peaks(found.peaks, genome)
+        assert peaks.chrom.value_counts().to_dict() == {"chr1": n, "chr2": 58, "chr3": 58}
+        drawn[n] = set(peaks[peaks.chrom == "chr1"].summit)
+        ends = pd.read_csv(found.ctss, sep="\t", header=None)
+        assert (ends[0] != "chr1").sum() == 2 * 291
+        known = ends[ends[0] == "chr1"][1]
+        assert {position for position in known if position % 500 == 0} == drawn[n]
+        assert all(min(abs(position - summit) for summit in drawn[n]) <= 100 for position in known)
+    assert drawn[5] < drawn[20]
+
+
+def tables(folder: Path, name: str) -> tuple[str, dict[str, object], list[dict[str, object]]]:
+    content = json.loads((folder / f"{name}.json").read_text())
+    return (folder / f"{name}.md").read_text(), content, content["rows"]
+
+
+def test_every_model_on_every_genome(
+    transfer: ModuleType, tiny_track: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = TrackCard.model_validate({"halo": 1, "train": ["chr3"]})
+    monkeypatch.setattr(transfer, "read_track_card", lambda _: known)
+    transfer.main([str(tmp_path / "out"), "--data", str(tmp_path / "data"), "--genomes", "whole,part", "--models",
+                   str(tiny_track)])  # fmt: skip
+    text, content, rows = tables(tmp_path / "out", "zero-shot")
+    assert [(row["genome"], row["chromosomes"], row["tss"], row["own_or_seen"]) for row in rows] == [
+        ("whole", ["chr3"], 58, True), ("part", ["piece3"], 11, False),
+    ]  # fmt: skip
+    assert str(content["command"]).startswith("python benchmarks/transfer.py ")
+    assert str(content["command"]) in text
+    first = rows[0]
+    assert f"| whole | chr3 | 58 | 4.83% | {first['auprc']:.3f} / {first['auroc']:.3f} * |" in text
+    metrics = json.loads(
+        (tmp_path / "out" / "zero-shot" / "whole" / transfer.called(str(tiny_track)) / "metrics.json").read_text()
+    )
+    assert metrics["scan"]["auprc"] == first["auprc"]
+
+
+def test_few_peaks_from_scratch_and_from_a_model(transfer: ModuleType, tiny_track: Path, tmp_path: Path) -> None:
+    options = ["--data", str(tmp_path / "data"), "--few", "whole", "--init", str(tiny_track), "--numbers", "5,20"]
+    for setting in ("epochs=0.05", "pretrain_epochs=0", "loss.genes=0", "crops.length=512"):
+        options += ["--set", setting]
+    transfer.main([str(tmp_path / "out"), *options])
+    text, _, rows = tables(tmp_path / "out", "few-whole")
+    assert [(row["peaks"], row["start"], row["chromosomes"]) for row in rows] == [
+        (n, start, ["chr2"]) for n in (5, 20) for start in ("from scratch", transfer.called(str(tiny_track)))
+    ]
+    assert f"| 20 | {rows[2]['auprc']:.3f} | {rows[3]['auprc']:.3f} |" in text
+    model = tmp_path / "out" / "learned" / "whole" / "20-1" / transfer.called(str(tiny_track)) / "model"
+    record = yaml.safe_load((model / "config.yaml").read_text())
+    assert record["inputs"]["init"]["sha256"] == sha256(tiny_track / "model.safetensors")

@@ -22,6 +22,7 @@ from capsight.data.named import may_be_asset, with_files
 from capsight.data.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipe import find_recipe, is_shipped
+from capsight.shipped import shipped_models
 
 logger = logging.getLogger(__name__)
 
@@ -211,6 +212,10 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
             if isinstance(values.get(section), dict):
                 values[section].setdefault("motif_db", str(out / SIMULATION / "motifs.meme"))
     settings = parse(Recipe, values, where=recipe)
+    if settings.train and settings.train.init:  # a name or shape that is wrong is found before any work is done
+        from capsight.train.start import Start
+
+        Start.of(settings.train.init).shaped(settings.train)
     if settings.baseline and settings.baseline.model == "cnn":
         settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
     return settings
@@ -245,6 +250,10 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
                 paths = [paths] if (folder / paths).exists() else paths.split(",")
             if isinstance(paths, list):
                 windows[key] = [_beside(folder, path) if isinstance(path, str) else path for path in paths]
+    train = values.get("train")
+    init = train.get("init") if isinstance(train, dict) else None
+    if isinstance(init, str) and (init not in shipped_models() or (folder / init / "capsight.json").is_file()):
+        values["train"]["init"] = _beside(folder, init)
     pretrain = values.get("pretrain")
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):

@@ -1,9 +1,15 @@
+import gzip
 import logging
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from capsight.config import WindowsConfig
 from capsight.data.genome import Genome
 from capsight.data.peaks import read_peaks
+from capsight.data.windows import Windows, windows
+from capsight.data.windows_peaks import read_windows_peaks
 from capsight.errors import InputError
 
 
@@ -46,7 +52,7 @@ def test_gtf_gives_one_peak_for_each_distinct_5_prime_end(read, caplog):
         ["chrII", 99, 100, "t5", 1, "-"],
     ]
     assert table.summit.tolist() == [10, 20, 10, 99]
-    assert "5' ends of 5 transcript: 4 places" in caplog.text
+    assert "5' ends of 5 transcript: 4 places, 1 begin where another one does" in caplog.text
     assert "not taken: 1 gene, 1 exon" in caplog.text
     assert "look like 5'-end counts" not in caplog.text
 
@@ -64,7 +70,7 @@ def test_gff3_takes_capped_transcripts_and_stops_at_the_sequences(read, caplog):
     with caplog.at_level(logging.INFO):
         table = read(text)
     assert table[["start", "name", "strand"]].to_numpy().tolist() == [[4, "m1", "+"], [19, "l", "-"], [39, ".", "-"]]
-    assert "5' ends of 1 mRNA, 1 lnc_RNA, 1 ncRNA: 3 places" in caplog.text
+    assert "5' ends of 1 mRNA, 1 lnc_RNA, 1 ncRNA: 3 places\n" in caplog.text
     assert "not taken: 1 gene, 1 tRNA" in caplog.text
 
 
@@ -124,3 +130,48 @@ def test_without_the_mark_the_way_out_is_said(read, mark):
 def test_any_line_end_and_semicolons_in_values(read, end):
     text = row("transcript", 11, 40, "+", 'gene_id "a;b"; note "x; y"; transcript_id "t;1";').replace("\n", end)
     assert read(text * 2)[["name", "start", "score"]].to_numpy().tolist() == [["t;1", 10, 2.0]]
+
+
+@pytest.mark.parametrize(("name", "packed"), [("genes.gff3", False), ("genes.gff3.gz", True), ("genes", True)])
+def test_windows_are_laid_on_an_annotation(tmp_path, write_fasta, name, packed, caplog):
+    rng = np.random.default_rng(0)
+    genome = write_fasta({chrom: "".join(rng.choice(list("ACGT"), 3000)) for chrom in ("chrI", "chrII", "chrIII")})
+    text = "##gff-version 3\n" + "".join(
+        row("gene", 500, 1500, "+", "ID=g", chrom)
+        + row("mRNA", 500, 1500, "+", "ID=a;Parent=g", chrom)
+        + row("mRNA", 500, 1400, "+", "ID=b;Parent=g", chrom)
+        + row("CDS", 600, 1400, "+", "Parent=a", chrom)
+        + row("mRNA", 2000, 2500, "-", "ID=c", chrom)
+        for chrom in ("chrI", "chrII", "chrIII")
+    )
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    config = WindowsConfig(genome=genome, peaks=path, length=40, validation=("chrII",), test=("chrIII",), exclusion=20)
+    with caplog.at_level(logging.INFO):
+        data = Windows.open(windows(config, tmp_path / "windows"))
+    found = data.table[data.table.label == 1]
+    assert found[["chrom", "start", "end", "strand"]].to_numpy().tolist() == [
+        [chrom, *place] for chrom in ("chrI", "chrII", "chrIII") for place in ([479, 519, "+"], [2480, 2520, "-"])
+    ]
+    peaks = read_windows_peaks(data.folder, data.genome)
+    assert peaks[["summit", "strand", "score"]].to_numpy().tolist() == 3 * [[499, "+", 2.0], [2499, "-", 1.0]]
+    ends = pd.read_parquet(data.folder / "five_ends.parquet")
+    assert ends["count"].tolist() == 6 * [1.0]  # a transcript more is no 5' end more
+    assert "5' ends of 9 mRNA: 6 places, 3 begin where another one does" in caplog.text
+
+
+@pytest.mark.parametrize(("other", "warned"), [(79, True), (81, False)], ids=["above", "below"])
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize("kind", ["gff3", "bed"])
+def test_start_codons_for_cap_sites_are_warned_of(tmp_path, write_fasta, caplog, other, warned, strand, kind):
+    unit = "CCATGGTTCC"  # ATG begins at 2 on +, and at 3 on -
+    genome = Genome.open(write_fasta({"chrI": unit * 200}))
+    at = [10 * i + (2 if strand == "+" else 3) for i in range(20)] + [10 * i + 8 for i in range(20, 20 + other)]
+    lines = {
+        "gff3": lambda p: row("mRNA", p + 1, p + 5, "+", "ID=m") if strand == "+" else row("mRNA", p - 2, p + 1, "-"),
+        "bed": lambda p: f"chrI\t{p}\t{p + 1}\tp\t0\t{strand}\n",
+    }
+    path = tmp_path / f"peaks.{kind}"
+    path.write_text("".join(map(lines[kind], at)))
+    read_peaks(path, genome)
+    assert (f"20 of {20 + other} begin with ATG: these look like start codons" in caplog.text) == warned

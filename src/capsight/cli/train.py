@@ -14,6 +14,7 @@ EXAMPLE = "capsight train --windows windows -o model"
 def command(
     windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
     output: Output,
+    init: Annotated[Path | None, described(TrainConfig, "init", "--init")] = None,
     epochs: Annotated[float | None, described(TrainConfig, "epochs", "--epochs")] = None,
     threads: Annotated[int | None, described(TrainConfig, "threads", "--threads")] = None,
     seed: Seed = None,
@@ -23,7 +24,7 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
-    checked = settings(TrainConfig, config, assignments, epochs=epochs, threads=threads, seed=seed)
+    checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, threads=threads, seed=seed)
     from capsight.train.train import train
 
     train(checked, windows, output)

@@ -1,5 +1,6 @@
 """Settings of `train`: the shape of the track network, the crops that it is trained on, losses and optimiser."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -86,6 +87,13 @@ class TrainConfig(Config):
     model: TrackConfig = TrackConfig()
     crops: CropsConfig = CropsConfig()
     loss: TrackLossConfig = TrackLossConfig()
+    init: Path | None = Field(
+        None, description="Model to start from: its convolutions are taken, and its shape. A name or a folder."
+    )
+    auto: bool = Field(
+        False,
+        description="Choose epochs, pretrain_epochs and crops.peaks by genome and peaks; what is given is kept.",
+    )
     members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
     epochs: float = Field(
         26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, or sequences."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -172,6 +173,15 @@ class Stretches:
     def without(self, other: "Stretches") -> "Stretches":
         """Return what does not lie in the other."""
         return self._cut(other, inside=False)
+
+    def touched(self, regions: Iterable[str]) -> list[str]:
+        """Return those of some regions, of this genome or another, that share bases with these stretches."""
+        found = []
+        for region in sorted(regions):
+            with suppress(ConfigError):  # of another genome
+                if len(Stretches.named(self.genome, [region]).shared(self).contig):
+                    found.append(region)
+        return found
 
     def _cut(self, other: "Stretches", *, inside: bool) -> "Stretches":
         """Return what lies in the other, or what does not."""

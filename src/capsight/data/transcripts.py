@@ -73,7 +73,8 @@ def read_transcripts(lines: Iterable[Line], path: Path) -> list[Peak]:
         raise InputError(
             f"has no transcripts, but {_told(left)}", where=path, remedy=f"{', '.join(FEATURES)} are taken"
         )
-    logger.info("peaks %s: 5' ends of %s: %d places", path.name, _told(taken), len(ends))
+    repeats = f", {len(found) - len(ends)} begin where another one does" if len(found) > len(ends) else ""
+    logger.info("peaks %s: 5' ends of %s: %d places%s", path.name, _told(taken), len(ends), repeats)
     if over:
         logger.info("peaks %s: %d 5' ends lie behind the origin of a circular contig", path.name, over)
     if left:

@@ -283,7 +283,10 @@ class Windows:
         """
         rows = self.table[self.table[schema.FOLD] == name]
         if not len(rows):
-            raise InputError(f"the {name} fold has no windows", where=self.folder)
+            raise InputError(
+                f"the {name} fold has no windows", where=self.folder,
+                remedy=f"make them anew, with chromosomes for {name} that have peaks",
+            )  # fmt: skip
         return replace(self, table=rows.reset_index(drop=True))
 
     @property

@@ -64,7 +64,7 @@ class Prediction(NamedTuple):
     calling
         Default threshold, where the model has one.
     learned
-        Contigs that it learned from, as far as is known.
+        Contigs of this genome that it learned from, as far as is known.
     """
 
     name: str
@@ -91,7 +91,8 @@ def model_prediction(folder: Path, genome: Genome, step: int, batch_size: int, n
         return _of_counts(_counts(scorer, genome, contig, start, end), scorer)
 
     distance = card.calling.distance if card.calling else DISTANCE
-    return Prediction(name, ask, distance, card.calling, card.train)
+    learned = card.learned(dict(zip(genome.names, genome.lengths.tolist(), strict=True)))
+    return Prediction(name, ask, distance, card.calling, learned)
 
 
 def _counts(scorer: TrackScorer, genome: Genome, contig: int, start: int, end: int) -> Counts:

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +14,10 @@ from capsight.config import EvaluateConfig
 from capsight.data import schema
 from capsight.data.aliases import Aliases
 from capsight.data.five_ends import check_named_once
-from capsight.data.stretches import Stretches
 from capsight.data.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
 from capsight.data.windows import SUMMARY_FILE, Windows
 from capsight.data.windows_peaks import read_windows_peaks
-from capsight.errors import ConfigError, InputError
+from capsight.errors import InputError
 from capsight.evaluate.collect import BLOCK, WITHIN, Found, Truth, collect
 from capsight.evaluate.predictions import Prediction, counted_prediction, model_prediction, pwm_prediction
 from capsight.evaluate.scan_metrics import ScanMetrics, summarise
@@ -133,21 +131,11 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
 def _warn_of_learned(predictions: Sequence[Prediction], truth: Truth, fold: str) -> None:
     """Warn of models that learned from a chromosome they are measured on."""
     for prediction in predictions:
-        if seen := _overlapping(prediction.learned, truth.stretches):
+        if seen := truth.stretches.touched(prediction.learned):
             logger.warning(
                 "evaluate: %s was trained on %s of the %s fold: its metrics here are optimistic",
                 prediction.name, ", ".join(seen), fold,
             )  # fmt: skip
-
-
-def _overlapping(regions: Sequence[str], stretches: Stretches) -> list[str]:
-    """Return those of some regions, of this genome or another, that share bases with some stretches."""
-    found = []
-    for region in sorted(regions):
-        with suppress(ConfigError):  # of another genome
-            if len(Stretches.named(stretches.genome, [region]).shared(stretches).contig):
-                found.append(region)
-    return found
 
 
 def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:

@@ -5,6 +5,7 @@ Weights are safetensors, never pickle. Nothing in a folder says how long sequenc
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -55,6 +56,28 @@ class Calling(BaseModel):
     recall: float = Field(ge=0, le=1)
 
 
+class Ancestor(BaseModel):
+    """The model whose convolutions another one started from.
+
+    Attributes
+    ----------
+    model
+        Its name, or the end of its path.
+    sha256
+        Checksum of its weights.
+    train, lengths, init
+        Of its own card.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    sha256: str
+    train: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
+    init: "Ancestor | None" = None
+
+
 class TrackCard(BaseModel):
     """What `capsight.json` says of a track model.
 
@@ -70,6 +93,10 @@ class TrackCard(BaseModel):
         that were left out.
     exclude
         Those of which nothing was known.
+    lengths
+        Bases of the contigs that these lie on; models of earlier versions have none.
+    init
+        The model that it started from.
     calibration, calling
         Without a validation chromosome there is neither: probabilities are those of the network.
     metrics
@@ -87,9 +114,30 @@ class TrackCard(BaseModel):
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
+    init: Ancestor | None = None
     calibration: Calibration | None = None
     calling: Calling | None = None
     metrics: dict[str, Any] = {}
+
+    def learned(self, contigs: Mapping[str, int]) -> tuple[str, ...]:
+        """Return which contigs and regions of a genome this model, or one that it started from, learned from.
+
+        Parameters
+        ----------
+        contigs
+            Name and bases of each contig of the genome. Contigs of other genomes may have the same names: lengths tell
+            them apart, where the card has them.
+        """
+        found: dict[str, None] = {}
+        model: TrackCard | Ancestor | None = self
+        while model is not None:
+            for region in model.train:
+                contig = region if region in contigs else region.rpartition(":")[0]
+                if contig in contigs and model.lengths.get(contig, contigs[contig]) == contigs[contig]:
+                    found[region] = None
+            model = model.init
+        return tuple(found)
 
 
 def is_track(folder: Path) -> bool:

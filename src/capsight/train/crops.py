@@ -183,9 +183,7 @@ class CropSource:
 
     @cached_property
     def _crops_per_strand(self) -> Ints:
-        """Crops of each stretch, ``(n_stretches,)``: what covers a contig wherever the first begins, or fits a part."""
-        size, length = self.stretches.sizes, self.config.length
-        return np.where(self.stretches.is_whole, 1 + -(-(size - 1) // length), size // length)
+        return crops_per_strand(self.stretches, self.config.length)
 
     @cached_property
     def _passes(self) -> dict[int, Ints]:
@@ -230,6 +228,11 @@ class CropSource:
         after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
         distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
         return rows[distance > PEAK_REACH]
+
+
+def crops_per_strand(stretches: Stretches, length: int) -> Ints:
+    """Return crops of a strand, ``(n_stretches,)``: what covers a contig wherever the first begins, or fits a part."""
+    return np.where(stretches.is_whole, 1 + -(-(stretches.sizes - 1) // length), stretches.sizes // length)
 
 
 def croppable(stretches: Stretches, length: int, what: str) -> Stretches:

@@ -20,6 +20,7 @@ from capsight.model.relora import plain_schedule
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
 from capsight.predict.track import REACH, Precision, TrackScorer, best_device
+from capsight.train.auto import choose
 from capsight.train.calibrate import calibrate
 from capsight.train.crops import CropSource, croppable
 from capsight.train.genes import GeneTargets, WithGenes
@@ -28,6 +29,7 @@ from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
 from capsight.train.muon import Muon
 from capsight.train.sequences import SequenceTask
+from capsight.train.start import Start
 from capsight.train.targets import Targets, targets_of
 from capsight.train.track import TrackTask
 
@@ -56,19 +58,31 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     Raises
     ------
     InputError
-        If the folder cannot be used, or training diverges.
+        If the folder cannot be used, or training diverges; if the model to start from cannot be, or is of another
+        shape than the settings ask for.
 
     Notes
     -----
-    Where no 5' ends were counted, one summit of a peak counts as one 5' end, and strengths are not learned. Labelled sequences have no places at all: see `capsight.train.sequences`.
+    Where no 5' ends were counted, one summit of a peak counts as one 5' end, and strengths are not learned. Labelled
+    sequences have no places at all: see `capsight.train.sequences`.
     """
     inputs = {"windows": windows}
+    start = Start.of(config.init) if config.init else None
+    if start:
+        config = start.shaped(config)
+        inputs["init"] = start.weights
+    if config.auto:
+        config = choose(config, Windows.open(windows))
     if artefact.is_done(out, "train", config, inputs):
         logger.info("train: %s is done already", out)
         return out
     check_launch()
     data = Windows.open(windows)
+    for fold in (schema.TRAIN, schema.VALIDATION):
+        data.fold(fold)  # refuses one without windows before any work is done
     labelled = (data.folder / SEQUENCES_FILE).is_file()
+    if start:
+        start.warn_of_seen(data)
     with artefact.building(out, "train", config, inputs) as folder, on_threads(config.threads):
         targets = None if labelled else targets_of(data)
         model, logs = TrackModel(config.model, config.members), []
@@ -76,6 +90,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
             seed, suffix = config.seed + number, f"-{number + 1}" if config.members > 1 else ""
             torch.manual_seed(seed)
             network = TrackNetwork(config.model)
+            if start:
+                start.give(network, number)
             if targets is None:
                 log = _on_sequences(config, data, network, seed, f"train{suffix}", folder)
             else:
@@ -84,7 +100,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
             logs.append(log)
         text = "".join(json.dumps({"member": i, **record}) + "\n" for i, log in enumerate(logs, 1) for record in log)
         (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
-        save_track(model, _card(config, data, targets, model), folder)
+        card = _card(config, data, targets, model)
+        save_track(model, card.model_copy(update={"init": start.ancestor() if start else None}), folder)
     return out
 
 
@@ -157,7 +174,9 @@ def _card(config: TrainConfig, data: Windows, targets: Targets | None, model: Tr
     scorer = TrackScorer(model.to(best_device()))
     calibration, calling = calibrate(scorer, data.stretches(schema.VALIDATION), targets.summits, config.min_precision)
     names = {name: data.stretches(name).names for name in (*schema.FOLDS, EXCLUDE)}
+    contigs = sorted({int(number) for name in names for number in data.stretches(name).contig})
+    lengths = {data.genome.names[number]: int(data.genome.lengths[number]) for number in contigs}
     return TrackCard(
         halo=scorer.halo, members=config.members, counts=targets.counts, calibration=calibration, calling=calling,
-        **names,
+        lengths=lengths, **names,
     )  # fmt: skip
