@@ -137,7 +137,7 @@ class TrackCard(BaseModel):
                 if contig in contigs and model.lengths.get(contig, contigs[contig]) == contigs[contig]:
                     found[region] = None
             model = model.init
-        return tuple(found)
+        return tuple(sorted(found))
 
 
 def is_track(folder: Path) -> bool:
