@@ -395,3 +395,28 @@ def test_counts_of_both_strands_go_together() -> None:
         parse(WindowsConfig, {"genome": "g", "peaks": "p", "ctss_plus": "a,b", "ctss_minus": "c"})
     with pytest.raises(ConfigError, match="do not go with labelled sequences"):
         parse(WindowsConfig, {"train": "t", "validation": "v", "ctss_plus": "a", "ctss_minus": "c"})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("chrI", ("chrI",)),
+        ("chrI,II,100,", ("chrI", "II", "100")),
+        ("chrI:1-2000,chrII", ("chrI:1-2000", "chrII")),
+        ("chrI:19,500,001-22,000,000,chrII", ("chrI:19,500,001-22,000,000", "chrII")),
+        ("chrII,1:1-2,000,2:1,001-1,900", ("chrII", "1:1-2,000", "2:1,001-1,900")),
+        (["chrI:1-2,000", 7], ("chrI:1-2,000", "7")),
+        ("chrI:1000-2000,300", ("chrI:1000-2000", "300")),
+    ],
+)
+@pytest.mark.parametrize("name", ["validation", "test", "exclude"])
+def test_chromosomes_and_regions_are_given_in_one_line_or_as_a_list(
+    name: str, given: object, expected: tuple[str, ...]
+) -> None:
+    config = WindowsConfig(genome=Path("g.fa"), peaks=Path("p.bed"), **{name: given})  # type: ignore[arg-type]
+    assert getattr(config, name) == expected
+
+
+def test_labelled_sequences_have_no_regions_to_exclude() -> None:
+    with pytest.raises(ValueError, match="exclude names regions of a genome"):
+        WindowsConfig(train=Path("t.csv"), validation=("v.csv",), exclude=("chrI",))

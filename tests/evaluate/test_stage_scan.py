@@ -9,8 +9,10 @@ import pytest
 from tests.evaluate.conftest import bed, swapped
 
 from capsight.config import BaselineConfig, EvaluateConfig
+from capsight.data.stretches import Stretches
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
+from capsight.evaluate.stage_scan import _overlapping
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
 
@@ -245,3 +247,10 @@ def test_a_fold_of_regions_is_scanned_there_with_whatever_is_slid_along(world, t
     calls = pd.read_parquet(tmp_path / "out" / "calls.parquet")
     assert calls.groupby("chrom").position.agg(["min", "max"]).loc["chr1"].between(11_000, 20_999).all()
     assert calls.groupby("chrom").position.agg(["min", "max"]).loc["chr3"].between(0, 19_999).all()
+
+
+def test_only_regions_that_share_bases_were_learned_from(world):
+    tested = Stretches.named(Windows.open(world.windows).genome, ["chr3:20-25"])
+    learned = ["chr3:21-30", "chr1", "chr3:1-20", "chr3:26-40", "chrZ:1-9", "chr3:1-99999"]  # some of another genome
+    assert _overlapping(learned, tested) == ["chr3:1-20", "chr3:21-30"]
+    assert _overlapping(["chr3"], tested) == ["chr3"]

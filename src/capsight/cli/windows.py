@@ -37,7 +37,7 @@ def command(
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Lay labelled windows: cap sites, negatives, and whole chromosomes for validation and test."""
+    """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
         "ctss": ctss or None, "ctss_plus": ctss_plus or None, "ctss_minus": ctss_minus or None,

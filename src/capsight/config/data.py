@@ -1,11 +1,12 @@
 """Settings of what comes before a network: simulated genomes, downloads, peaks, windows and their audit."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
 
-from capsight.config.base import Config, Names, Paths, split
+from capsight.config.base import Config, Paths, names, split
 
 
 def _shares(value: object) -> object:
@@ -17,6 +18,17 @@ def _shares(value: object) -> object:
     return {name.strip(): share if colon else 1.0 for name, colon, share in pairs}
 
 
+#: A region whose numbers have commas, or whatever has none.
+_REGION = re.compile(r"[^,]+:\d{1,3}(?:,\d{3})*-\d{1,3}(?:,\d{3})*(?=,|$)|[^,]+")
+
+
+def _regions(value: object) -> object:
+    """Accept names of chromosomes and regions with commas between them, ``chrI,chrII:1-2,000,000``, as a list."""
+    return names(_REGION.findall(value) if isinstance(value, str) else value)
+
+
+#: Chromosomes, or regions of them as `capsight.data.stretches.read_span` reads them.
+Regions = Annotated[tuple[str, ...], BeforeValidator(_regions)]
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).
 Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
@@ -100,14 +112,14 @@ class WindowsConfig(Config):
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
     )
-    validation: Names = Field(
+    validation: Regions = Field(
         (),
         description="Validation chromosomes, comma-separated, or regions (chr1:1-2000000); with --train: a CSV file.",
     )
-    test: Names = Field(
+    test: Regions = Field(
         (), description="Test chromosomes, comma-separated, or regions (chr1:1-2000000); with --train: a CSV file."
     )
-    exclude: Names = Field(
+    exclude: Regions = Field(
         (),
         description="Chromosomes or regions of which nothing is known, comma-separated: they belong to no fold.",
     )

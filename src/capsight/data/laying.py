@@ -154,6 +154,7 @@ def not_excluded(peaks: pd.DataFrame, genome: Genome, folds: Folds, dropped: Cou
         raise InputError(f"exclude leaves none of the {len(peaks):,} peaks", remedy="exclude less")
     if excluded.any():
         dropped[EXCLUDED] += int(excluded.sum())
+    if len(folds.exclude.contig):
         logger.info(
             "folds: %s bases are excluded, and with them %s of %s peaks",
             f"{folds.exclude.sizes.sum():,}", f"{excluded.sum():,}", f"{len(peaks):,}",
