@@ -115,7 +115,9 @@ def fill(card: ModelCard) -> str:
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["figure"] = figure
-    return environment.get_template("card.md.jinja").render(card.model_dump() | {"figures": FIGURES})
+    counted = "log_total_correlation_strength" in card.scan
+    given = card.model_dump() | {"figures": FIGURES, "counted": counted}
+    return environment.get_template("card.md.jinja").render(given)
 
 
 def record(run: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from capsight.config import ScanConfig
 from capsight.data.genome import Genome
 from capsight.data.store import genome_inputs
 from capsight.data.stretches import Span
+from capsight.data.tags import CTSS
 from capsight.data.text import given
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, is_track, load_track
@@ -77,7 +78,7 @@ def scan(config: ScanConfig, model: Path, source: Path, out: Path) -> Path:
         contigs = _scan_parts(
             config, scorer, calling_rule(card, config.min_probability, config.distance), genome, partial
         )
-        _write(contigs, -1 if config.minus_negative else 1, partial)
+        _write(contigs, -1 if config.minus_negative else 1, card.counts == CTSS, partial)
     return out
 
 
@@ -159,12 +160,12 @@ def _scan_part(stretches: Iterator[Stretch], min_tags: float, part: Path, bar: t
     unfinished.rename(part)
 
 
-def _write(contigs: list[Contig], sign_of_minus: int, folder: Path) -> None:
+def _write(contigs: list[Contig], sign_of_minus: int, strengths: bool, folder: Path) -> None:
     """Write the files of the result."""
     for strand, sign in zip(STRANDS, (1, sign_of_minus), strict=True):
         write_bigwig(contigs, strand, sign, folder / f"{strand}.bw")
     with (folder / "tss.bed").open("w", encoding="utf-8", newline="") as handle:
         n = write_bed(contigs, handle)
     with (folder / "tss.gff3").open("w", encoding="utf-8", newline="") as handle:
-        write_gff(contigs, handle)
+        write_gff(contigs, handle, strengths=strengths)
     logger.info("scan: %s TSSs called", f"{n:,}")

@@ -82,15 +82,18 @@ def write_bed(contigs: Iterable[Contig], handle: IO[str]) -> int:
     return n
 
 
-def write_gff(contigs: Iterable[Contig], handle: IO[str]) -> None:
-    """Write calls as GFF3, features ``TSS`` (SO:0000315), in the order of `write_bed`."""
+def write_gff(contigs: Iterable[Contig], handle: IO[str], *, strengths: bool) -> None:
+    """Write calls as GFF3, features ``TSS`` (SO:0000315), in the order of `write_bed`.
+
+    `strengths` tells whether the model learned them: only where it was trained on counts.
+    """
     handle.write("##gff-version 3\n")
     for contig in contigs:
         chrom = quote(contig.chrom, safe=_GFF_SEQID)
         for position, strand, probability, tags, strength in _calls(contig):
             attributes = (
                 f"ID={quote(call_id(contig.chrom, position, strand), safe=_GFF_VALUE)};probability={probability:.6f};"
-                f"expected_tags={tags:.6g};strength={strength:.6g}"
+                f"expected_tags={tags:.6g}" + (f";strength={strength:.6g}" if strengths else "")
             )
             fields = (chrom, "capsight", "TSS", position + 1, position + 1, f"{probability:.6f}", "+-"[strand], ".")
             handle.write("\t".join(map(str, fields)) + f"\t{attributes}\n")
