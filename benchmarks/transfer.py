@@ -29,9 +29,9 @@ import pandas as pd
 from capsight.config import EvaluateConfig, TrainConfig, WindowsConfig
 from capsight.config.yaml_files import override, parse
 from capsight.data import schema
-from capsight.data.bases import decode
 from capsight.data.genome import Genome
 from capsight.data.peaks import PeakIndex, read_peaks
+from capsight.data.stretches import Stretches
 from capsight.data.windows import Windows, windows
 from capsight.model.track_folder import is_track, read_track_card
 from capsight.shipped import find_model, shipped_models
@@ -49,37 +49,38 @@ MARK: Final = " *"
 
 
 class Source(NamedTuple):
-    """A genome and its listed TSSs, as files below the data folder.
+    """A genome and its listed TSSs, as files below the data folder; folds are those of the recipe of that name.
 
     Attributes
     ----------
-    validation, test
-        Chromosomes; without a test chromosome, the validation chromosome is scanned.
+    validation, test, exclude
+        Chromosomes or regions.
     ctss
         Counts of 5' ends.
-    pieces
-        Where truth is known for a part of one chromosome alone: that part, cut into contigs ``piece1``, ``piece2``, …
     """
 
     genome: str
     peaks: str
     validation: str
-    test: str = ""
+    test: str
+    exclude: tuple[str, ...] = ()
     ctss: str = ""
-    pieces: tuple[tuple[str, int, int], ...] = ()
 
 
 GENOMES: Final = {
     "yeast": Source(
-        "yeast/sacCer3.fa.gz", "yeast/stripeseq.ypd.peaks.bed", "chrVII", "chrIV", "yeast/stripeseq.ypd.ctss.bed.gz"
+        "yeast/sacCer3.fa.gz", "yeast/stripeseq.ypd.peaks.bed", "chrVII", "chrIV",
+        ctss="yeast/stripeseq.ypd.ctss.bed.gz",
     ),
-    "pombe": Source("pombe/s_pombe.ASM294v2.fa.gz", "pombe/epdnew.I_II.bed.gz", "II"),
+    "pombe": Source(
+        "pombe/s_pombe.ASM294v2.fa.gz", "pombe/epdnew.I_II.bed.gz", "II:1-800000", "II:800001-1600000", ("III", "MT")
+    ),
     "falciparum": Source(
-        "falciparum/p_falciparum.3D7.fa.gz", "falciparum/epdnew.chr1_13.bed.gz", "chr12", "chr13"
+        "falciparum/p_falciparum.3D7.fa.gz", "falciparum/epdnew.chr1_13.bed.gz", "chr7", "chr8", ("chr14",)
     ),
     "arabidopsis": Source(
-        "arabidopsis/a_thaliana.chr1.TAIR10.fa.gz", "arabidopsis/epdnew.chr1_first22Mb.bed.gz", "piece2", "piece3",
-        pieces=(("chr1", 0, 14_000_000), ("chr1", 14_000_000, 18_000_000), ("chr1", 18_000_000, 22_000_000)),
+        "arabidopsis/a_thaliana.chr1.TAIR10.fa.gz", "arabidopsis/epdnew.chr1_first22Mb.bed.gz",
+        "chr1:19000001-20500000", "chr1:20500001-22000000", ("chr1:22000001-30427671",),
     ),
     "human": Source("hg19mini/hg19mini.fa.gz", "hg19mini/hg19mini.cage_peaks.bed.gz", "chr4", "chr5"),
 }  # fmt: skip
@@ -94,32 +95,13 @@ class Files(NamedTuple):
 
 
 def prepare(name: str, data: Path, out: Path) -> Files:
-    """Link the genome, so that its store is built in `out`, and cut pieces where that is asked for."""
+    """Link the genome, so that its store is built in `out`."""
     source, folder = GENOMES[name], out / "genomes" / name
     folder.mkdir(parents=True, exist_ok=True)
     linked = folder / Path(source.genome).name
     if not linked.exists():
         linked.symlink_to((data / source.genome).absolute())
-    files = Files(linked, data / source.peaks, data / source.ctss if source.ctss else None)
-    return cut(files, source.pieces, folder) if source.pieces else files
-
-
-def cut(files: Files, pieces: Sequence[tuple[str, int, int]], folder: Path) -> Files:
-    """Write pieces of a genome as contigs of their own, with the peaks that lie in them."""
-    fasta, bed = folder / "pieces.fa", folder / "pieces.bed"
-    genome = Genome.open(files.genome)
-    peaks, parts, moved = read_peaks(files.peaks, genome), [], []
-    for number, (chrom, start, end) in enumerate(pieces, start=1):
-        [contig] = genome.index([chrom]).tolist()
-        parts.append(f">piece{number}\n{decode(genome.contig(contig)[None, start:end])[0]}\n")
-        inside = (peaks[schema.CHROM] == chrom) & (peaks[schema.START] >= start) & (peaks[schema.END] <= end)
-        here = peaks[inside].assign(**{schema.CHROM: f"piece{number}"})
-        here[[schema.START, schema.END, schema.SUMMIT]] -= start
-        moved.append(here)
-    if not fasta.exists():  # its time is how the store of its bases is known
-        fasta.write_text("".join(parts))
-    write_peaks(pd.concat(moved), bed)
-    return Files(fasta, bed, None)
+    return Files(linked, data / source.peaks, data / source.ctss if source.ctss else None)
 
 
 def write_peaks(peaks: pd.DataFrame, path: Path) -> None:
@@ -135,7 +117,7 @@ def write_peaks(peaks: pd.DataFrame, path: Path) -> None:
 def lay(name: str, files: Files, to: Path) -> Path:
     """Make a folder of windows."""
     source = GENOMES[name]
-    held_out = {"validation": (source.validation,), "test": (source.test,) if source.test else ()}
+    held_out = {"validation": (source.validation,), "test": (source.test,), "exclude": source.exclude}
     config = WindowsConfig(  # the windows themselves are not read: short ones find room for negatives anywhere
         genome=files.genome, peaks=files.peaks, ctss=(files.ctss,) if files.ctss else (), length=64, exclusion=0,
         **held_out,
@@ -146,16 +128,18 @@ def lay(name: str, files: Files, to: Path) -> Path:
 def draw(name: str, files: Files, n: int, seed: int, folder: Path) -> Files:
     """Keep `n` peaks of the training chromosomes, and all of the others; of 5' ends those that lie at kept peaks."""
     folder.mkdir(parents=True, exist_ok=True)
-    genome, held_out = Genome.open(files.genome), {GENOMES[name].validation, GENOMES[name].test}
+    genome, source = Genome.open(files.genome), GENOMES[name]
+    held_out = Stretches.named(genome, (source.validation, source.test, *source.exclude))
     peaks = read_peaks(files.peaks, genome)
-    training = np.flatnonzero(~peaks[schema.CHROM].isin(held_out))
+    inside = held_out.find(genome.index(peaks[schema.CHROM]), peaks[schema.SUMMIT].to_numpy(np.int64)) >= 0
+    training = np.flatnonzero(~inside)
     drawn = np.random.default_rng(seed).permutation(training)[:n]
     kept = peaks.iloc[np.sort(np.concatenate([drawn, np.setdiff1d(np.arange(len(peaks)), training)]))]
     write_peaks(kept, folder / "peaks.bed")
     if files.ctss is None:
         return Files(files.genome, folder / "peaks.bed", None)
     ends = pd.read_csv(files.ctss, sep="\t", header=None, dtype={0: str})
-    known = ends[0].isin(held_out).to_numpy(copy=True)
+    known = held_out.find(genome.index(ends[0]), ends[1].to_numpy(np.int64)) >= 0
     for strand in ("+", "-"):
         near = PeakIndex.of(kept[kept[schema.STRAND] == strand], genome, REACH)
         known |= (ends[5] == strand).to_numpy() & near.overlaps(genome.index(ends[0]), ends[1].to_numpy(), 1)
@@ -176,14 +160,13 @@ def zero_shot(data: Path, out: Path, genomes: Sequence[str], models: Sequence[st
     rows = []
     for genome in genomes:
         laid = lay(genome, prepare(genome, data, out), out / "zero-shot" / genome / "windows")
-        fold = schema.TEST if GENOMES[genome].test else schema.VALIDATION
         bases = Windows.open(laid).genome
         lengths = dict(zip(bases.names, bases.lengths.tolist(), strict=True))
         for model in models:
             name = called(model)
-            found = scan(Path(model), laid, fold, out / "zero-shot" / genome / name)
+            found = scan(Path(model), laid, schema.TEST, out / "zero-shot" / genome / name)
             known = read_track_card(find_model(Path(model))).learned(lengths)
-            seen = name == genome or bool(Windows.open(laid).stretches(fold).touched(known))
+            seen = name == genome or bool(Windows.open(laid).stretches(schema.TEST).touched(known))
             rows.append({"genome": genome, "model": name, "own_or_seen": seen, **found})
             logging.info("%s on %s: AUPRC %.3f", name, genome, found["auprc"])
     return rows

@@ -159,31 +159,21 @@ def test_multiply_adds_are_those_of_the_convolutions(
 
 @pytest.fixture
 def transfer(motif_windows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the benchmark with two genomes: that of the motif, and pieces of its first chromosome."""
+    """Return the benchmark with two genomes: that of the motif, and its first chromosome alone."""
     loaded = load("transfer")
     counts = [f"chr{c}\t{s}\t{s + 1}\t.\t{c}\t+\n" for c in (1, 2, 3) for s in range(400, 29_500, 100)]
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "ctss.bed").write_text("".join(counts))
     for name in ("genome.fa", "peaks.bed"):
         (tmp_path / "data" / name).symlink_to(motif_windows.parent / name)
-    pieces = (("chr1", 0, 15_000), ("chr1", 15_000, 24_000), ("chr1", 24_000, 30_000))
     genomes = {
-        "whole": loaded.Source("genome.fa", "peaks.bed", "chr2", "chr3", "ctss.bed"),
-        "part": loaded.Source("genome.fa", "peaks.bed", "piece2", "piece3", pieces=pieces),
+        "whole": loaded.Source("genome.fa", "peaks.bed", "chr2", "chr3", ctss="ctss.bed"),
+        "part": loaded.Source(
+            "genome.fa", "peaks.bed", "chr1:15001-24000", "chr1:24001-30000", exclude=("chr2", "chr3")
+        ),
     }
     monkeypatch.setattr(loaded, "GENOMES", genomes)
     return loaded
-
-
-def test_pieces_of_a_chromosome_keep_their_bases_and_peaks(transfer: ModuleType, tmp_path: Path) -> None:
-    files = transfer.prepare("part", tmp_path / "data", tmp_path / "out")
-    whole, cut = (Genome.open(path) for path in (tmp_path / "data" / "genome.fa", files.genome))
-    assert cut.names == ("piece1", "piece2", "piece3")
-    assert cut.lengths.tolist() == [15_000, 9_000, 6_000]
-    np.testing.assert_array_equal(cut.contig(1), whole.contig(0)[15_000:24_000])
-    peaks = read_peaks(files.peaks, cut)
-    assert len(peaks) == 58
-    assert peaks[peaks.chrom == "piece3"].summit.tolist() == list(range(0, 5_500, 500))
 
 
 def test_drawn_peaks_are_those_of_training_and_5_prime_ends_go_with_them(transfer: ModuleType, tmp_path: Path) -> None:
@@ -216,7 +206,7 @@ def test_every_model_on_every_genome(
                    str(tiny_track)])  # fmt: skip
     text, content, rows = tables(tmp_path / "out", "zero-shot")
     assert [(row["genome"], row["chromosomes"], row["tss"], row["own_or_seen"]) for row in rows] == [
-        ("whole", ["chr3"], 58, True), ("part", ["piece3"], 11, False),
+        ("whole", ["chr3"], 58, True), ("part", ["chr1:24001-30000"], 11, False),
     ]  # fmt: skip
     assert str(content["command"]).startswith("python benchmarks/transfer.py ")
     assert str(content["command"]) in text

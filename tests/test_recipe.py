@@ -131,10 +131,7 @@ def test_the_list_has_purpose_data_time_and_choices() -> None:
             assert name in shown
     assert "data: simulated" in shown
     assert "choose: --set data=core_all | core_notata | core_tata | 300_tata" in shown
-    assert {each.name: each.data for each in summaries()}["haldar2026"] == (
-        "hg19.fa.gz",
-        "hg19.cage_peak_phase1and2combined_coord.bed.gz",
-    )
+    assert {each.name: each.data for each in summaries()}["haldar2026"] == ("hg19", "hg19")
 
 
 @pytest.mark.parametrize("data", GUE)
