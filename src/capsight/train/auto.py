@@ -38,13 +38,13 @@ class Budget(NamedTuple):
     pretrain_updates: int
 
 
-#: Of yeast (4,584 training peaks), 15,000 updates are 26 passes.
+#: Of yeast (4,584 training peaks), 6,000 updates are 10 passes; fission yeast has had 3,100 (3,300 peaks).
 BUDGETS: Final = (
-    Budget(0, 2_000, 2_000),
-    Budget(300, 4_000, 2_000),
-    Budget(1_000, 8_000, 2_000),
-    Budget(3_000, 15_000, 0),
-    Budget(30_000, 30_000, 0),
+    Budget(0, 1_000, 1_000),
+    Budget(300, 2_000, 1_000),
+    Budget(1_000, 3_000, 0),
+    Budget(3_000, 6_000, 0),
+    Budget(30_000, 20_000, 0),
     Budget(100_000, 40_000, 0),
 )
 #: With fewer training peaks than this, a warning says that they are too few.
