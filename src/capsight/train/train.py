@@ -67,6 +67,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
         return out
     check_launch()
     data = Windows.open(windows)
+    for fold in (schema.TRAIN, schema.VALIDATION):
+        data.fold(fold)  # refuses a fold without windows
     labelled = (data.folder / SEQUENCES_FILE).is_file()
     with artefact.building(out, "train", config, inputs) as folder, on_threads(config.threads):
         targets = None if labelled else targets_of(data)
