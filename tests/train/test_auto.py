@@ -81,7 +81,7 @@ def test_two_lines_report_what_and_why(chosen: Choose, caplog: pytest.LogCapture
         chosen(9_500_000, 4_600)
     assert caplog.messages == [
         "train: auto: 4,600 peaks on 9,500,000 bases of training chromosomes, 1.98 in a crop of 8,192 bases",
-        "train: auto: 15,000 updates (25.8 passes), as from 3,000 peaks on; no pre-training (enough peaks); 0% of the "
+        "train: auto: 6,000 updates (10.3 passes), as from 3,000 peaks on; no pre-training (enough peaks); 0% of the "
         "crops laid at peaks (peaks are frequent)",
     ]
 

@@ -267,6 +267,17 @@ def test_calibration_counts_calls_and_summits_inside_the_fold_alone(trained: Pat
         assert calling.recall == found[0][1].recall
 
 
+def test_windows_without_a_validation_fold_are_refused(motif_windows: Path, tmp_path: Path) -> None:
+    (tmp_path / "peaks.bed").write_text(BARE)
+    config = WindowsConfig(
+        genome=motif_windows.parent / "genome.fa", peaks=tmp_path / "peaks.bed", length=64, test=("chr3",)
+    )
+    data = windows(config, tmp_path / "windows")
+    with pytest.raises(InputError, match="the validation fold has no windows"):
+        train(TrainConfig(**SETTINGS, epochs=0.1), data, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_region_shorter_than_a_crop_is_refused_before_training(motif_windows: Path, tmp_path: Path) -> None:
     data = in_parts(tmp_path / "made", motif_windows.parent / "genome.fa", None)
     settings = SETTINGS | {"crops": CropsConfig(length=32_768)}
