@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -82,6 +83,7 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
 
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
+SHIPPED = shipped.shipped_models()
 #: What is reported of window models with parts that are no more.
 FORMER = r"model: was made by an earlier version, with {}: this one has no such part (train it anew)"
 #: The card of a window model, as an earlier version wrote it.
@@ -175,8 +177,9 @@ def close(one: np.ndarray, other: np.ndarray) -> None:
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
-def test_the_yeast_model_is_whole_and_small() -> None:
-    folder = shipped.find_model(Path("yeast"))
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_are_whole_and_small(name: str) -> None:
+    folder = shipped.find_model(Path(name))
     artefact.check_unchanged(folder)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
     assert "/" not in "".join(line for line in (folder / "config.yaml").read_text().splitlines() if "path:" in line)
@@ -199,6 +202,46 @@ def test_law_2_strands_are_treated_alike(dna: Codes, whole: Tracks) -> None:
 
 def test_law_3_one_network_has_a_say() -> None:
     assert len(load_track(shipped.find_model(Path("yeast")))[0].networks) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "yeast"])
+def test_laws_of_the_other_models(name: str) -> None:
+    model, card = load_track(shipped.find_model(Path(name)))
+    asked = TrackScorer(model, card.calibration)
+    codes = np.random.default_rng(2).integers(0, 4, 4 * asked.halo, dtype=np.uint8)
+    everything, back = asked.score(codes[None]), asked.score(reverse_complement(codes)[None])
+    part = asked.score(codes[None, 100 : 2 * asked.halo + 500])
+    for one, other, alone in zip(everything, back, part, strict=True):
+        close(one, other[:, ::-1, ::-1])
+        close(one[:, :, asked.halo + 100 : asked.halo + 500], alone[:, :, asked.halo : -asked.halo])
+    assert len(model.networks) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "genome", "tss", "region", "least"),
+    [
+        ("pombe", "pombe/s_pombe.ASM294v2.fa.gz", "pombe/epdnew.I_II.bed.gz", ("II", 900_000, 1_100_000), 0.5),
+        ("falciparum", "falciparum/p_falciparum.3D7.fa.gz", "falciparum/epdnew.chr1_13.bed.gz",
+         ("chr8", 300_000, 500_000), 0.1),
+        ("arabidopsis", "arabidopsis/a_thaliana.chr1.TAIR10.fa.gz", "arabidopsis/epdnew.chr1_first22Mb.bed.gz",
+         ("chr1", 20_600_000, 20_800_000), 0.3),
+    ],
+    ids=["pombe", "falciparum", "arabidopsis"],
+)  # fmt: skip
+def test_listed_tsss_that_were_held_out_are_called(
+    name: str, genome: str, tss: str, region: tuple[str, int, int], least: float
+) -> None:
+    if not (REAL / genome).is_file():
+        pytest.skip("the real data are not there")
+    chrom, start, end = region
+    listed = pd.read_csv(REAL / tss, sep="\t", header=None)
+    listed = listed[(listed[0] == chrom) & (listed[1] >= start) & (listed[1] < end)]
+    calls = load(name).scan(REAL / genome, region=f"{chrom}:{start + 1}-{end}")
+    near = [
+        (abs(calls["position"][calls["strand"] == strand] - position) <= 50).any()
+        for position, strand in zip(listed[1], listed[5], strict=True)
+    ]
+    assert np.mean(near) >= least
 
 
 @pytest.mark.parametrize("tile", [777, 5000, 100_000])
@@ -238,9 +281,6 @@ def test_the_yeast_model_finds_a_promoter_that_it_has_not_seen() -> None:
     calls = load("yeast").scan(path, region="chrIV:1-60000")
     assert (calls["probability"] > 0.5).sum() > 5
     assert set(calls["strand"]) == {"+", "-"}
-
-
-SHIPPED = shipped.shipped_models()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
