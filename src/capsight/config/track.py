@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
+from capsight.config.data import Range
 from capsight.config.training import Betas
 
 
@@ -55,11 +56,24 @@ class CropsConfig(Config):
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
     )
     minimum_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
+    mosaics: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of crops that are pieced together from all over the training chromosomes, end to end.",
+    )
+    piece_length: Range = Field((150, 600), description="Bases of a piece of a mosaic: least,most.")
+    promoters: float = Field(
+        0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
+    )
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.peaks + self.weak > 1:
             raise ValueError(f"peaks ({self.peaks:g}) and weak ({self.weak:g}) are shares: more than 1 together")
+        least, most = self.piece_length
+        if not 1 <= least <= most:
+            raise ValueError(f"piece_length: the least, {least}, must be 1 or more, and not above the most, {most}")
         return self
 
 

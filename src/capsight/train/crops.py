@@ -113,12 +113,25 @@ class CropSource:
         drawn = np.array([self._draw(i) for i in range(first, first + self.config.batch_size)], np.int64)
         return Places(drawn[:, 0], drawn[:, 1].astype(bool), drawn[:, 2])
 
-    def at(self, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Crops:
-        """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``."""
-        length = self.config.length
-        codes = self.genome.fetch(contig, start - self.halo, length + 2 * self.halo, minus)
-        tags = self._counts(self.tags, self._tag_numbers, contig, minus, start)
-        return Crops(codes, tags, self._counts(self.summits, self._summit_numbers, contig, minus, start))
+    def at(
+        self,
+        contig: Ints,
+        minus: NDArray[np.bool_],
+        start: Ints,
+        length: int | None = None,
+        halo: int | None = None,
+    ) -> Crops:
+        """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``.
+
+        Length and halo are those of all crops, if none are named.
+        """
+        length, halo = self.config.length if length is None else length, self.halo if halo is None else halo
+        codes = self.genome.fetch(contig, start - halo, length + 2 * halo, minus)
+        tags, summits = (
+            self._counts(places, numbers, contig, minus, start, length)
+            for places, numbers in ((self.tags, self._tag_numbers), (self.summits, self._summit_numbers))
+        )
+        return Crops(codes, tags, summits)
 
     def _draw(self, i: int) -> tuple[int, int, int]:
         """Return contig, strand (1 is minus) and start of crop number `i`."""
@@ -168,9 +181,11 @@ class CropSource:
         """The crops of the pass that is being read: contig, strand and start, ``(n_crops, 3)``."""
         return {}
 
-    def _counts(self, tags: Tags, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Floats:
+    def _counts(
+        self, tags: Tags, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints, length: int
+    ) -> Floats:
         """Return the counts at each base of crops, 5'→3', ``(n, length)``."""
-        length, size = self.config.length, self.genome.lengths[contig]
+        size = self.genome.lengths[contig]
         origin = place_numbers(self.genome, contig, minus.astype(np.int64), np.zeros_like(contig))
         first = np.searchsorted(numbers, origin + np.clip(start, 0, size))
         last = np.searchsorted(numbers, origin + np.clip(start + length, 0, size))

@@ -13,6 +13,7 @@ from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
 from capsight.data.bases import Ints
+from capsight.data.promoters import windows_promoters
 from capsight.data.tags import CTSS
 from capsight.data.windows import SEQUENCES_FILE, Windows
 from capsight.model.relora import plain_schedule
@@ -25,6 +26,7 @@ from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
+from capsight.train.mosaics import Mosaics
 from capsight.train.sequences import SequenceTask
 from capsight.train.targets import Targets, targets_of
 from capsight.train.track import TrackTask
@@ -96,7 +98,7 @@ def _on_crops(
     def crops(contigs: Ints) -> CropSource:
         return CropSource(data.genome, targets.tags, targets.summits, contigs, network.halo, config.crops, seed)
 
-    source = crops(training)
+    source, promoters = crops(training), windows_promoters(data.folder)
     per_pass = source.crops_per_pass / config.crops.batch_size
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(validation))
@@ -107,7 +109,10 @@ def _on_crops(
         loss = loss.model_copy(update={"doubt": 1.0, "strength": 0.0})
     genes = GeneTargets.of(data.genome, training, loss.minimum_codons, targets.tags) if loss.genes else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
-    task = TrackTask(source, loss, genes, validation, targets.summits, precision)
+    mosaics = Mosaics(source, promoters) if config.crops.mosaics else None
+    if promoters and not (config.crops.mosaics and config.crops.promoters):
+        logger.warning("train: the %d promoters of the windows are not used: set crops.mosaics", len(promoters.tss))
+    task = TrackTask(source, loss, genes, validation, targets.summits, precision, mosaics)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
     return fit(learner, task, _plan(config, ceil(config.epochs * per_pass), seed, f"train{suffix}"), folder)
