@@ -30,14 +30,14 @@ def written(path: Path, *rows: tuple[str, int | str, str], header: str = "id\tts
 
 
 def text_of(found: Promoters) -> list[tuple[str, int]]:
-    return [(decode(codes[None])[0], tss) for codes, tss in zip(*found, strict=True)]
+    return [(decode(codes[None])[0], tss) for codes, tss in zip(found.codes, found.tss, strict=True)]
 
 
 @pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
 def test_sequences_are_read_without_the_n_at_their_ends(tmp_path: Path, name: str) -> None:
     first, second = drawn(250), drawn(300)
     path = written(tmp_path / name, ("a", 200, first.lower()), ("b", 260, "NNNNN" + second + "NN"))
-    assert text_of(read_promoters(path)) == [(first, 200), (second, 255)]
+    assert text_of(read_promoters(path, {})) == [(first, 200), (second, 255)]
 
 
 def test_what_cannot_be_used_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -47,7 +47,7 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path, caplog: pytest.LogCaptur
         ("d", 20, good), ("e", 245, good), ("f", 3, "N" * 250),
     )  # fmt: skip
     with caplog.at_level(logging.INFO):
-        assert text_of(read_promoters(path)) == [(good, 200)]
+        assert text_of(read_promoters(path, {})) == [(good, 200)]
     assert "promoters p.tsv: 1; 1 with N between known bases left out; 3 with too few bases" in caplog.text
     assert "1 twice left out" in caplog.text
 
@@ -68,13 +68,22 @@ def test_a_wrong_record_is_named_with_its_line(
 ) -> None:
     path = written(tmp_path / "p.tsv", ("bad", tss, sequence), header=header)
     with pytest.raises(InputError, match=message) as caught:
-        read_promoters(path)
+        read_promoters(path, {})
     assert f"{path}:{1 if 'summit' in header else 2}" in str(caught.value)
+
+
+def test_weights_are_those_of_the_source(tmp_path: Path) -> None:
+    rows = [("tata", 200, drawn(250)), ("epd", 200, drawn(250)), ("tata", 200, drawn(250))]
+    path = written(tmp_path / "p.tsv", *rows, header="source\ttss\tsequence")
+    assert read_promoters(path, {"tata": 0.1}).weight == [0.1, 1.0, 0.1]
+    assert read_promoters(path, {}).weight == [1.0, 1.0, 1.0]
+    with pytest.raises(InputError, match="has no promoters of the source 'TATA', which promoter_weights names; it has"):
+        read_promoters(path, {"TATA": 0.1})
 
 
 def test_a_file_without_promoters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no promoters; 1 with too few bases"):
-        read_promoters(written(tmp_path / "p.tsv", ("a", 3, "ACGTACGT")))
+        read_promoters(written(tmp_path / "p.tsv", ("a", 3, "ACGTACGT")), {})
 
 
 @pytest.fixture
@@ -96,7 +105,7 @@ def test_promoters_are_found_on_chromosomes_by_their_bases(genome_file: Path, tm
     cut = place(genome, 1, 3_740)  # up to the last base of the chromosome
     rows = [place(genome, 0, 100), place(genome, 1, 100), place(genome, 1, 300, flipped=True), "".join(changed), cut]
     rows.append(drawn(260))
-    found = read_promoters(written(tmp_path / "p.tsv", *((str(i), 200, row) for i, row in enumerate(rows))))
+    found = read_promoters(written(tmp_path / "p.tsv", *((str(i), 200, row) for i, row in enumerate(rows))), {})
     assert standing_on(found, genome, np.array([1])) == [False, True, True, True, True, False]
     assert standing_on(found, genome, np.array([0, 2])) == [True, False, False, False, False, False]
 

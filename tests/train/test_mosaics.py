@@ -1,5 +1,6 @@
 """Mosaics: what pieces hold, what of them is known, and that their number says all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
@@ -15,7 +17,7 @@ from capsight.data.genome import Genome
 from capsight.data.promoters import Promoters
 from capsight.data.tags import summit_tags
 from capsight.model.track import TrackNetwork
-from capsight.train.crops import CropSource
+from capsight.train.crops import Crops, CropSource
 from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.mosaics import DOUBT, DOWNSTREAM, KEPT_DOWNSTREAM, KEPT_UPSTREAM, UPSTREAM, Mosaics, Piece, lay
 from capsight.train.track import GENES, GENES_KNOWN, KNOWN, SUMMITS, TAGS, TrackTask
@@ -37,7 +39,9 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Genome:
 @pytest.fixture(scope="module")
 def promoters() -> Promoters:
     rng = np.random.default_rng(1)
-    return Promoters([rng.integers(0, 4, size, dtype=np.uint8) for size in (300, 251, 600)], [249, 200, 499])
+    return Promoters(
+        [rng.integers(0, 4, size, dtype=np.uint8) for size in (300, 251, 600)], [249, 200, 499], [1.0, 0.5, 1.0]
+    )
 
 
 def mosaics(genome: Genome, given: Promoters | None, **settings: Any) -> Mosaics:
@@ -46,6 +50,13 @@ def mosaics(genome: Genome, given: Promoters | None, **settings: Any) -> Mosaics
     summits = summit_tags(peaks, genome)
     source = CropSource.of(genome, summits, peaks, ["chrA", "chrB"], HALO, config, 5)
     return Mosaics(source, given)
+
+
+def laid(found: Mosaics, piece: Piece) -> tuple[Crops, NDArray[np.bool_]]:
+    crops = found.crops.batch(0)
+    known = np.ones(crops.tags.shape, bool)
+    found.lay(crops, known, [piece])
+    return crops, known
 
 
 def test_pieces_lie_end_to_end_from_before_the_halo_to_behind_it(genome: Genome, promoters: Promoters) -> None:
@@ -73,7 +84,7 @@ def test_a_share_of_the_crops_is_pieced_together(genome: Genome) -> None:
 
 def test_a_piece_of_the_genome_has_the_bases_and_summits_of_its_place(genome: Genome) -> None:
     found = mosaics(genome, None)
-    crops, _ = found.lay(found.crops.batch(0), [Piece(1, 200, 500, 0, 1, 3_000)])
+    crops, _ = laid(found, Piece(1, 200, 500, 0, 1, 3_000))
     assert (crops.codes[1, HALO + 200 : HALO + 500] == reverse_complement(genome.contig(0)[3_000:3_300])).all()
     minus = [position for _, position, strand in SUMMITS_AT if strand == "-" and 3_000 <= position < 3_300]
     assert np.flatnonzero(crops.summits[1, 200:500]).tolist() == [3_299 - position for position in reversed(minus)]
@@ -84,7 +95,7 @@ def test_a_piece_of_the_genome_has_the_bases_and_summits_of_its_place(genome: Ge
 
 def test_summits_near_a_junction_are_not_known_and_the_others_are(genome: Genome) -> None:
     found = mosaics(genome, None)
-    _, known = found.lay(found.crops.batch(0), [Piece(0, 0, 600, 0, 0, 3_000)])
+    _, known = laid(found, Piece(0, 0, 600, 0, 0, 3_000))
     plus = np.array([position - 3_000 for _, position, strand in SUMMITS_AT if strand == "+"])
     plus = plus[(plus >= 0) & (plus < 600)]
     cut = plus[(plus < UPSTREAM) | (plus >= 600 - DOWNSTREAM)]
@@ -104,7 +115,7 @@ def test_a_promoter_has_its_tss_and_its_bases_wherever_its_ends_are_cut(genome: 
         assert tss >= KEPT_UPSTREAM
         assert piece.end - piece.start - tss > KEPT_DOWNSTREAM
     size, first = pieces[0].end - pieces[0].start, pieces[0].first
-    crops, known = found.lay(found.crops.batch(0), [pieces[0]._replace(row=0, start=0, end=size)])
+    crops, known = laid(found, pieces[0]._replace(row=0, start=0, end=size))
     assert (crops.codes[0, HALO : HALO + size] == promoters.codes[pieces[0].promoter][first : first + size]).all()
     assert np.flatnonzero(crops.summits[0, :size]).tolist() == [promoters.tss[pieces[0].promoter] - first]
     assert known.all()
@@ -143,6 +154,35 @@ def test_nothing_unknown_is_learned_and_genes_follow_the_pieces(genome: Genome, 
     assert task.loss(model, changed).item() == pytest.approx(before, rel=1e-6)
     known = batch | {TAGS: torch.where(unknown, batch[TAGS], batch[TAGS] + 1)}
     assert task.loss(model, known).item() != pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize("near", [0, 9])
+def test_around_summits_nothing_is_known_but_near_them(genome: Genome, near: int) -> None:
+    found = mosaics(genome, None, exclusion=15).crops
+    start, length = 2_950, 400
+    for minus in (False, True):
+        known = found.known(np.array([0]), np.array([minus]), np.array([start]), length, near)[0]
+        places = np.arange(start, start + length)[:: -1 if minus else 1]
+        distance = {
+            strand: np.abs(places[:, None] - [p for _, p, s in SUMMITS_AT if s == strand]).min(axis=1)
+            for strand in "+-"
+        }
+        far = np.minimum(distance["+"], distance["-"]) > 15
+        assert (known == (far | (distance["-" if minus else "+"] <= near))).all()
+        assert 0 < known.sum() < length
+
+
+def test_around_the_tss_of_a_promoter_nothing_is_known_but_near_it(genome: Genome, promoters: Promoters) -> None:
+    found = replace(mosaics(genome, promoters, exclusion=60), near=10)
+    _, known = laid(found, Piece(0, 0, 251, -1, 0, 0, 1))
+    distance = np.abs(np.arange(251) - 200)
+    assert (known[0, :251] == ((distance <= 10) | (distance > 60))).all()
+
+
+def test_promoters_are_drawn_by_their_weights(genome: Genome, promoters: Promoters) -> None:
+    found = mosaics(genome, promoters._replace(weight=[1.0, 0.25, 0.75]), promoters=1.0, batch_size=200)
+    drawn = np.array([piece.promoter for piece in found.pieces(0)])
+    assert np.bincount(drawn) / len(drawn) == pytest.approx([0.5, 0.125, 0.375], abs=0.05)
 
 
 def test_where_all_is_known_the_loss_is_that_without_a_mask(genome: Genome) -> None:

@@ -20,6 +20,8 @@ def _shares(value: object) -> object:
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).
 Shares = Annotated[dict[Strategy, Annotated[float, Field(gt=0)]], BeforeValidator(_shares), Field(min_length=1)]
+#: Weights of the promoters of a source.
+Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_shares)]
 PeakFormat = Literal["auto", "bed", "narrowPeak", "broadPeak", "gtf", "csv"]
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
@@ -92,6 +94,9 @@ class WindowsConfig(Config):
         None,
         description="TSV of more promoters to train on: columns sequence and tss (0-based index of the +1 base).",
     )
+    promoter_weights: Weights = Field(
+        {}, description="How often promoters are drawn, by their column source: tata:0.1,other:1; default 1."
+    )
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training, in place of genome and peaks."
@@ -150,6 +155,8 @@ class WindowsConfig(Config):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):
             raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
+        if self.promoter_weights and self.promoters is None:
+            raise ValueError("promoter_weights are weights of promoters: name the file promoters as well")
         if self.summit_offset and self.unstranded:
             raise ValueError("summit_offset is counted from the 5' end of a peak, which unstranded peaks do not have")
         self._check_negatives()

@@ -67,6 +67,14 @@ class CropsConfig(Config):
         0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
     )
 
+    exclusion: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Bases around a summit, on either strand, that are no part of the losses, but for those near it: "
+        "for peaks that are only a part of the promoters, or of a promoter's summits.",
+    )
+
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.peaks + self.weak > 1:
@@ -84,6 +92,9 @@ class TrackLossConfig(Config):
     total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
     strength: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
     summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    spread: int = Field(
+        0, ge=0, le=10_000, description="Bases to either side over which the loss of summits spreads each summit."
+    )
     genes: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )

@@ -5,6 +5,7 @@ themselves, so that nobody has to know where each comes from.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 PROMOTERS_FILE: Final = "promoters.parquet"
 #: Column of the 0-based index of the +1 base in the sequence.
 TSS: Final = "tss"
+#: Column of where a promoter is from, for weights.
+SOURCE: Final = "source"
+WEIGHT: Final = "weight"
 #: Bases from the TSS to either end of a sequence, at least: less is no promoter, and nothing to recognise it by.
 _LEAST_UPSTREAM, _LEAST_DOWNSTREAM = 50, 10
 #: A promoter stands on a chromosome if they share so large a part of the k-mers of `_K` bases that begin within
@@ -33,18 +37,21 @@ _K: Final = 31
 _AROUND: Final = 60
 _SHARED: Final = 0.3
 _AT_ONCE: Final = 1 << 20
-_SCHEMA: Final = pa.schema([(TSS, pa.int64()), (SEQUENCE, pa.string())])
+_SCHEMA: Final = pa.schema([(TSS, pa.int64()), (SEQUENCE, pa.string()), (WEIGHT, pa.float64())])
 
 
 class Promoters(NamedTuple):
-    """Promoter sequences, 5'→3': bases (codes 0 to 3), and the index of the TSS in each."""
+    """Promoter sequences, 5'→3': bases (codes 0 to 3), index of the TSS in each, and how often each is drawn."""
 
     codes: list[Codes]
     tss: list[int]
+    weight: list[float]
 
 
-def read_promoters(path: Path) -> Promoters:
+def read_promoters(path: Path, weights: Mapping[str, float]) -> Promoters:
     """Read a TSV (plain or gzip) with the columns `tss` and `sequence`; N at the ends of a sequence is cut off.
+
+    Where there are weights, the column `source` says which one a promoter has; sources without one have 1.
 
     Sequences that have N elsewhere or too few bases on a side of the TSS are left out, and so are copies; this is
     logged.
@@ -55,10 +62,13 @@ def read_promoters(path: Path) -> Promoters:
         Naming file and line, if a column is missing, a sequence is no DNA, or the TSS is no base of it; or if no
         promoter is left.
     """
-    found: dict[tuple[bytes, int], Codes] = {}
+    found: dict[tuple[bytes, int], tuple[Codes, float]] = {}
+    needed, sources = (TSS, SEQUENCE, *([SOURCE] if weights else [])), set[str]()
     left_out = {"with N between known bases": 0, "with too few bases beside the TSS": 0, "twice": 0}
-    for where, record in read_records(path, (TSS, SEQUENCE), separator="\t"):
+    for where, record in read_records(path, needed, separator="\t"):
         codes, tss = encode(record[SEQUENCE].strip()), record[TSS].strip()
+        source = record.get(SOURCE, "").strip()
+        sources.add(source)
         if not tss.isascii() or not tss.isdigit() or int(tss) >= len(codes):
             raise InputError(
                 f"tss {tss[:30]!r} is no index of a base of the sequence, 0 to {len(codes) - 1}", where=where
@@ -73,17 +83,24 @@ def read_promoters(path: Path) -> Promoters:
         elif key in found:
             left_out["twice"] += 1
         else:
-            found[key] = codes[first:end]
+            found[key] = codes[first:end], weights.get(source, 1.0)
     told = "".join(f"; {number:,} {reason} left out" for reason, number in left_out.items() if number)
     if not found:
         raise InputError(f"holds no promoters{told}", where=path)
     logger.info("promoters %s: %s%s", shown(path.name), f"{len(found):,}", told)
-    return Promoters(list(found.values()), [tss for _, tss in found])
+    if unknown := sorted(weights.keys() - sources):
+        raise InputError(
+            f"has no promoters of the source {unknown[0]!r}, which promoter_weights names; it has "
+            f"{', '.join(sorted(sources)[:6])}", where=path,
+        )  # fmt: skip
+    return Promoters([codes for codes, _ in found.values()], [tss for _, tss in found], [w for _, w in found.values()])
 
 
 def standing_on(promoters: Promoters, genome: Genome, contigs: Ints) -> list[bool]:
     """Tell which promoters stand on some contigs, by the bases around the TSS."""
-    kmers = [_kmers(codes[max(tss - _AROUND, 0) : tss + _AROUND + _K]) for codes, tss in zip(*promoters, strict=True)]
+    kmers = [
+        _kmers(codes[max(tss - _AROUND, 0) : tss + _AROUND + _K]) for codes, tss, _ in zip(*promoters, strict=True)
+    ]
     wanted, found = np.unique(np.concatenate(kmers)), [np.zeros(0, np.int64)]
     for contig in contigs:
         codes = genome.contig(int(contig))
@@ -119,6 +136,7 @@ def write_promoters(promoters: Promoters, genome: Genome, held_out: Ints, folder
         {
             TSS: [promoters.tss[row] for row in kept],
             SEQUENCE: [letters[promoters.codes[row]].tobytes().decode("ascii") for row in kept],
+            WEIGHT: [promoters.weight[row] for row in kept],
         }
     )
     with (folder / PROMOTERS_FILE).open("wb") as file:
@@ -133,4 +151,4 @@ def windows_promoters(folder: Path) -> Promoters | None:
         return None
     with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
         table = pq.read_table(file).to_pandas()
-    return Promoters([encode(sequence) for sequence in table[SEQUENCE]], table[TSS].tolist())
+    return Promoters([encode(sequence) for sequence in table[SEQUENCE]], table[TSS].tolist(), table[WEIGHT].tolist())

@@ -121,7 +121,9 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
     remarks = {"five_ends": told}
     if config.promoters:
         held_out = genome.index([*checked.validation, *checked.test])
-        remarks["promoters"] = write_promoters(read_promoters(config.promoters), genome, held_out, folder)
+        remarks["promoters"] = write_promoters(
+            read_promoters(config.promoters, config.promoter_weights), genome, held_out, folder
+        )
     return made._replace(remarks=made.remarks | remarks)
 
 

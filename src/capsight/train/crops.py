@@ -133,6 +133,22 @@ class CropSource:
         )
         return Crops(codes, tags, summits)
 
+    def known(self, contig: Ints, minus: NDArray[np.bool_], start: Ints, length: int, near: int) -> NDArray[np.bool_]:
+        """Tell which bases of crops take part in the losses, ``(n, length)``.
+
+        Those within `CropsConfig.exclusion` bases of a summit, on either strand, do not, but for those within `near`
+        bases of a summit on the strand of the crop.
+        """
+        reach = self.config.exclusion
+        if not reach:
+            return np.ones((len(contig), length), np.bool_)
+        own, other = (
+            self._counts(self.summits, self._summit_numbers, contig, strand, start - reach, length + 2 * reach) > 0
+            for strand in (minus, ~minus)
+        )
+        close = _within(own, min(near, reach), reach)
+        return close | ~_within(own | other[:, ::-1], reach, reach)
+
     def _draw(self, i: int) -> tuple[int, int, int]:
         """Return contig, strand (1 is minus) and start of crop number `i`."""
         rng = np.random.default_rng([self.seed, i])
@@ -220,6 +236,13 @@ class CropSource:
         after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
         distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
         return rows[distance > PEAK_REACH]
+
+
+def _within(sites: NDArray[np.bool_], distance: int, margin: int) -> NDArray[np.bool_]:
+    """Tell which bases have a site within `distance`, ``(n, length)``, of sites ``(n, length + 2 * margin)``."""
+    sums = np.pad(np.cumsum(sites, axis=1), ((0, 0), (1, 0)))
+    first = np.arange(margin - distance, sites.shape[1] - margin - distance)
+    return np.asarray(sums[:, first + 2 * distance + 1] > sums[:, first])
 
 
 def _apart(tags: Tags) -> Ints:

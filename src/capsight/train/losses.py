@@ -92,9 +92,10 @@ def track_losses(
     if offset < 0 or n_blocks < 1:
         raise ValueError(f"no block of {config.block} bases fits into {tags.shape[1]} from {offset}")
     inside = slice(offset, offset + n_blocks * config.block)
+    asked = summits if not config.spread else _spread(summits, config.spread)
     log_tags, log_summits, expected = track.log_tags, track.log_summits, track.log_summits.exp()
     if known is not None:
-        tags, summits, expected = tags * known, summits * known, expected * known
+        tags, asked, expected = tags * known, asked * known, expected * known
         log_tags = log_tags.masked_fill(~known, _NOTHING)
     log_tags = log_tags[:, inside].reshape(-1, config.block)
     counts = tags[:, inside].reshape(-1, config.block)
@@ -105,11 +106,16 @@ def track_losses(
     log_total = torch.logsumexp(log_tags, dim=1)
     total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
     strength = _strengths(track.log_strength, tags, summits, known).sum() * STRENGTH_BASES / tags.numel()
-    summit = (expected - summits * log_summits).mean() * SUMMIT_BASES
+    summit = (expected - asked * log_summits).mean() * SUMMIT_BASES
     weighted = (
         config.profile * profile + config.total * total + config.strength * strength + config.summit * summit / 100
     )
     return TrackLosses(profile, total, strength, summit, weighted)
+
+
+def _spread(summits: Tensor, reach: int) -> Tensor:
+    """Spread each summit evenly over the bases within `reach` of it, ``(n, length)``; what leaves the crop is lost."""
+    return functional.avg_pool1d(summits[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
 
 
 def _strengths(log_strength: Tensor, tags: Tensor, summits: Tensor, known: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ junction. Which crops are mosaics, and of what, is a pure function of seed and n
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -65,10 +66,13 @@ class Mosaics:
         Where pieces come from; its settings say how many crops are mosaics, and of what.
     promoters
         The promoters that were given, if any.
+    near
+        Bases around a summit that are known whatever `CropsConfig.exclusion` says.
     """
 
     crops: CropSource
     promoters: Promoters | None = None
+    near: int = 0
 
     def pieces(self, index: int) -> list[Piece]:
         """Draw the pieces of all mosaics of batch number `index`."""
@@ -85,7 +89,7 @@ class Mosaics:
         """Draw a piece that begins at `start`."""
         config, genome = self.crops.config, self.crops.genome
         if self.promoters is not None and rng.random() < config.promoters:
-            number = int(rng.integers(len(self.promoters.tss)))
+            number = int(np.searchsorted(self._shares, rng.random(), side="right"))
             tss, size = self.promoters.tss[number], len(self.promoters.codes[number])
             first = int(rng.integers(max(tss - KEPT_UPSTREAM, 0) + 1))
             last = int(rng.integers(min(tss + 1 + KEPT_DOWNSTREAM, size), size + 1))
@@ -96,16 +100,21 @@ class Mosaics:
         first = int(rng.integers(max(int(genome.lengths[contig]) - size, 0) + 1))
         return Piece(row, start, start + size, contig, int(rng.integers(2)), first)
 
-    def lay(self, crops: Crops, pieces: list[Piece]) -> tuple[Crops, Mask]:
-        """Put mosaics in the place of crops; return the crops, and where they are known, ``(n, length)``."""
-        known = np.ones(crops.tags.shape, np.bool_)
+    def lay(self, crops: Crops, known: Mask, pieces: list[Piece]) -> None:
+        """Put mosaics in the place of crops, and of what is known of them, ``(n, length)``."""
         for piece in pieces:
             read, sure = self._read(piece)
             lay(read.codes, crops.codes[piece.row], piece.start + self.crops.halo)
             for values, over in ((read.tags, crops.tags), (read.summits, crops.summits)):
                 lay(values, over[piece.row], piece.start)
             lay(sure, known[piece.row], piece.start)
-        return crops, known
+
+    @cached_property
+    def _shares(self) -> NDArray[np.float64]:
+        """How often each promoter, or one before it, is drawn; the last, which is always, is left out."""
+        assert self.promoters is not None
+        weights = np.asarray(self.promoters.weight, dtype=np.float64)
+        return np.cumsum(weights / weights.sum())[:-1]
 
     def _read(self, piece: Piece) -> tuple[Crops, Mask]:
         """Return what a piece holds, and where that is known, all ``(end - start,)``."""
@@ -115,11 +124,15 @@ class Mosaics:
             summits = np.zeros(size, np.float32)
             summits[self.promoters.tss[piece.promoter] - piece.first] = 1
             codes = self.promoters.codes[piece.promoter][piece.first : piece.first + size]
-            return Crops(codes, summits, summits), np.ones(size, np.bool_)
+            sure = np.ones(size, np.bool_)
+            if reach := self.crops.config.exclusion:
+                distance = abs(np.arange(size) - int(summits.argmax()))
+                sure = (distance > reach) | (distance <= min(self.near, reach))
+            return Crops(codes, summits, summits), sure
         place = np.array([piece.contig]), np.array([piece.minus], np.bool_), np.array([piece.first])
         read = Crops(*(part[0] for part in self.crops.at(*place, size, halo=0)))
         sites = np.flatnonzero((read.tags > 0) | (read.summits > 0))
-        sure = np.ones(size, np.bool_)
+        sure = self.crops.known(*place, size, self.near)[0]
         for site in sites[(sites < UPSTREAM) | (sites >= size - DOWNSTREAM)]:
             sure[max(site - DOUBT, 0) : site + DOUBT + 1] = False
         return read, sure

@@ -77,9 +77,11 @@ class TrackTask:
         parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
         if self.genes:
             parts[GENES] = self.genes.at(*places, self.crops.config.length)
+        if self.mosaics or self.crops.config.exclusion:
+            parts[KNOWN] = self.crops.known(*places, self.crops.config.length, self.config.spread)
         if self.mosaics:
             pieces = self.mosaics.pieces(index)
-            crops, parts[KNOWN] = self.mosaics.lay(crops, pieces)
+            self.mosaics.lay(crops, parts[KNOWN], pieces)
             if self.genes:
                 parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], pieces)
         return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
