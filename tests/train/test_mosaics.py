@@ -97,8 +97,7 @@ def test_summits_near_a_junction_are_not_known_and_the_others_are(genome: Genome
     found = mosaics(genome, None)
     _, known = laid(found, Piece(0, 0, 600, 0, 0, 3_000))
     plus = np.array([position - 3_000 for _, position, strand in SUMMITS_AT if strand == "+"])
-    plus = plus[(plus >= 0) & (plus < 600)]
-    cut = plus[(plus < UPSTREAM) | (plus >= 600 - DOWNSTREAM)]
+    cut = plus[((plus >= 0) & (plus < UPSTREAM)) | ((plus >= 600 - DOWNSTREAM) & (plus < 600))]
     far = np.abs(np.arange(600)[:, None] - cut).min(axis=1) > DOUBT
     assert (known[0, :600] == far).all()
     assert 0 < far.sum() < 600
@@ -177,6 +176,33 @@ def test_around_the_tss_of_a_promoter_nothing_is_known_but_near_it(genome: Genom
     _, known = laid(found, Piece(0, 0, 251, -1, 0, 0, 1))
     distance = np.abs(np.arange(251) - 200)
     assert (known[0, :251] == ((distance <= 10) | (distance > 60))).all()
+
+
+def test_promoters_are_grafted_onto_summits(genome: Genome, promoters: Promoters) -> None:
+    found = mosaics(genome, promoters, mosaics=0.0, grafts=0.2)
+    crops = found.crops.batch(1)
+    natural = found.crops.batch(1)
+    grafts = found.grafts(1, crops)
+    assert grafts
+    assert grafts == found.grafts(1, natural)
+    piece = grafts[-1]
+    known = np.ones(crops.tags.shape, bool)
+    found.graft(crops, known, [piece])
+    summit = piece.start + promoters.tss[piece.promoter] - piece.first
+    assert natural.summits[piece.row, summit] > 0
+    inside = np.zeros(1024, bool)
+    inside[max(piece.start, 0) : max(piece.end, 0)] = True
+    assert np.flatnonzero(crops.summits[piece.row] * inside).tolist() == [summit]
+    assert (crops.summits[piece.row][~inside] == natural.summits[piece.row][~inside]).all()
+    sites = np.flatnonzero(natural.summits[piece.row])
+    cut = ((sites < piece.start) & (sites >= piece.start - DOWNSTREAM)) | (
+        (sites >= piece.end) & (sites < piece.end + UPSTREAM)
+    )
+    unknown = np.zeros(1024, bool)
+    for site in sites[cut]:
+        unknown[max(site - DOUBT, 0) : site + DOUBT + 1] = True
+    assert (known[piece.row] == ~(unknown & ~inside)).all()
+    assert found.crops.config.grafts * (natural.summits > 0).sum() == pytest.approx(len(grafts), abs=8)
 
 
 def test_promoters_are_drawn_by_their_weights(genome: Genome, promoters: Promoters) -> None:

@@ -67,6 +67,12 @@ class CropsConfig(Config):
         0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
     )
 
+    grafts: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of summits in the other crops on which a promoter sequence is laid, TSS upon summit.",
+    )
     exclusion: int = Field(
         0,
         ge=0,

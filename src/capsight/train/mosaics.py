@@ -5,6 +5,9 @@ sequence with its TSS (`capsight.data.promoters`). Pieces lie end to end, halo a
 near it and a junction means nothing; where only the promoters had them, the network learned to see junctions, and
 nothing else (`docs/log.md`, 2026-11-28). Nothing is filled up with N.
 
+In crops that are no mosaics, promoters can be grafted onto the summits of peaks (`CropsConfig.grafts`): there they have
+the wide surroundings that promoters have.
+
 What is not known is no part of any loss: 5' ends and summits of a piece that have lost a part of their promoter at a
 junction. Which crops are mosaics, and of what, is a pure function of seed and number of the batch.
 """
@@ -89,11 +92,8 @@ class Mosaics:
         """Draw a piece that begins at `start`."""
         config, genome = self.crops.config, self.crops.genome
         if self.promoters is not None and rng.random() < config.promoters:
-            number = int(np.searchsorted(self._shares, rng.random(), side="right"))
-            tss, size = self.promoters.tss[number], len(self.promoters.codes[number])
-            first = int(rng.integers(max(tss - KEPT_UPSTREAM, 0) + 1))
-            last = int(rng.integers(min(tss + 1 + KEPT_DOWNSTREAM, size), size + 1))
-            return Piece(row, start, start + last - first, -1, 0, first, number)
+            number, first, end = self._draw_promoter(self.promoters, rng)
+            return Piece(row, start, start + end - first, -1, 0, first, number)
         size = int(rng.integers(config.piece_length[0], config.piece_length[1] + 1))
         sizes = genome.lengths[self.crops.contigs]
         contig = int(rng.choice(self.crops.contigs, p=sizes / sizes.sum()))
@@ -108,6 +108,35 @@ class Mosaics:
             for values, over in ((read.tags, crops.tags), (read.summits, crops.summits)):
                 lay(values, over[piece.row], piece.start)
             lay(sure, known[piece.row], piece.start)
+
+    def _draw_promoter(self, promoters: Promoters, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Draw a promoter; return its number, and the first base and the end of what is kept of it."""
+        number = int(np.searchsorted(self._shares, rng.random(), side="right"))
+        tss, size = promoters.tss[number], len(promoters.codes[number])
+        first = int(rng.integers(max(tss - KEPT_UPSTREAM, 0) + 1))
+        return number, first, int(rng.integers(min(tss + 1 + KEPT_DOWNSTREAM, size), size + 1))
+
+    def grafts(self, index: int, crops: Crops) -> list[Piece]:
+        """Draw the promoters that are laid on summits of the crops of batch number `index`."""
+        if self.promoters is None or not self.crops.config.grafts:
+            return []
+        rng, drawn = np.random.default_rng([self.crops.seed, 5, index]), []
+        for row, summit in zip(*np.nonzero(crops.summits), strict=True):
+            if rng.random() < self.crops.config.grafts:
+                number, first, end = self._draw_promoter(self.promoters, rng)
+                start = int(summit) - (self.promoters.tss[number] - first)
+                drawn.append(Piece(int(row), start, start + end - first, -1, 0, first, number))
+        return drawn
+
+    def graft(self, crops: Crops, known: Mask, pieces: list[Piece]) -> None:
+        """Lay promoters on crops; summits beside one that have lost a part of their promoter are no longer known."""
+        for piece in pieces:
+            beside = (piece.start - DOWNSTREAM, piece.start), (piece.end, piece.end + UPSTREAM)
+            for first, end in beside:
+                cut = np.flatnonzero(crops.summits[piece.row, max(first, 0) : max(end, 0)]) + max(first, 0)
+                for site in cut:
+                    known[piece.row, max(site - DOUBT, 0) : site + DOUBT + 1] = False
+        self.lay(crops, known, pieces)
 
     @cached_property
     def _shares(self) -> NDArray[np.float64]:

@@ -80,10 +80,11 @@ class TrackTask:
         if self.mosaics or self.crops.config.exclusion:
             parts[KNOWN] = self.crops.known(*places, self.crops.config.length, self.config.spread)
         if self.mosaics:
-            pieces = self.mosaics.pieces(index)
+            grafts, pieces = self.mosaics.grafts(index, crops), self.mosaics.pieces(index)
+            self.mosaics.graft(crops, parts[KNOWN], grafts)
             self.mosaics.lay(crops, parts[KNOWN], pieces)
             if self.genes:
-                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], pieces)
+                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], grafts + pieces)
         return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
 
     def _lay_genes(self, genes: GeneTargets, over: NDArray[Any], pieces: list[Piece]) -> NDArray[np.bool_]:
@@ -95,6 +96,7 @@ class TrackTask:
             else:
                 place = np.array([contig]), np.array([minus], np.bool_), np.array([first])
                 lay(genes.at(*place, end - start)[0], over[row], start)
+                lay(np.ones(end - start, np.bool_), known[row], start)
         return known
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
