@@ -34,6 +34,7 @@ class TrackConfig(Config):
         le=1 << 16,
         description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
+    average_summits: bool = Field(False, description="Add such averages to what is answered of summits as well.")
     dropout: float = Field(0.25, ge=0.0, le=0.99, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
@@ -43,6 +44,8 @@ class TrackConfig(Config):
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
         if self.average & (self.average - 1):
             raise ValueError(f"average must be a power of two or 0, not {self.average}")
+        if self.average_summits and not self.average:
+            raise ValueError("average_summits asks for averages: average must not be 0")
         return self
 
 
