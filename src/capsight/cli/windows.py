@@ -14,10 +14,15 @@ def command(
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
     peak_format: Annotated[str | None, described(WindowsConfig, "peak_format", "--peak-format")] = None,
+    summit_offset: Annotated[int | None, described(WindowsConfig, "summit_offset", "--summit-offset")] = None,
     aliases: Annotated[Path | None, described(WindowsConfig, "aliases", "--aliases")] = None,
     ctss: Annotated[list[str] | None, described(WindowsConfig, "ctss", "--ctss")] = None,
     ctss_plus: Annotated[list[str] | None, described(WindowsConfig, "ctss_plus", "--ctss-plus")] = None,
     ctss_minus: Annotated[list[str] | None, described(WindowsConfig, "ctss_minus", "--ctss-minus")] = None,
+    promoters: Annotated[Path | None, described(WindowsConfig, "promoters", "--promoters")] = None,
+    promoter_weights: Annotated[
+        str | None, described(WindowsConfig, "promoter_weights", "--promoter-weights", default="none")
+    ] = None,
     unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
     protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
     length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
@@ -40,6 +45,7 @@ def command(
     """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
+        "promoters": promoters, "promoter_weights": promoter_weights, "summit_offset": summit_offset,
         "ctss": ctss or None, "ctss_plus": ctss_plus or None, "ctss_minus": ctss_minus or None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "exclude": exclude,

@@ -38,6 +38,8 @@ ASSET_SETTINGS: Final[dict[str, AssetKind]] = {
     "genome": "genome", "peaks": "peaks", "ctss": "ctss", "promoters": "promoters",
     "train": "labelled", "validation": "labelled", "test": "labelled",
 }  # fmt: skip
+#: Weights of the promoters of a source.
+Weights = Annotated[dict[str, Annotated[float, Field(gt=0)]], BeforeValidator(_shares)]
 PeakFormat = Literal["auto", "bed", "narrowPeak", "broadPeak", "gtf", "csv"]
 Composed = Annotated[tuple[Literal["gc", "repeat"], ...], BeforeValidator(split), Field(min_length=1)]
 Range = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(split)]
@@ -97,6 +99,12 @@ class WindowsConfig(Config):
         "auto",
         description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
     )
+    summit_offset: int = Field(
+        0,
+        ge=0,
+        le=1_000,
+        description="Bases from the 5' end of a peak without a summit to its summit; 0: unknown, any of its bases.",
+    )
     aliases: Path | None = Field(
         None, description="Other names of contigs: a table with all names of a contig in one row (chromAlias.txt)."
     )
@@ -108,6 +116,13 @@ class WindowsConfig(Config):
         (), description="Counts of 5' ends on the plus strand: bigWig or bedGraph; several are summed."
     )
     ctss_minus: Paths = Field((), description="The same for the minus strand, in the same number of files.")
+    promoters: Path | None = Field(
+        None,
+        description="TSV of more promoters to train on: columns sequence and tss (0-based index of the +1 base).",
+    )
+    promoter_weights: Weights = Field(
+        {}, description="How often promoters are drawn, by their column source: tata:0.1,other:1; default 1."
+    )
     unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
@@ -164,6 +179,8 @@ class WindowsConfig(Config):
             raise ValueError("genome and peaks are both needed (or train, for labelled sequences)")
         if self.train is not None and (self.ctss or self.ctss_plus or self.ctss_minus):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
+        if self.train is not None and self.promoters is not None:
+            raise ValueError("promoters are laid over the genome: they do not go with labelled sequences (train)")
         if len(self.ctss_plus) != len(self.ctss_minus):
             raise ValueError(
                 f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
@@ -175,6 +192,10 @@ class WindowsConfig(Config):
             raise ValueError("labelled sequences need one validation file and at most one test file")
         if self.train is None and (shared := set(self.validation) & set(self.test)):
             raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
+        if self.promoter_weights and self.promoters is None:
+            raise ValueError("promoter_weights are weights of promoters: name the file promoters as well")
+        if self.summit_offset and self.unstranded:
+            raise ValueError("summit_offset is counted from the 5' end of a peak, which unstranded peaks do not have")
         self._check_negatives()
         if self.loco and (self.train is not None or self.validation or self.test):
             raise ValueError(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
+from capsight.config.data import Range
 from capsight.config.training import Betas
 
 
@@ -34,6 +35,7 @@ class TrackConfig(Config):
         le=1 << 16,
         description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
+    average_summits: bool = Field(False, description="Add such averages to what is answered of summits as well.")
     dropout: float = Field(0.25, ge=0.0, le=0.99, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
@@ -43,6 +45,8 @@ class TrackConfig(Config):
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
         if self.average & (self.average - 1):
             raise ValueError(f"average must be a power of two or 0, not {self.average}")
+        if self.average_summits and not self.average:
+            raise ValueError("average_summits asks for averages: average must not be 0")
         return self
 
 
@@ -56,11 +60,38 @@ class CropsConfig(Config):
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
     )
     minimum_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
+    mosaics: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of crops that are pieced together from all over the training chromosomes, end to end.",
+    )
+    piece_length: Range = Field((150, 600), description="Bases of a piece of a mosaic: least,most.")
+    promoters: float = Field(
+        0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
+    )
+
+    grafts: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of summits in the other crops on which a promoter sequence is laid, TSS upon summit.",
+    )
+    exclusion: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Bases around a summit, on either strand, that are no part of the losses, but for those near it: "
+        "for peaks that are only a part of the promoters, or of a promoter's summits.",
+    )
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.peaks + self.weak > 1:
             raise ValueError(f"peaks ({self.peaks:g}) and weak ({self.weak:g}) are shares: more than 1 together")
+        least, most = self.piece_length
+        if not 1 <= least <= most:
+            raise ValueError(f"piece_length: the least, {least}, must be 1 or more, and not above the most, {most}")
         return self
 
 
@@ -71,6 +102,9 @@ class TrackLossConfig(Config):
     total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
     strength: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
     summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    spread: int = Field(
+        0, ge=0, le=10_000, description="Bases to either side over which the loss of summits spreads each summit."
+    )
     genes: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )

@@ -60,6 +60,7 @@ def read_peaks(
     *,
     unstranded: bool = False,
     peak_format: PeakFormat = "auto",
+    summit_offset: int = 0,
 ) -> pd.DataFrame:
     """Read CAGE peaks; the format is told by the content, and any of them may be gzipped.
 
@@ -78,6 +79,9 @@ def read_peaks(
         Take every peak as one on the plus strand, whatever the file says.
     peak_format
         The format, where it is not to be told by the content.
+    summit_offset
+        Bases from the 5' end of a peak without a summit to where its summit is taken to be, or to its last base if
+        it is shorter.
 
     Returns
     -------
@@ -102,9 +106,11 @@ def read_peaks(
         _check_strands(table, path)
     without = table[schema.SUMMIT] < 0
     start, end = table[schema.START], table[schema.END]
-    five_prime = np.where(table[schema.STRAND] == "+", start, end - 1)
+    inside = np.minimum(summit_offset, end - start - 1)
+    five_prime = np.where(table[schema.STRAND] == "+", start + inside, end - 1 - inside)
     table[schema.SUMMIT] = table[schema.SUMMIT].where(~without, (start + end) // 2 if unstranded else five_prime)
-    _report(table, path, int(without.sum()), "middle" if unstranded else "5' end")
+    end_used = f"base {summit_offset} from the 5' end" if summit_offset else "5' end"
+    _report(table, path, int(without.sum()), "middle" if unstranded else end_used)
     _warn_of_start_codons(table, path, genome)
     return table[list(schema.PEAK_COLUMNS)]
 

@@ -51,7 +51,7 @@ def read_labelled(path: Path) -> Labelled:
     """
     labels: list[int] = []
     sequences: list[str] = []
-    for where, record in _read_csv(path, (SEQUENCE, LABEL)):
+    for where, record in read_records(path, (SEQUENCE, LABEL)):
         if record[LABEL].strip() not in ("0", "1"):
             raise InputError(f"label {record[LABEL]!r} is neither 0 nor 1", where=where)
         labels.append(int(record[LABEL]))
@@ -116,7 +116,7 @@ def read_csv_sequences(path: Path, *, empty: bool = False, quiet: bool = False) 
     InputError
         Naming file and line, if it is no CSV, or a sequence is no DNA.
     """
-    for number, (where, record) in enumerate(_read_csv(path, (SEQUENCE,), empty=empty, quiet=quiet)):
+    for number, (where, record) in enumerate(read_records(path, (SEQUENCE,), empty=empty, quiet=quiet)):
         name = record.get(NAME, str(number))
         if any(letter in name for letter in "\t\r\n"):  # tables of predictions have it as a field
             raise InputError(f"the name {name!r} has a tab or a line end", where=where)
@@ -134,13 +134,17 @@ def sequence_store(records: Iterable[tuple[str, str]], folder: Path) -> Path:
     return path
 
 
-def _read_csv(
-    path: Path, needed: tuple[str, ...], *, empty: bool = False, quiet: bool = False
+def read_records(
+    path: Path, needed: tuple[str, ...], *, separator: str = ",", empty: bool = False, quiet: bool = False
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield place (file:line) and fields of every record of a CSV whose header has the `needed` columns."""
+    """Yield place (file:line) and fields of every record of a table whose header has the `needed` columns.
+
+    One of them is `SEQUENCE`. The table is a CSV, or a TSV where the `separator` is a tab.
+    """
+    kind = "CSV" if separator == "," else "TSV"
     tally: Counter[str] = Counter()
     with open_text(path) as handle:
-        reader = csv.reader(handle)
+        reader = csv.reader(handle, delimiter=separator)
         try:
             header = [name.strip() for name in next(reader, [])]
             if not header:
@@ -161,7 +165,7 @@ def _read_csv(
                 (check_letters if empty else _check_dna)(sequence, where, tally)
                 yield where, record
         except csv.Error as error:
-            raise InputError(f"is not CSV: {error}", where=f"{path}:{reader.line_num}") from None
+            raise InputError(f"is not {kind}: {error}", where=f"{path}:{reader.line_num}") from None
     if not quiet:
         report_letters(tally, path)
 

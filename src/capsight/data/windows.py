@@ -28,6 +28,7 @@ from capsight.data.labelled import lay_labelled
 from capsight.data.laying import REGIONS, Made, lay, not_excluded, summit_windows
 from capsight.data.peaks import read_peaks
 from capsight.data.places import Places, read_codes, shuffle_number
+from capsight.data.promoters import read_promoters, write_promoters
 from capsight.data.store import genome_checksum, genome_inputs, recorded_genome
 from capsight.data.stretches import Stretches
 from capsight.data.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
@@ -118,7 +119,12 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
         tags = summit_tags(peaks, genome)
     told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
     write_windows_peaks(peaks, genome, folder)
-    return made._replace(remarks=made.remarks | {"five_ends": told})
+    remarks = {"five_ends": told}
+    if config.promoters:
+        held_out = Stretches.named(genome, (*checked.validation, *checked.test, *checked.exclude))
+        promoters = read_promoters(config.promoters, config.promoter_weights)
+        remarks["promoters"] = write_promoters(promoters, held_out, folder)
+    return made._replace(remarks=made.remarks | remarks)
 
 
 def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
@@ -155,6 +161,7 @@ def _inputs(config: WindowsConfig) -> dict[str, Path]:
     """Return the input files by name, as absolute paths: later stages may run in another folder."""
     named: Mapping[str, str | Path | None] = {
         "peaks": config.peaks, "aliases": config.aliases, "negatives_bed": config.negatives_bed,
+        "promoters": config.promoters,
     }  # fmt: skip
     if config.genome:
         named = {**genome_inputs(config.genome), **named}
@@ -180,7 +187,8 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     genome = Genome.open(config.genome)
     aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
     peaks = read_peaks(
-        config.peaks, genome, aliases, unstranded=config.unstranded, peak_format=config.peak_format
+        config.peaks, genome, aliases,
+        unstranded=config.unstranded, peak_format=config.peak_format, summit_offset=config.summit_offset,
     )  # fmt: skip
     named = (schema.VALIDATION, schema.TEST, EXCLUDE)
     config = config.model_copy(update={name: aliases.regions(getattr(config, name)) for name in named})

@@ -148,7 +148,7 @@ class WithGenes(nn.Module):
         return self.network.answer(states), logits.float()
 
 
-def gene_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def gene_loss(logits: Tensor, targets: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the mean binary cross-entropy in nats per base, and the squared error of strengths.
 
     First bases are rare: theirs counts `FIRST_BASE_WEIGHT` times what the mean of the channels before does. Strengths
@@ -158,11 +158,15 @@ def gene_loss(logits: Tensor, targets: Tensor) -> Tensor:
     ----------
     logits, targets
         ``(n, length, N_TARGETS)``.
+    known
+        Where genes are known, boolean ``(n, length)``; `None` is everywhere. Other bases cost nothing.
     """
     entropy = functional.binary_cross_entropy_with_logits(
         logits[..., :STRENGTH], targets[..., :STRENGTH], reduction="none"
     )
     inside = targets[..., :OTHER_STRAND].amax(dim=-1)
     error = (logits[..., STRENGTH] - targets[..., STRENGTH]) ** 2 * inside
+    if known is not None:
+        entropy, error = entropy * known[..., None], error * known
     where, first = entropy[..., :FIRST_BASE].mean(), entropy[..., FIRST_BASE].mean()
     return where + FIRST_BASE_WEIGHT * first + STRENGTH_WEIGHT * error.mean()

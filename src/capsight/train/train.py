@@ -14,6 +14,7 @@ from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
 from capsight.data.folds import EXCLUDE
+from capsight.data.promoters import windows_promoters
 from capsight.data.tags import CTSS
 from capsight.data.windows import SEQUENCES_FILE, Windows
 from capsight.model.relora import plain_schedule
@@ -27,6 +28,7 @@ from capsight.train.genes import GeneTargets, WithGenes
 from capsight.train.launch import check_launch
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.masked import MaskedTask, WithBases
+from capsight.train.mosaics import Mosaics
 from capsight.train.muon import Muon
 from capsight.train.sequences import SequenceTask
 from capsight.train.start import Start
@@ -114,7 +116,7 @@ def _on_crops(
         stretches = croppable(data.stretches(fold), config.crops.length, fold)
         return CropSource(data.genome, targets.tags, targets.summits, stretches, network.halo, config.crops, seed)
 
-    source = crops(schema.TRAIN)
+    source, promoters = crops(schema.TRAIN), windows_promoters(data.folder)
     per_pass = source.crops_per_pass / config.crops.batch_size
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(schema.VALIDATION))
@@ -125,7 +127,12 @@ def _on_crops(
         loss = loss.model_copy(update={"strength": 0.0})
     genes = GeneTargets.of(source.stretches, loss.minimum_codons, targets.tags) if loss.genes else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
-    task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision)
+    mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics or config.crops.grafts else None
+    if promoters and not (config.crops.mosaics * config.crops.promoters or config.crops.grafts):
+        logger.warning(
+            "train: the %d promoters of the windows are not used: set crops.mosaics or crops.grafts", len(promoters.tss)
+        )
+    task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision, mosaics)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
     steps = ceil(config.epochs * per_pass)
