@@ -24,6 +24,7 @@ from capsight.config.training import (
     PhaseConfig,
     PretrainConfig,
     ReloraConfig,
+    SubstituteConfig,
     TokenizerConfig,
 )
 from capsight.config.using import (
@@ -70,6 +71,7 @@ __all__ = [
     "ScanConfig",
     "SimulateConfig",
     "Strategy",
+    "SubstituteConfig",
     "TokenizerConfig",
     "TrackConfig",
     "TrackLossConfig",

@@ -164,6 +164,15 @@ class LoraConfig(Config):
     )
 
 
+class SubstituteConfig(Config):
+    """Negatives made in training from positives, by random bases in whole blocks (Oubounyt et al. 2019)."""
+
+    share: float = Field(0.5, gt=0, le=1, description="Share of the negatives of every batch that are made so.")
+    block: int = Field(15, ge=1, le=65_536, description="Bases that are substituted together.")
+    offset: int = Field(0, ge=0, le=65_536, description="Base at which a block begins; the others lie around it.")
+    fraction: float = Field(0.6, gt=0, le=1, description="Share of the blocks that are substituted.")
+
+
 class FinetuneConfig(Config):
     """Classification of windows, starting from a pre-trained folder."""
 
@@ -184,6 +193,9 @@ class FinetuneConfig(Config):
     shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
     mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
+    substitute: Annotated[SubstituteConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="Negatives made from positives in training: true, or their settings; false is none."
+    )
     average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     max_train: int | None = Field(
         None, ge=1, le=MOST, description="At most this many training windows, drawn at random."
