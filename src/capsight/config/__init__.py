@@ -18,6 +18,7 @@ from capsight.config.data import (
 from capsight.config.recipe import Recipe
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig
 from capsight.config.training import (
+    BlocksConfig,
     FinetuneConfig,
     LoraConfig,
     ModelConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "NOT_FOR_CNN",
     "AuditConfig",
     "BaselineConfig",
+    "BlocksConfig",
     "ClusterConfig",
     "CnnConfig",
     "Config",
