@@ -235,6 +235,8 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
             if isinstance(paths, list):
                 windows[key] = [str(folder / path) if isinstance(path, str) else path for path in paths]
     pretrain = values.get("pretrain")
+    if isinstance(pretrain, dict) and isinstance(pretrain.get("genome"), str):
+        pretrain["genome"] = str(folder / pretrain["genome"])
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
         tokenizer["file"] = str(folder / tokenizer["file"])
