@@ -191,11 +191,14 @@ def test_adapter_beside_the_model_is_a_peft_adapter(finished: Path) -> None:
 def test_recipe_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
     folder = tmp_path / "recipes"
     folder.mkdir()
-    values = {"windows": {"genome": "g.fa", "peaks": "../p.bed", "ctss": "a.bed,b.bed"}, "pretrain": {}, "finetune": {}}
+    values = {"windows": {"genome": "g.fa", "peaks": "../p.bed", "ctss": "a.bed,b.bed"}, "finetune": {}}
+    values["pretrain"] = {"genome": "h.fa"}
     (folder / "r.yaml").write_text(yaml.safe_dump(values))
     read = read_recipe(folder / "r.yaml", tmp_path / "run", ["windows.test=chr1"])
     assert read.windows.genome == folder / "g.fa"
     assert read.windows.peaks == folder / ".." / "p.bed"
+    assert read.pretrain is not None
+    assert read.pretrain.genome == folder / "h.fa"
     assert read.windows.ctss == (folder / "a.bed", folder / "b.bed")
     values["windows"]["ctss"] = ["a.bed"]
     (folder / "r.yaml").write_text(yaml.safe_dump(values))

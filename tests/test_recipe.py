@@ -135,13 +135,30 @@ def test_the_list_has_purpose_data_time_and_choices() -> None:
 
 
 @pytest.mark.parametrize("data", GUE)
-def test_each_data_set_of_gue_differs_in_its_data_alone(data: str) -> None:
+def test_each_data_set_of_gue_has_its_data_and_its_settings(data: str) -> None:
     chosen, default = read_recipe(Path("gue"), OUT, [f"data={data}"]), read_recipe(Path("gue"), OUT)
     for path in (chosen.windows.train, chosen.windows.validation[0]):
         assert data in str(path)
         assert "$" not in str(path)
     assert (chosen == default) == (data == GUE[0])
-    assert chosen.model_copy(update={"windows": default.windows}) == default
+    assert chosen.pretrain is not None
+    assert chosen.finetune is not None
+    assert chosen.pretrain.model.width == 96  # what a choice does not name is the recipe's
+    assert chosen.finetune.batch_size == 128
+    if data.endswith("_tata"):
+        assert (chosen.pretrain.objective, chosen.pretrain.genome, chosen.pretrain.main.steps) == ("masked", None, 0)
+        assert (chosen.finetune.epochs, chosen.finetune.select, chosen.finetune.substitute) == (12, "mcc", False)
+    else:
+        assert chosen.model_copy(update={"windows": default.windows}) == default
+
+
+def test_a_choice_brings_settings_or_nothing() -> None:
+    recipe = {"variables": {"size": {"small": {"train": {"epochs": 1}}, "large": None, "odd": 3}}, "train": {
+        "epochs": 9, "seed": 2}, "description": "${size}"}  # fmt: skip
+    assert fill_variables(recipe, ["size=small"], where=None)[0]["train"] == {"epochs": 1, "seed": 2}
+    assert fill_variables(recipe, ["size=large"], where=None)[0]["train"] == {"epochs": 9, "seed": 2}
+    with pytest.raises(ConfigError, match=r"variables\.size: a choice has a mapping of settings, or nothing"):
+        fill_variables(recipe, ["size=odd"], where=None)
 
 
 def test_other_settings_can_be_set_beside_a_variable() -> None:

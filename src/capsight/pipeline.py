@@ -255,6 +255,8 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(init, str) and (init not in shipped_models() or (folder / init / "capsight.json").is_file()):
         values["train"]["init"] = _beside(folder, init)
     pretrain = values.get("pretrain")
+    if isinstance(pretrain, dict) and isinstance(pretrain.get("genome"), str):
+        pretrain["genome"] = _beside(folder, pretrain["genome"])
     tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
     if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
         tokenizer["file"] = str(folder / tokenizer["file"])

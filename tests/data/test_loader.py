@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from capsight.data.bases import decode, reverse_complement
+from capsight.data.bases import composition, decode, reverse_complement
 from capsight.data.genome import Genome
 from capsight.data.kmer_counts import count_kmers
 from capsight.data.loader import GenomeCorpus, Shuffled, mask_blocks
 from capsight.data.stretches import Stretches
+from capsight.errors import InputError
 
 
 def test_every_pass_reads_every_row_once() -> None:
@@ -48,6 +50,25 @@ def test_genome_corpus_reads_only_its_contigs_on_both_strands(write_fasta: Calla
     found = {text if text in inside else other for text, other in
              zip(decode(codes), decode(reverse_complement(codes)), strict=True)}  # fmt: skip
     assert found == inside
+
+
+def test_windows_are_drawn_with_the_gc_content_of_others(write_fasta: Callable[..., Path]) -> None:
+    rng = np.random.default_rng(0)
+    poor, rich = ("".join(rng.choice(list("ACGT"), 20_000, p=p)) for p in ([0.4, 0.1, 0.1, 0.4], [0.2, 0.3, 0.3, 0.2]))
+    genome = Genome.open(write_fasta({"a": poor, "b": poor, "c": poor, "d": rich, "gap": "N" * 1_000}))
+    like = rng.choice(4, (500, 50), p=[0.2, 0.3, 0.3, 0.2]).astype(np.uint8)
+    plain, matched = (GenomeCorpus(Stretches.whole(genome, np.arange(5)), 50, 1, each) for each in (None, like))
+    shares = [composition(corpus.codes(0, 2_000)).gc.mean() for corpus in (plain, matched)]
+    assert 0.25 < shares[0] < 0.4
+    assert 0.55 < shares[1] < 0.65
+    assert matched.codes(7, 33).shape == (33, 50)
+    assert np.array_equal(matched.codes(7, 33), matched.codes(7, 33))
+
+
+def test_a_genome_without_such_windows_is_refused(write_fasta: Callable[..., Path]) -> None:
+    genome = Genome.open(write_fasta({"a": "AT" * 500}))
+    with pytest.raises(InputError, match="next to no windows of the GC content"):
+        GenomeCorpus(Stretches.whole(genome, [0]), 20, 1, np.ones((10, 20), dtype=np.uint8))
 
 
 def test_masking_hides_about_the_share_asked_for() -> None:

@@ -259,6 +259,11 @@ def test_guessing_loss(tmp_path: Path, tokenizer: dict[str, object], loss: float
     assert guessing_loss(tmp_path) == (pytest.approx(loss, abs=1e-4) if loss else None)
 
 
+def test_guessing_which_windows_are_real(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("config: {objective: substituted}\n")
+    assert guessing_loss(tmp_path) == pytest.approx(0.6931, abs=1e-4)
+
+
 @pytest.fixture
 def interpreted(run: Path) -> Path:
     (run / "motifs").mkdir()

@@ -1,6 +1,7 @@
 """Fine-tuning: it learns a planted motif by LoRA and in full, and a batch by heart."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from capsight.config import (
     ModelConfig,
     PhaseConfig,
     PretrainConfig,
+    SubstituteConfig,
     WindowsConfig,
 )
 from capsight.data.tokenizer import make_tokenizer
@@ -102,6 +104,40 @@ def test_shift_and_strand_change_what_is_read(motif_windows: Path, pretrained: P
     assert 0 < int(unmoved.sum()) < 16
     for a, b in zip(plain[~unmoved], shifted[~unmoved], strict=True):
         assert any(torch.equal(a[s:], b[:-s]) or torch.equal(b[s:], a[:-s]) for s in (1, 2, 3))
+
+
+def test_substitute_makes_negatives_from_training_positives(motif_windows: Path, pretrained: Path) -> None:
+    data, tokenizer = Windows.open(motif_windows), make_tokenizer(read_card(pretrained).tokenizer)
+    length, block, offset = data.length, 16, 5
+    substitute = SubstituteConfig(share=1, block=block, offset=offset, fraction=0.4)
+    plain, made = (
+        ClassificationTask(FinetuneConfig(batch_size=64, substitute=s), data, tokenizer).batch(0)
+        for s in (False, substitute)
+    )
+    assert torch.equal(plain["labels"], made["labels"])
+    negative = made["labels"] == 0
+    assert torch.equal(plain["tokens"][~negative], made["tokens"][~negative])
+    training = data.fold("train")
+    positives = torch.from_numpy(tokenizer.encode(training.codes(np.flatnonzero(training.labels == 1))))
+    borders = [0, *range(offset, length, block), length]
+    n_kept, n_blocks = 0, 0
+    for tokens in made["tokens"][negative]:
+        same = positives == tokens
+        parent = same[same.sum(dim=1).argmax()]
+        whole = [bool(parent[a:b].all()) for a, b in pairwise(borders) if b - a == block]
+        assert not parent.all()  # one block at least is substituted
+        n_kept, n_blocks = n_kept + sum(whole), n_blocks + len(whole)
+    assert 0.4 < n_kept / n_blocks < 0.75
+
+
+def test_a_share_of_the_negatives_is_substituted(motif_windows: Path, pretrained: Path) -> None:
+    data, tokenizer = Windows.open(motif_windows), make_tokenizer(read_card(pretrained).tokenizer)
+    plain, made = (
+        ClassificationTask(FinetuneConfig(batch_size=64, substitute=s), data, tokenizer).batch(0)
+        for s in (False, SubstituteConfig(share=0.5))
+    )
+    kept = (plain["tokens"] == made["tokens"]).all(dim=1)[plain["labels"] == 0]
+    assert 0.25 < kept.float().mean() < 0.75
 
 
 def test_max_train_draws_that_many(motif_windows: Path, pretrained: Path) -> None:

@@ -1,6 +1,7 @@
 """Pre-training: it learns, leaves held-out chromosomes alone, and full rank is the same stage without ReLoRA."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, ReloraConfig, TokenizerConfig, WindowsConfig
+from capsight.config import (
+    BlocksConfig,
+    FinetuneConfig,
+    ModelConfig,
+    PhaseConfig,
+    PretrainConfig,
+    ReloraConfig,
+    TokenizerConfig,
+    WindowsConfig,
+)
 from capsight.data.tokenizer import make_tokenizer
 from capsight.data.windows import Windows, windows
 from capsight.errors import InputError
+from capsight.model.checkpoint import start_classifier
 from capsight.model.llama import CapsightForPretraining, architecture
-from capsight.train.pretrain import LanguageTask, check_asked, make_corpus, pretrain
+from capsight.train.finetune import finetune
+from capsight.train.pretrain import LanguageTask, SubstitutionTask, check_asked, make_corpus, pretrain
 
 MODEL = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=0, pool=1, dropout=0.0)
 CAUSAL = MODEL.model_copy(update={"causal": True})
@@ -214,3 +226,59 @@ def test_the_number_of_threads_is_that_of_the_settings(motif_windows: Path, tmp_
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert seen[0] == seen[1]
+
+
+SUBSTITUTED = SMALL.model_copy(
+    update={
+        "objective": "substituted", "corpus": "genome", "relora": False, "substitute": BlocksConfig(block=16),
+        "model": MODEL.model_copy(update={"stem": 16, "pool": 4}), "validation_windows": 100,
+    }
+)  # fmt: skip
+
+
+def test_every_other_window_is_substituted(motif_windows: Path) -> None:
+    data, tokenizer = Windows.open(motif_windows), make_tokenizer(SUBSTITUTED.tokenizer)
+    codes = data.fold("train").codes(np.arange(50))
+    before = codes.copy()
+    task = SubstitutionTask(SUBSTITUTED, tokenizer, lambda index, size: codes, codes, 50)
+    batch = task.batch(0)
+    same = torch.from_numpy(tokenizer.encode(codes)) == batch["tokens"]
+    assert batch["labels"].tolist() == [0, 1] * 25
+    assert same[batch["labels"] == 1].all()
+    assert not same[batch["labels"] == 0].all(dim=1).any()
+    assert np.array_equal(codes, before)
+    assert torch.equal(batch["tokens"], task.batch(0)["tokens"])
+
+
+def test_repeats_are_told_from_random_bases_and_finetune_goes_on(
+    motif_windows: Path, write_fasta: Callable[..., Path], tmp_path: Path
+) -> None:
+    genome = write_fasta({"a": "ACGGT" * 200, "short": "ACG"})
+    phase = PhaseConfig(steps=60, batch_size=32, learning_rate=5e-3, warmup_steps=1)
+    config = SUBSTITUTED.model_copy(update={"genome": genome, "warmup": PhaseConfig(steps=0), "main": phase})
+    out = pretrain(config, motif_windows, tmp_path / "out")
+    log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert log[-1]["validation_loss"] < 0.3  # guessing has 0.69
+    weights = load_file(out / "model.safetensors")
+    started = start_classifier(out, seed=1)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in started.state_dict().items())
+    record = (out / "config.yaml").read_text()
+    assert "genome.fa" in record
+    model = finetune(FinetuneConfig(epochs=0.1), motif_windows, out, tmp_path / "model")
+    assert (model / "model.safetensors").is_file()
+
+
+def test_another_genome_is_read_in_place_of_that_of_the_windows(
+    motif_windows: Path, write_fasta: Callable[..., Path]
+) -> None:
+    data, tokenizer = Windows.open(motif_windows), make_tokenizer(SUBSTITUTED.tokenizer)
+    config = SUBSTITUTED.model_copy(update={"genome": write_fasta({"a": "A" * 100})})
+    assert set(np.unique(make_corpus(config, data, tokenizer, 1)(0, 50))) == {0, 3}  # A, and T on the other strand
+    short = SUBSTITUTED.model_copy(update={"genome": write_fasta({"a": "A" * 63}, "short.fa")})
+    with pytest.raises(InputError, match=r"short\.fa: no chromosome is as long as a window \(64 bases\)"):
+        make_corpus(short, data, tokenizer, 1)
+
+
+def test_a_genome_is_no_corpus_of_windows() -> None:
+    with pytest.raises(ValueError, match="are for corpus genome"):
+        PretrainConfig(corpus="windows", match_gc=True)

@@ -20,12 +20,14 @@ from capsight.config.data import (
 from capsight.config.recipe import Recipe
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig
 from capsight.config.training import (
+    BlocksConfig,
     FinetuneConfig,
     LoraConfig,
     ModelConfig,
     PhaseConfig,
     PretrainConfig,
     ReloraConfig,
+    SubstituteConfig,
     TokenizerConfig,
 )
 from capsight.config.using import (
@@ -48,6 +50,7 @@ __all__ = [
     "AssetKind",
     "AuditConfig",
     "BaselineConfig",
+    "BlocksConfig",
     "ClusterConfig",
     "CnnConfig",
     "Config",
@@ -74,6 +77,7 @@ __all__ = [
     "ScanConfig",
     "SimulateConfig",
     "Strategy",
+    "SubstituteConfig",
     "TokenizerConfig",
     "TrackConfig",
     "TrackLossConfig",

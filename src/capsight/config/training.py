@@ -104,6 +104,14 @@ class ReloraConfig(Config):
         return self
 
 
+class BlocksConfig(Config):
+    """Blocks of bases, some of which are replaced by random ones (Oubounyt et al. 2019)."""
+
+    block: int = Field(15, ge=1, le=65_536, description="Bases that are substituted together.")
+    offset: int = Field(0, ge=0, le=65_536, description="Base at which a block begins; the others lie around it.")
+    fraction: float = Field(0.6, gt=0, le=1, description="Share of the blocks that are substituted.")
+
+
 def _of_steps(steps: int) -> BeforeValidator:
     """Return what gives a phase its own default number of steps where some of its other settings are given."""
 
@@ -118,12 +126,18 @@ class PretrainConfig(Config):
 
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
-    objective: Literal["causal", "masked"] = Field("masked", description="What the model learns to predict.")
+    objective: Literal["causal", "masked", "substituted"] = Field(
+        "masked",
+        description="What the model learns to predict: the next token, hidden ones, or which windows are real.",
+    )
     mask_fraction: float = Field(0.15, gt=0, lt=1, description="Share of bases hidden (masked).")
     mask_span: int = Field(4, ge=1, le=65_536, description="Bases hidden together (masked).")
     corpus: Literal["windows", "genome"] = Field(
         "genome", description="Training windows, or the whole of the training chromosomes."
     )
+    genome: Path | None = Field(None, description="Another genome, read in place of that of the windows.")
+    match_gc: bool = Field(False, description="Draw places of the genome as rich in GC as the training positives.")
+    substitute: BlocksConfig = Field(BlocksConfig(), description="What is replaced by random bases (substituted).")
     warmup: Annotated[PhaseConfig, _of_steps(300)] = Field(PhaseConfig(steps=300), description="The full-rank phase.")
     main: Annotated[PhaseConfig, _of_steps(900)] = Field(
         PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false)."
@@ -150,6 +164,8 @@ class PretrainConfig(Config):
             raise ValueError(f"objective {self.objective!r} needs model.causal: {str(not self.model.causal).lower()}")
         if self.objective == "masked" and (self.tokenizer.kind != "kmer" or self.tokenizer.k != self.tokenizer.stride):
             raise ValueError("masking overlapping tokens gives the answer away: use k = stride, or objective causal")
+        if self.corpus == "windows" and (self.genome or self.match_gc):
+            raise ValueError("genome and match_gc are for corpus genome: training windows are read as they are")
         return self
 
 
@@ -162,6 +178,12 @@ class LoraConfig(Config):
     trainable: Parts = Field(
         ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
     )
+
+
+class SubstituteConfig(BlocksConfig):
+    """Negatives made in training from positives, by random bases in whole blocks."""
+
+    share: float = Field(0.5, gt=0, le=1, description="Share of the negatives of every batch that are made so.")
 
 
 class FinetuneConfig(Config):
@@ -184,6 +206,9 @@ class FinetuneConfig(Config):
     shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
     mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
+    substitute: Annotated[SubstituteConfig | Literal[False], BeforeValidator(switched_on)] = Field(
+        False, description="Negatives made from positives in training: true, or their settings; false is none."
+    )
     average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     max_train: int | None = Field(
         None, ge=1, le=MOST, description="At most this many training windows, drawn at random."

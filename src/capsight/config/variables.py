@@ -1,4 +1,7 @@
-"""Variables of a recipe: ``${name}`` in a string stands for one of several texts; ``--set name=choice`` chooses."""
+"""Variables of a recipe: ``${name}`` in a string stands for one of several texts; ``--set name=choice`` chooses.
+
+A choice may bring settings of its own, which go before those of the recipe.
+"""
 
 import logging
 import re
@@ -6,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from capsight.config.base import Config, Names
 from capsight.config.recipe import Recipe
@@ -19,10 +22,15 @@ VARIABLES = "variables"
 _USE = re.compile(r"\$\{(\w+)\}")
 
 
+def _names(value: object) -> object:
+    """Return the choices where each has settings of its own."""
+    return list(value) if isinstance(value, dict) else value
+
+
 class _Declared(Config):
     """The section of a recipe that declares its variables."""
 
-    variables: dict[str, Annotated[Names, Field(min_length=1)]]
+    variables: dict[str, Annotated[Names, BeforeValidator(_names), Field(min_length=1)]]
 
 
 def fill_variables(
@@ -35,7 +43,8 @@ def fill_variables(
     Parameters
     ----------
     values
-        A recipe as read. Its section `variables` gives the choices of each variable; the first is the default.
+        A recipe as read. Its section `variables` gives the choices of each variable, as a list, or as a mapping to the
+        settings that each brings; the first is the default.
     assignments
         ``key=value`` assignments, some of which may choose.
     where
@@ -68,9 +77,12 @@ def fill_variables(
     for name, choices in declared.items():
         if name not in chosen and len(choices) > 1:
             logger.info("recipe: %s is %s; --set %s= takes %s too", name, choices[0], name, ", ".join(choices[1:]))
-    filled = {key: value for key, value in values.items() if key != VARIABLES}
+    filled: dict[str, Any] = {key: value for key, value in values.items() if key != VARIABLES}
     if not declared:
         return filled, rest
+    for name, choices in declared.items():
+        if isinstance(choice := values[VARIABLES][name], dict):
+            filled = _joined(filled, choice[chosen.get(name, choices[0])] or {}, f"{VARIABLES}.{name}", where)
     if unknown := _used(filled) - set(declared):
         raise ConfigError(f"{VARIABLES} has no {sorted(unknown)[0]!r}, which the recipe uses", where=where)
     if unused := set(declared) - _used(filled):
@@ -93,6 +105,18 @@ def declared_variables(values: Mapping[str, Any], *, where: object) -> dict[str,
         if not re.fullmatch(r"\w+", name):
             raise ConfigError(f"{VARIABLES}.{name}: a name has letters, digits and _ only", where=where)
     return declared
+
+
+def _joined(values: Mapping[str, Any], others: Any, name: str, where: object) -> dict[str, Any]:
+    """Return settings with others in their place, section by section."""
+    if not isinstance(others, dict):
+        raise ConfigError(f"{name}: a choice has a mapping of settings, or nothing", where=where)
+    return dict(values) | {
+        key: _joined(values[key], value, name, where)
+        if isinstance(value, dict) and isinstance(values.get(key), dict)
+        else value
+        for key, value in others.items()
+    }
 
 
 def _used(value: Any) -> set[str]:

@@ -62,6 +62,30 @@ def mutated(codes: Codes, share: float, rng: np.random.Generator) -> Codes:
     return np.where((rng.random(codes.shape) < share) & (codes < N_CODE), drawn, codes)
 
 
+def substituted(codes: Codes, block: int, offset: int, fraction: float, rng: np.random.Generator) -> Codes:
+    """Replace a share of the blocks of every window, at least one, by random bases; N stays N.
+
+    Parameters
+    ----------
+    codes
+        ``(n_windows, length)``.
+    block, offset
+        Blocks of `block` bases, one of which begins at base `offset`; those at the ends may be shorter.
+    fraction
+        With which probability each block is replaced.
+
+    Notes
+    -----
+    Oubounyt et al. (2019), "DeePromoter": negatives that keep pieces of promoters, at their positions.
+    """
+    n, length = codes.shape
+    of_base = (np.arange(length) + (-offset % block)) // block
+    blocks = rng.random((n, of_base[-1] + 1))
+    chosen = (blocks < fraction) | (blocks == blocks.min(axis=1, keepdims=True))
+    drawn = rng.integers(0, 4, codes.shape, dtype=np.uint8)
+    return np.where(chosen[:, of_base] & (codes < N_CODE), drawn, codes)
+
+
 class Composition(NamedTuple):
     """What windows are made of, each ``(n_windows,)``.
 

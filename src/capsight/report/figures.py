@@ -128,10 +128,10 @@ def _pretraining(axes: Axes, log: pd.DataFrame, guess: float | None) -> None:
     axes.plot(steps + offset, log["train_loss"], color=GREY, label="training")
     axes.plot(steps + offset, log["validation_loss"], color=GREEN, label="validation fold")
     if guess:
-        axes.axhline(guess, color="black", lw=0.8, ls=":", label="guessing among equal bases")
+        axes.axhline(guess, color="black", lw=0.8, ls=":", label="guessing")
     if offset.any():
         axes.axvline(offset.max(), color=ORANGE, lw=0.8, ls="--", label="full-rank warm-up ends")
-    axes.set(xlabel="pre-training step", ylabel="loss (nats per token)")
+    axes.set(xlabel="pre-training step", ylabel="loss (nats)")
     axes.legend(frameon=False, loc="upper right")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from capsight.artefact import RECORD, read_record
 from capsight.data import schema
 from capsight.data.genome import Genome
 from capsight.data.stretches import Stretches
@@ -152,7 +153,12 @@ def planted_calls(run: Path, reach: int = 10) -> pd.DataFrame | None:
 
 
 def guessing_loss(pretrained: Path) -> float | None:
-    """Return the loss in nats per token of guessing among equally frequent k-mers; `None` for other tokens."""
+    """Return the loss in nats per token of guessing among equally frequent k-mers; `None` for other tokens.
+
+    Where whole windows are told apart (objective ``substituted``), that of guessing which are real.
+    """
+    if read_record(pretrained / RECORD).get("config", {}).get("objective") == "substituted":
+        return log(2)
     tokenizer = json.loads((pretrained / "capsight.json").read_text(encoding="utf-8"))["tokenizer"]
     return tokenizer["k"] * log(4) if tokenizer["kind"] == "kmer" else None
 

@@ -17,12 +17,21 @@ from torch.optim import Optimizer
 from capsight import artefact
 from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
 from capsight.data import schema
+from capsight.data.bases import substituted
+from capsight.data.genome import Genome
 from capsight.data.loader import Codes, Corpus, GenomeCorpus, Shuffled, mask_blocks
+from capsight.data.store import genome_inputs
+from capsight.data.stretches import Stretches
 from capsight.data.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
 from capsight.data.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import ModelCard, save_model
-from capsight.model.llama import CapsightForPretraining, architecture
+from capsight.model.llama import (
+    CapsightForClassification,
+    CapsightForPretraining,
+    CapsightPreTrainedModel,
+    architecture,
+)
 from capsight.model.relora import (
     add_adapters,
     jagged_schedule,
@@ -58,6 +67,8 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
         If the windows cannot be used.
     """
     inputs = {"windows": windows} | ({"tokenizer_file": config.tokenizer.file} if config.tokenizer.file else {})
+    if config.genome:
+        inputs |= genome_inputs(config.genome)
     if artefact.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
@@ -69,7 +80,9 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     if n_tokens < 1:
         raise InputError(f"windows of {data.length} bases hold no token of {config.tokenizer.k} bases", where=windows)
     check_asked(config, n_tokens, windows)
-    model = CapsightForPretraining(architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad))
+    shape = architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad)
+    whole_windows = config.objective == "substituted"
+    model = CapsightForClassification(shape) if whole_windows else CapsightForPretraining(shape)
     with artefact.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}
@@ -95,6 +108,8 @@ def check_asked(config: PretrainConfig, n_tokens: int, windows: Path) -> None:
         if n_tokens < 2:
             raise InputError("windows of one token have no next token to predict", where=windows)
         return
+    if config.objective == "substituted":
+        return
     bases = f"windows of {n_tokens * config.tokenizer.stride} bases"
     span, fraction = _mask_span(config), config.mask_fraction
     if span >= n_tokens:
@@ -116,7 +131,7 @@ def _mask_span(config: PretrainConfig) -> int:
 
 
 def _train(
-    model: CapsightForPretraining, config: PretrainConfig, data: Windows, tokenizer: Tokenizer, folder: Path
+    model: CapsightPreTrainedModel, config: PretrainConfig, data: Windows, tokenizer: Tokenizer, folder: Path
 ) -> list[dict[str, Any]]:
     """Run both phases on `model`, in place; return their logs, one after the other."""
     log: list[dict[str, Any]] = []
@@ -125,9 +140,8 @@ def _train(
             continue
         relora = config.relora if name == "main" else False
         corpus = make_corpus(config, data, tokenizer, seed=config.seed + (name == "main"))
-        task = LanguageTask(
-            config, tokenizer, corpus, _validation_codes(data, tokenizer, config.validation_windows), phase.batch_size
-        )
+        make_task = SubstitutionTask if config.objective == "substituted" else LanguageTask
+        task = make_task(config, tokenizer, corpus, _validation_codes(config, data, tokenizer), phase.batch_size)
         adapted = add_adapters(model, relora) if relora else model
         plan = Plan(
             name=name,
@@ -167,15 +181,22 @@ def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None
 
 
 def make_corpus(config: PretrainConfig, data: Windows, tokenizer: Tokenizer, seed: int) -> Corpus:
-    """Return what pre-training reads: training windows, or any place of the training chromosomes or regions.
+    """Return what pre-training reads: training windows, any place of the training fold, or of another genome.
 
     Training windows of unknown bases alone have nothing to predict: these are left out.
     """
     training = data.fold(schema.TRAIN)
     if config.corpus == "genome":
-        corpus = GenomeCorpus(data.stretches(schema.TRAIN), data.length, seed)
+        stretches, genome = data.stretches(schema.TRAIN), Genome.open(config.genome) if config.genome else None
+        if genome:
+            stretches = Stretches.whole(genome, np.arange(len(genome.names)))
+        like = training.codes(np.flatnonzero(training.labels == 1)) if config.match_gc else None
+        if like is not None and not len(like):
+            raise InputError("the train fold holds no positives, whose GC content is to be matched", where=data.folder)
+        corpus = GenomeCorpus(stretches, data.length, seed, like)
         if not corpus.places:
-            raise InputError(f"no training chromosome, or region of one, is as long as a window ({data.length} bases)")
+            which = "chromosome is" if genome else "training chromosome, or region of one, is"
+            raise InputError(f"no {which} as long as a window ({data.length} bases)", where=config.genome)
         return corpus.codes
     rows = np.flatnonzero(_has_known(training, tokenizer))
     if not len(rows):
@@ -194,10 +215,15 @@ def _has_known(data: Windows, tokenizer: Tokenizer) -> NDArray[np.bool_]:
     return np.concatenate([(tokenizer.encode(data.codes(part)) != tokenizer.unknown).any(axis=1) for part in parts])
 
 
-def _validation_codes(data: Windows, tokenizer: Tokenizer, most: int) -> Codes:
-    """Return the base codes of a fixed sample of the validation fold, ``(n_windows, length)``."""
+def _validation_codes(config: PretrainConfig, data: Windows, tokenizer: Tokenizer) -> Codes:
+    """Return the base codes of a fixed sample of the validation fold, ``(n_windows, length)``.
+
+    Of another genome, which has no folds, they are further draws.
+    """
+    if config.genome:
+        return make_corpus(config, data, tokenizer, config.seed + 2)(0, config.validation_windows)
     fold = data.fold(schema.VALIDATION)
-    rows = np.linspace(0, len(fold.table) - 1, min(most, len(fold.table))).astype(np.int64)
+    rows = np.linspace(0, len(fold.table) - 1, min(config.validation_windows, len(fold.table))).astype(np.int64)
     codes = fold.codes(rows)
     if isinstance(tokenizer, KmerTokenizer) and (tokenizer.encode(codes) == tokenizer.unknown).all():
         raise InputError("the validation fold holds no known bases: nothing can be measured", where=data.folder)
@@ -254,3 +280,41 @@ class LanguageTask:
             if (batch["targets"] != IGNORED).any():  # not in a batch of unknown bases alone
                 losses.append(self.loss(model, {k: v.to(device) for k, v in batch.items()}).item())
         return {"validation_loss": float(np.mean(losses))}
+
+
+@dataclass
+class SubstitutionTask:
+    """Tell windows as they are from windows in which blocks of bases are random, half of each."""
+
+    config: PretrainConfig
+    tokenizer: Tokenizer
+    corpus: Corpus
+    validation: Codes
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        self.tokens_per_batch = self.batch_size * self.tokenizer.n_tokens(self.validation.shape[1])
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch `index`: tokens ``(batch_size, n_tokens)`` and labels ``(batch_size,)``, 1 for real."""
+        rng = np.random.default_rng([self.config.seed, 1, index])
+        return self._examples(self.corpus(index, self.batch_size), rng)
+
+    def _examples(self, codes: Codes, rng: np.random.Generator) -> Batch:
+        """Substitute blocks of every other window."""
+        how, labels = self.config.substitute, np.arange(len(codes)) % 2
+        read = codes.copy()
+        read[labels == 0] = substituted(codes[labels == 0], how.block, how.offset, how.fraction, rng)
+        return {"tokens": torch.from_numpy(self.tokenizer.encode(read)), "labels": torch.from_numpy(labels)}
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy in nats per window."""
+        return functional.cross_entropy(model(batch["tokens"]).logits.float(), batch["labels"])
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return the loss on the same windows every time, the same of them substituted."""
+        rng, total = np.random.default_rng([self.config.seed, 2]), 0.0
+        for start in range(0, len(self.validation), self.batch_size):
+            batch = self._examples(self.validation[start : start + self.batch_size], rng)
+            total += self.loss(model, {k: v.to(device) for k, v in batch.items()}).item() * len(batch["labels"])
+        return {"validation_loss": total / len(self.validation)}

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from capsight.config import FinetuneConfig
 from capsight.data import schema
-from capsight.data.bases import mutated, reverse_complement
+from capsight.data.bases import mutated, reverse_complement, substituted
 from capsight.data.loader import Shuffled
 from capsight.data.tokenizer import Tokenizer
 from capsight.data.windows import Windows
@@ -35,6 +35,7 @@ class ClassificationTask:
         self.training = self.data.fold(schema.TRAIN)
         self.validation = self.data.fold(schema.VALIDATION)
         self.rows = _sample(len(self.training.table), config.max_train, config.seed)
+        self.positives = self.rows[self.training.labels[self.rows] == 1]
         self.order = Shuffled(self.n, config.seed)
         self.held = _sample(len(self.validation.table), config.max_validation, config.seed)
         self.validation_labels = self.validation.labels[self.held]
@@ -61,15 +62,22 @@ class ClassificationTask:
         config = self.config
         rng = np.random.default_rng([config.seed, 3, index])
         rows = self.rows[self.order.rows(index, config.batch_size)]
+        labels = self.training.labels[rows].astype(np.int64)
+        made = np.zeros(len(rows), dtype=bool)
+        if config.substitute:
+            made = (labels == 0) & (rng.random(len(rows)) < config.substitute.share)
+            rows[made] = rng.choice(self.positives, np.count_nonzero(made))
         shift = rng.integers(-config.shift, config.shift + 1, len(rows)) if config.shift else None
         codes = self.training.codes(rows, shift)
+        if config.substitute:
+            how = config.substitute
+            codes[made] = substituted(codes[made], how.block, how.offset, how.fraction, rng)
         if config.reverse_complement:
             flipped = rng.random(len(codes)) < 0.5
             codes[flipped] = reverse_complement(codes[flipped])
         if config.mutate:
             codes = mutated(codes, config.mutate, rng)
-        labels = torch.from_numpy(self.training.labels[rows].astype(np.int64))
-        return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": labels}
+        return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": torch.from_numpy(labels)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats per window."""
