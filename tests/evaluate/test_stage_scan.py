@@ -12,7 +12,6 @@ from capsight.config import BaselineConfig, EvaluateConfig
 from capsight.data.stretches import Stretches
 from capsight.data.windows import Windows
 from capsight.errors import ConfigError, InputError
-from capsight.evaluate.stage_scan import _overlapping
 from capsight.train.baselines import baseline
 from capsight.train.evaluate import evaluate
 
@@ -252,5 +251,5 @@ def test_a_fold_of_regions_is_scanned_there_with_whatever_is_slid_along(world, t
 def test_only_regions_that_share_bases_were_learned_from(world):
     tested = Stretches.named(Windows.open(world.windows).genome, ["chr3:20-25"])
     learned = ["chr3:21-30", "chr1", "chr3:1-20", "chr3:26-40", "chrZ:1-9", "chr3:1-99999"]  # some of another genome
-    assert _overlapping(learned, tested) == ["chr3:1-20", "chr3:21-30"]
-    assert _overlapping(["chr3"], tested) == ["chr3"]
+    assert tested.touched(learned) == ["chr3:1-20", "chr3:21-30"]
+    assert tested.touched(["chr3"]) == ["chr3"]
