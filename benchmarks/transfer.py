@@ -49,7 +49,9 @@ MARK: Final = " *"
 
 
 class Source(NamedTuple):
-    """A genome and its listed TSSs, as files below the data folder; folds are those of the recipe of that name.
+    """A genome and its listed TSSs, as files below the data folder.
+
+    Folds are those of the recipe of that name, but for human.
 
     Attributes
     ----------

@@ -12,9 +12,8 @@ SHAPES = [
     TrackConfig(width=8, first_kernel=7, kernel=1, dilations=(), head_kernel=3, average=0),
     TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average=4),
     TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average=16),
-    TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average=16, average_summits=True),
 ]
-HALOS = [7 + 15 + 2, 6, 3 + 1, 3 + 3 + 7, 3 + 3 + 16, 3 + 3 + 16]
+HALOS = [7 + 15 + 2, 6, 3 + 1, 3 + 3 + 7, 3 + 3 + 16]
 
 
 def network(config: TrackConfig, seed: int = 0) -> TrackNetwork:

@@ -178,33 +178,6 @@ def test_around_the_tss_of_a_promoter_nothing_is_known_but_near_it(genome: Genom
     assert (known[0, :251] == ((distance <= 10) | (distance > 60))).all()
 
 
-def test_promoters_are_grafted_onto_summits(genome: Genome, promoters: Promoters) -> None:
-    found = mosaics(genome, promoters, mosaics=0.0, grafts=0.2)
-    crops = found.crops.batch(1)
-    natural = found.crops.batch(1)
-    grafts = found.grafts(1, crops)
-    assert grafts
-    assert grafts == found.grafts(1, natural)
-    piece = grafts[-1]
-    known = np.ones(crops.tags.shape, bool)
-    found.graft(crops, known, [piece])
-    summit = piece.start + promoters.tss[piece.promoter] - piece.first
-    assert natural.summits[piece.row, summit] > 0
-    inside = np.zeros(1024, bool)
-    inside[max(piece.start, 0) : max(piece.end, 0)] = True
-    assert np.flatnonzero(crops.summits[piece.row] * inside).tolist() == [summit]
-    assert (crops.summits[piece.row][~inside] == natural.summits[piece.row][~inside]).all()
-    sites = np.flatnonzero(natural.summits[piece.row])
-    cut = ((sites < piece.start) & (sites >= piece.start - DOWNSTREAM)) | (
-        (sites >= piece.end) & (sites < piece.end + UPSTREAM)
-    )
-    unknown = np.zeros(1024, bool)
-    for site in sites[cut]:
-        unknown[max(site - DOUBT, 0) : site + DOUBT + 1] = True
-    assert (known[piece.row] == ~(unknown & ~inside)).all()
-    assert found.crops.config.grafts * (natural.summits > 0).sum() == pytest.approx(len(grafts), abs=8)
-
-
 def test_promoters_are_drawn_by_their_weights(genome: Genome, promoters: Promoters) -> None:
     found = mosaics(genome, promoters._replace(weight=[1.0, 0.25, 0.75]), promoters=1.0, batch_size=200)
     drawn = np.array([piece.promoter for piece in found.pieces(0)])

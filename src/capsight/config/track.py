@@ -35,7 +35,6 @@ class TrackConfig(Config):
         le=1 << 16,
         description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
-    average_summits: bool = Field(False, description="Add such averages to what is answered of summits as well.")
     dropout: float = Field(0.25, ge=0.0, le=0.99, description="Dropout before every convolution but the first.")
 
     @model_validator(mode="after")
@@ -45,8 +44,6 @@ class TrackConfig(Config):
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
         if self.average & (self.average - 1):
             raise ValueError(f"average must be a power of two or 0, not {self.average}")
-        if self.average_summits and not self.average:
-            raise ValueError("average_summits asks for averages: average must not be 0")
         return self
 
 
@@ -69,13 +66,6 @@ class CropsConfig(Config):
     piece_length: Range = Field((150, 600), description="Bases of a piece of a mosaic: least,most.")
     promoters: float = Field(
         0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
-    )
-
-    grafts: float = Field(
-        0.0,
-        ge=0.0,
-        le=1.0,
-        description="Share of summits in the other crops on which a promoter sequence is laid, TSS upon summit.",
     )
     exclusion: int = Field(
         0,

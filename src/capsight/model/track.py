@@ -15,8 +15,7 @@ Choices:
   for the convolutions, which are run in two dimensions of height 1. On CPUs this is several times faster than
   `torch.nn.Conv1d`.
 * How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So linear functions of the
-  states are averaged over the `average` bases behind and before each base, and added to what is answered of 5' ends,
-  and of summits where surroundings tell a promoter, as CpG islands do.
+  states are averaged over the `average` bases behind and before each base, and added to what is answered of 5' ends.
   The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
 * Dropout stands before every convolution but the first. A few thousand promoters are soon known by heart.
 
@@ -145,7 +144,7 @@ class TrackNetwork(nn.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
-        self.averaged = Convolution(config.width, 6 if config.average_summits else 4, 1) if config.average else None
+        self.averaged = Convolution(config.width, 4, 1) if config.average else None
         self._initialise()
 
     @property
@@ -186,23 +185,21 @@ class TrackNetwork(nn.Module):
         answer = trimmed(self.head(states), self.margin - self.head.trim).float()
         log_tags, log_summits, log_strength = answer.unbind(-1)
         if self.averaged is not None:
-            of_tags, of_strength, *of_summits = self.averages(self.averaged(states).float()).unbind(-1)
+            of_tags, of_strength = self.averages(self.averaged(states).float()).unbind(-1)
             log_tags, log_strength = log_tags + of_tags, log_strength + of_strength
-            log_summits = sum(of_summits, log_summits)
         return Track(log_tags, log_summits, log_strength)
 
     def averages(self, values: Tensor) -> Tensor:
         """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
 
-        Maps ``(n, length + 2 * margin, channels)`` to ``(n, length, channels / 2)``.
+        Maps ``(n, length + 2 * margin, 4)`` to ``(n, length, 2)``.
         """
         values = trimmed(values, self.margin - self.config.average)
         length, reach, sums = values.shape[1] - 2 * self.config.average, 1, values
         while reach < self.config.average:
             sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
             reach *= 2
-        half = values.shape[2] // 2
-        return (sums[:, reach : reach + length, :half] + sums[:, :length, half:]) / reach
+        return (sums[:, reach : reach + length, :2] + sums[:, :length, 2:]) / reach
 
     def residual(self) -> list[Convolution]:
         """Return the residual convolutions, from the first to the last."""

@@ -354,10 +354,7 @@ class AlleleScorer:
         logs = heads + network.head.bias[:_READ]
         if network.averaged is not None:
             assert network.averaged.bias is not None
-            means = network.averages(averaged + network.averaged.bias)
-            logs[..., 0] += means[..., 0]
-            if network.config.average_summits:
-                logs[..., 1] += means[..., 2]
+            logs[..., 0] += network.averages(averaged + network.averaged.bias)[..., 0]
         return logs
 
     def _one_hot(self, codes: Codes) -> Tensor:

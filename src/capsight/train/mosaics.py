@@ -5,9 +5,6 @@ sequence with its TSS (`capsight.data.promoters`). Pieces lie end to end, halo a
 near it and a junction means nothing; where only the promoters had them, the network learned to see junctions, and
 nothing else (`docs/log.md`, 2026-11-28). Nothing is filled up with N.
 
-In crops that are no mosaics, promoters can be grafted onto the summits of peaks (`CropsConfig.grafts`): there they have
-the wide surroundings that promoters have.
-
 What is not known is no part of any loss: 5' ends and summits of a piece that have lost a part of their promoter at a
 junction. Which crops are mosaics, and of what, is a pure function of seed and number of the batch.
 """
@@ -115,28 +112,6 @@ class Mosaics:
         tss, size = promoters.tss[number], len(promoters.codes[number])
         first = int(rng.integers(max(tss - KEPT_UPSTREAM, 0) + 1))
         return number, first, int(rng.integers(min(tss + 1 + KEPT_DOWNSTREAM, size), size + 1))
-
-    def grafts(self, index: int, crops: Crops) -> list[Piece]:
-        """Draw the promoters that are laid on summits of the crops of batch number `index`."""
-        if self.promoters is None or not self.crops.config.grafts:
-            return []
-        rng, drawn = np.random.default_rng([self.crops.seed, 5, index]), []
-        for row, summit in zip(*np.nonzero(crops.summits), strict=True):
-            if rng.random() < self.crops.config.grafts:
-                number, first, end = self._draw_promoter(self.promoters, rng)
-                start = int(summit) - (self.promoters.tss[number] - first)
-                drawn.append(Piece(int(row), start, start + end - first, -1, 0, first, number))
-        return drawn
-
-    def graft(self, crops: Crops, known: Mask, pieces: list[Piece]) -> None:
-        """Lay promoters on crops; summits beside one that have lost a part of their promoter are no longer known."""
-        for piece in pieces:
-            beside = (piece.start - DOWNSTREAM, piece.start), (piece.end, piece.end + UPSTREAM)
-            for first, end in beside:
-                cut = np.flatnonzero(crops.summits[piece.row, max(first, 0) : max(end, 0)]) + max(first, 0)
-                for site in cut:
-                    known[piece.row, max(site - DOUBT, 0) : site + DOUBT + 1] = False
-        self.lay(crops, known, pieces)
 
     @cached_property
     def _shares(self) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,8 +232,8 @@ def _validation_codes(config: PretrainConfig, data: Windows, tokenizer: Tokenize
 
 
 @dataclass
-class LanguageTask:
-    """Predict hidden tokens (masked) or the next token (causal). Tokens with unknown bases cost nothing."""
+class _CorpusTask(ABC):
+    """Micro-batches of a corpus; each is a pure function of seed and number."""
 
     config: PretrainConfig
     tokenizer: Tokenizer
@@ -244,12 +245,20 @@ class LanguageTask:
         self.tokens_per_batch = self.batch_size * self.tokenizer.n_tokens(self.validation.shape[1])
 
     def batch(self, index: int) -> Batch:
-        """Return micro-batch `index`: tokens and targets ``(batch_size, n_tokens)``."""
+        """Return micro-batch `index`."""
         rng = np.random.default_rng([self.config.seed, 1, index])
         return self._examples(self.corpus(index, self.batch_size), rng)
 
+    @abstractmethod
     def _examples(self, codes: Codes, rng: np.random.Generator) -> Batch:
         """Turn bases into what is read and what is asked."""
+
+
+class LanguageTask(_CorpusTask):
+    """Predict hidden tokens (masked) or the next token (causal). Tokens with unknown bases cost nothing."""
+
+    def _examples(self, codes: Codes, rng: np.random.Generator) -> Batch:
+        """Return tokens and targets ``(batch_size, n_tokens)``."""
         tokens = self.tokenizer.encode(codes)
         if self.config.objective == "causal":
             return {"tokens": torch.from_numpy(tokens), "targets": torch.from_numpy(tokens)}
@@ -282,26 +291,11 @@ class LanguageTask:
         return {"validation_loss": float(np.mean(losses))}
 
 
-@dataclass
-class SubstitutionTask:
+class SubstitutionTask(_CorpusTask):
     """Tell windows as they are from windows in which blocks of bases are random, half of each."""
 
-    config: PretrainConfig
-    tokenizer: Tokenizer
-    corpus: Corpus
-    validation: Codes
-    batch_size: int
-
-    def __post_init__(self) -> None:
-        self.tokens_per_batch = self.batch_size * self.tokenizer.n_tokens(self.validation.shape[1])
-
-    def batch(self, index: int) -> Batch:
-        """Return micro-batch `index`: tokens ``(batch_size, n_tokens)`` and labels ``(batch_size,)``, 1 for real."""
-        rng = np.random.default_rng([self.config.seed, 1, index])
-        return self._examples(self.corpus(index, self.batch_size), rng)
-
     def _examples(self, codes: Codes, rng: np.random.Generator) -> Batch:
-        """Substitute blocks of every other window."""
+        """Substitute blocks of every other window: tokens ``(n, n_tokens)`` and labels ``(n,)``, 1 for real."""
         how, labels = self.config.substitute, np.arange(len(codes)) % 2
         read = codes.copy()
         read[labels == 0] = substituted(codes[labels == 0], how.block, how.offset, how.fraction, rng)

@@ -79,11 +79,10 @@ class TrackTask:
         if self.mosaics or self.crops.config.exclusion:
             parts[KNOWN] = self.crops.known(*places, self.crops.config.length, self.config.spread)
         if self.mosaics:
-            grafts, pieces = self.mosaics.grafts(index, crops), self.mosaics.pieces(index)
-            self.mosaics.graft(crops, parts[KNOWN], grafts)
+            pieces = self.mosaics.pieces(index)
             self.mosaics.lay(crops, parts[KNOWN], pieces)
             if self.genes:
-                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], grafts + pieces)
+                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], pieces)
         return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
 
     def _lay_genes(self, genes: GeneTargets, over: NDArray[Any], pieces: list[Piece]) -> NDArray[np.bool_]:

@@ -127,11 +127,9 @@ def _on_crops(
         loss = loss.model_copy(update={"strength": 0.0})
     genes = GeneTargets.of(source.stretches, loss.minimum_codons, targets.tags) if loss.genes else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
-    mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics or config.crops.grafts else None
-    if promoters and not (config.crops.mosaics * config.crops.promoters or config.crops.grafts):
-        logger.warning(
-            "train: the %d promoters of the windows are not used: set crops.mosaics or crops.grafts", len(promoters.tss)
-        )
+    mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics else None
+    if promoters and not config.crops.mosaics * config.crops.promoters:
+        logger.warning("train: the %d promoters of the windows are not used: set crops.mosaics", len(promoters.tss))
     task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision, mosaics)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
