@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from capsight.config import AuditConfig, WindowsConfig
-from capsight.data.audit import audit
-from capsight.data.bases import decode, reverse_complement
-from capsight.data.windows import windows
+from capsight.data.audit.stage import audit
+from capsight.data.genome.alphabet import decode, reverse_complement
+from capsight.data.windows.stage import windows
 
 CONTIGS = 24
 #: Bases of genome for every window, twice that for every peak.

@@ -19,14 +19,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from capsight.data.bases import Codes, encode
+from capsight.data.genome.alphabet import Codes, encode
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import AlleleScorer, Change
-from capsight.predict.effects import LEAST_TAGS, UPSTREAM, Summary
 from capsight.predict.track import TrackScorer
-from capsight.predict.variants import summary_of
 from capsight.progress import progress
 from capsight.shipped import find_model
+from capsight.variants.effects import LEAST_TAGS, UPSTREAM, Summary
+from capsight.variants.variants import summary_of
 
 #: Bases of the insert, and fixed ones before and behind it that belong to the sequences of the tables.
 INSERT, BEFORE, BEHIND = 80, 17, 13

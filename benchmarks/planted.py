@@ -17,14 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight import api
-from capsight.data.bases import reverse_complement
-from capsight.data.genome import Genome
+from capsight.data.genome.alphabet import reverse_complement
+from capsight.data.genome.genome import Genome
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.calls import SCORE_REACH
-from capsight.predict.effects import LEAST_TAGS
 from capsight.predict.track import REACH, TrackScorer
 from capsight.simulate.grammar import ELEMENTS
+from capsight.variants.effects import LEAST_TAGS
 
 Codes = NDArray[np.uint8]
 SHOWN = {"TATA": "TATA box", "Inr": "initiator", "InrWeak": "weak initiator", "GCbox": "GC box"}

@@ -23,10 +23,10 @@ import pandas as pd
 import pyfaidx
 
 from capsight.data import schema
-from capsight.data.bases import decode
-from capsight.data.genome import Genome
-from capsight.data.haldar2026 import haldar2026
-from capsight.data.peaks import read_peaks
+from capsight.data.genome.alphabet import decode
+from capsight.data.genome.genome import Genome
+from capsight.data.peaks.reader import read_peaks
+from capsight.paper.windows import haldar2026
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data"))
 from test_haldar2026 import restated

@@ -16,7 +16,7 @@ from measure import GIB, Measured, run
 STORE = """
 import sys
 from pathlib import Path
-from capsight.data.genome import (Genome)
+from capsight.data.genome.genome import (Genome)
 print(int(Genome.open(Path(sys.argv[1])).lengths.sum()))
 """
 
@@ -34,8 +34,8 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from capsight.config import (TokenizerConfig)
-from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows
+from capsight.data.sequence.tokenizer import make_tokenizer
+from capsight.data.windows.windows import Windows
 windows = Windows.open(Path(sys.argv[1]))
 tokenizer = make_tokenizer(TokenizerConfig(kind="kmer", k=int(sys.argv[2]), stride=int(sys.argv[3])))
 rows = np.random.default_rng(1).permutation(len(windows.table))[:400_000]

@@ -17,7 +17,7 @@ import torch
 from measure import GIB, run
 from torch import nn
 
-from capsight.data.genome import Genome
+from capsight.data.genome.genome import Genome
 from capsight.model.track_folder import load_track
 from capsight.shipped import find_model
 

@@ -21,9 +21,9 @@ from capsight import artefact
 from capsight.config.base import Config
 from capsight.config.yaml_files import load_yaml, parse
 from capsight.errors import InputError
+from capsight.evaluate.evaluate import METRICS_FILE
 from capsight.model.track_folder import load_track
 from capsight.shipped import CARD_FACTS, CARD_TEXT, Measured, ModelCard
-from capsight.train.evaluate import METRICS_FILE
 
 CARDS = Path(__file__).parent / "cards"
 MODELS = Path(__file__).parents[1] / "src" / "capsight" / "models"

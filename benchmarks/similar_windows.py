@@ -10,8 +10,8 @@ import time
 import numpy as np
 
 from capsight.config import AuditConfig
-from capsight.data.bases import reverse_complement
-from capsight.data.similarity import IDENTITY, QUERY, find_similar
+from capsight.data.audit.similarity import IDENTITY, QUERY, find_similar
+from capsight.data.genome.alphabet import reverse_complement
 
 SIZES = {64: (1_000, 5_000), 128: (1_000, 5_000), 512: (2_600, 9_400), 2_048: (500, 2_000)}
 CHANGES = ((0.1, 0), (0.1, 3), (0.15, 0), (0.2, 0))

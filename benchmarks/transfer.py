@@ -29,14 +29,16 @@ import pandas as pd
 from capsight.config import EvaluateConfig, TrainConfig, WindowsConfig
 from capsight.config.yaml_files import override, parse
 from capsight.data import schema
-from capsight.data.genome import Genome
-from capsight.data.peaks import PeakIndex, read_peaks
-from capsight.data.stretches import Stretches
-from capsight.data.windows import Windows, windows
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.stretches import Stretches
+from capsight.data.peaks.index import PeakIndex
+from capsight.data.peaks.reader import read_peaks
+from capsight.data.windows.stage import windows
+from capsight.data.windows.windows import Windows
+from capsight.evaluate.evaluate import METRICS_FILE, evaluate
 from capsight.model.track_folder import is_track, read_track_card
 from capsight.shipped import find_model, shipped_models
-from capsight.train.evaluate import METRICS_FILE, evaluate
-from capsight.train.train import train
+from capsight.train.track.train import train
 
 DATA: Final = Path(__file__).parents[2] / "shared" / "data"
 FEW: Final = (100, 300, 1_000)

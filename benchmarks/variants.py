@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from scan import convolution_rate
 
-from capsight.data.bases import CODE_BITS, N_CODE
-from capsight.data.genome import Genome
+from capsight.data.genome.alphabet import CODE_BITS, N_CODE
+from capsight.data.genome.genome import Genome
 from capsight.model.track import Convolution, TrackNetwork
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import AlleleScorer, Change
-from capsight.predict.effects import Summary
 from capsight.predict.regions import spans
 from capsight.predict.track import Codes, TrackScorer
-from capsight.predict.variants import summary_of
 from capsight.shipped import find_model
+from capsight.variants.effects import Summary
+from capsight.variants.variants import summary_of
 
 #: Changes of one kind that are measured together, and how often: the fastest time counts.
 HELD, TIMES = 1024, 3

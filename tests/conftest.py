@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
-from capsight.data.windows import windows
+from capsight.data.windows.stage import windows
 
 # Tiny networks are fastest on one thread, and bits may differ between numbers of threads.
 os.environ["OMP_NUM_THREADS"] = "1"

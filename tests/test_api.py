@@ -13,7 +13,7 @@ import torch
 
 import capsight
 from capsight import api
-from capsight.data.bases import encode
+from capsight.data.genome.alphabet import encode
 from capsight.errors import InputError
 from capsight.model.track_folder import load_track
 from capsight.predict.track import TrackScorer

@@ -17,14 +17,14 @@ from torch.nn import functional
 from capsight.artefact import sha256
 from capsight.config import BaselineConfig, EvaluateConfig
 from capsight.config.track import TrackConfig
-from capsight.data.genome import Genome
-from capsight.data.peaks import read_peaks
+from capsight.data.genome.genome import Genome
+from capsight.data.peaks.reader import read_peaks
+from capsight.evaluate.evaluate import evaluate
 from capsight.model.track import Convolution, TrackNetwork
 from capsight.model.track_folder import TrackCard
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.track import TrackScorer
-from capsight.train.baselines import baseline
-from capsight.train.evaluate import evaluate
+from capsight.train.baselines.baseline import baseline
 
 from .conftest import random_dna
 

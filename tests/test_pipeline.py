@@ -19,7 +19,7 @@ from capsight.config import MotifsConfig
 from capsight.data import schema
 from capsight.data.attributions import Attributions
 from capsight.errors import ConfigError, InputError, NothingPredicted
-from capsight.motifs.stage import motifs
+from capsight.motifs.motifs import motifs
 from capsight.pipeline import read_recipe, run
 
 pytestmark = pytest.mark.pipeline
@@ -133,7 +133,7 @@ def test_a_model_that_calls_nothing_leaves_explanations_out(
     def nothing(*_: object) -> None:
         raise NothingPredicted("no window of the test fold is predicted positive")
 
-    monkeypatch.setattr(sys.modules["capsight.explain.stage"], "explain", nothing)
+    monkeypatch.setattr(sys.modules["capsight.explain.explain"], "explain", nothing)
     run(recipe, finished)
     assert "are left out: no window of the test fold is predicted positive" in caplog.text
 
@@ -146,7 +146,7 @@ def test_no_window_of_one_fold_overlaps_another(finished: Path) -> None:
 
 def test_pretrained_model_is_refused_for_prediction(finished: Path, tmp_path: Path) -> None:
     from capsight.config import PredictConfig
-    from capsight.predict.score import predict
+    from capsight.predict.predict import predict
 
     with pytest.raises(InputError, match="run capsight finetune first"):
         predict(PredictConfig(), finished / "pretrained", finished / "windows", tmp_path / "p.tsv")
@@ -155,8 +155,8 @@ def test_pretrained_model_is_refused_for_prediction(finished: Path, tmp_path: Pa
 def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finished: Path, tmp_path: Path) -> None:
     import torch
 
-    from capsight.data.tokenizer import make_tokenizer
-    from capsight.data.windows import Windows
+    from capsight.data.sequence.tokenizer import make_tokenizer
+    from capsight.data.windows.windows import Windows
     from capsight.model.checkpoint import load_classifier
 
     plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, stem: 0, causal: true, pooling: last}",

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from capsight import artefact, load, shipped
 from capsight.cli import app
-from capsight.data.bases import Codes, encode, reverse_complement
+from capsight.data.genome.alphabet import Codes, encode, reverse_complement
 from capsight.errors import InputError
 from capsight.model.track_folder import load_track, read_track_card
 from capsight.predict.calls import call_tss
-from capsight.predict.scorer import load_scorer
 from capsight.predict.track import Precision, Tracks, TrackScorer
+from capsight.predict.windows import load_scorer
 
 
 @pytest.fixture

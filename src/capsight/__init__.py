@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from capsight.version import __version__
+
 TYPE_CHECKING = False  # that of `typing`, whose import is most of the time that this module takes
 if TYPE_CHECKING:
     from typing import Any
@@ -17,31 +19,29 @@ if TYPE_CHECKING:
     from capsight.api import Model as Model
     from capsight.api import load as load
 
-__version__ = "0.1.0"
-
 _STAGES = {
-    "fetch": "capsight.data.fetch",
+    "fetch": "capsight.data.fetch.stage",
     "simulate": "capsight.simulate",
-    "cluster": "capsight.data.cluster",
-    "windows": "capsight.data.windows",
-    "audit": "capsight.data.audit",
-    "train": "capsight.train.train",
+    "cluster": "capsight.data.ctss.stage",
+    "windows": "capsight.data.windows.stage",
+    "audit": "capsight.data.audit.stage",
+    "train": "capsight.train.track.train",
     "pretrain": "capsight.train.pretrain",
     "finetune": "capsight.train.finetune",
-    "baseline": "capsight.train.baselines",
-    "evaluate": "capsight.train.evaluate",
-    "crossval": "capsight.train.crossval",
-    "predict": "capsight.predict.score",
+    "baseline": "capsight.train.baselines.baseline",
+    "evaluate": "capsight.evaluate.evaluate",
+    "crossval": "capsight.crossval",
+    "predict": "capsight.predict.predict",
     "scan": "capsight.predict.scan",
-    "variants": "capsight.predict.variants",
-    "mutate": "capsight.mutate",
-    "plot": "capsight.plot.stage",
-    "explain": "capsight.explain.stage",
-    "motifs": "capsight.motifs.stage",
-    "motif_scan": "capsight.motifs.motif_scan",
-    "motif_compare": "capsight.motifs.motif_compare",
-    "motif_enrich": "capsight.motifs.motif_enrich",
-    "report": "capsight.report.stage",
+    "variants": "capsight.variants.variants",
+    "mutate": "capsight.variants.mutate",
+    "plot": "capsight.plot.plot",
+    "explain": "capsight.explain.explain",
+    "motifs": "capsight.motifs.motifs",
+    "motif_scan": "capsight.motifs.known.motif_scan",
+    "motif_compare": "capsight.motifs.known.motif_compare",
+    "motif_enrich": "capsight.motifs.known.motif_enrich",
+    "report": "capsight.report.report",
     "run": "capsight.pipeline",
     "recipe": "capsight.recipe",
     "models": "capsight.shipped",

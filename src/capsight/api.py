@@ -13,28 +13,28 @@ import torch
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.aliases import Aliases
-from capsight.data.bases import CODE_BITS, LETTERS, N_CODE, SOFT_MASK, Codes, encode
-from capsight.data.genome import Genome
-from capsight.data.sequences import check_letters, report_letters
-from capsight.data.text import given
-from capsight.data.variants import VariantFile
+from capsight.data.genome.alphabet import CODE_BITS, LETTERS, N_CODE, SOFT_MASK, Codes, encode
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genome import Genome
+from capsight.data.io.sequences import check_letters, report_letters
+from capsight.data.io.text import given
+from capsight.data.io.vcf import VariantFile
 from capsight.errors import InputError
 from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
 from capsight.explain.reader import TrackReader
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
-from capsight.predict.frames import as_file, rows_of
-from capsight.predict.mutate import changes_of, find_region
-from capsight.predict.places import Places
 from capsight.predict.records import Record, Records, open_records, sequence_record
 from capsight.predict.regions import spans
 from capsight.predict.scan import calling_rule, check_track, scan_span
 from capsight.predict.stream import working_threads
-from capsight.predict.tally import Tally
 from capsight.predict.track import Precision, Tracks, TrackScorer, best_device
-from capsight.predict.variants import score, summary_of, survey
 from capsight.shipped import find_model
+from capsight.variants.changes import changes_of, find_region
+from capsight.variants.frames import as_file, rows_of
+from capsight.variants.sites import Places
+from capsight.variants.tally import Tally
+from capsight.variants.variants import score, summary_of, survey
 
 #: DNA: a string, several, codes (0 to 4 for A, C, G, T, N) or characters as arrays of one or two dimensions.
 Dna: TypeAlias = str | Sequence[str] | NDArray[Any]

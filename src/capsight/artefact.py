@@ -20,12 +20,13 @@ from typing import Any, Final, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from capsight import __version__, output
+from capsight import output
 from capsight.config.yaml_files import differences, dump, results_only
-from capsight.data.assets import known_source
-from capsight.data.text import readable
+from capsight.data.fetch.assets import known_source
+from capsight.data.io.text import readable
 from capsight.errors import InputError, KeepsPartial
 from capsight.output import writing
+from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ CHECKPOINT: Final = "checkpoint"
 #: Whether an unfinished training of other settings may be given up: `--restart`.
 RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
 #: Files that capsight writes into an artefact and no record lists, as they differ from time to time: a genome's base
-#: store (`capsight.data.store`), TensorBoard's events, and how long a training took.
+#: store (`capsight.data.genome.store`), TensorBoard's events, and how long a training took.
 _UNRECORDED: Final = re.compile(
     r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$|^logs/(.*/)?(events\.out\.tfevents\.[^/]*|seconds\.json)$"
 )

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import platformdirs
 
-from capsight.data.cache import cache_folder
+from capsight.data.io.cache import cache_folder
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from capsight import artefact, output
 from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
 from capsight.config.variables import fill_variables
 from capsight.config.yaml_files import load_yaml, override, parse
-from capsight.data.named import may_be_asset, with_files
-from capsight.data.text import passes
+from capsight.data.fetch.named import may_be_asset, with_files
+from capsight.data.io.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipe import find_recipe, is_shipped
 from capsight.shipped import shipped_models
@@ -99,7 +99,7 @@ def _run(settings: Recipe, out: Path) -> None:
 
         _announce("simulate", "a genome with planted promoters")
         simulate(settings.simulate, out / SIMULATION)
-    from capsight.data.windows import windows
+    from capsight.data.windows.stage import windows
 
     _announce("windows", "positives, negatives and folds")
     windows(settings.windows, out / WINDOWS)
@@ -109,7 +109,7 @@ def _run(settings: Recipe, out: Path) -> None:
         _interpret(settings, out)
     except NothingPredicted as error:
         logger.warning("explain, motifs and what reads them are left out: %s", error)
-    from capsight.report.stage import report
+    from capsight.report.report import report
 
     _announce("report", "tables and pictures on one page")
     report(out, out / REPORT)
@@ -118,12 +118,12 @@ def _run(settings: Recipe, out: Path) -> None:
 def _learn(settings: Recipe, out: Path) -> None:
     """Train everything that the recipe asks for."""
     if settings.baseline:
-        from capsight.train.baselines import baseline
+        from capsight.train.baselines.baseline import baseline
 
         _announce("baseline", "a model to compare with, on the same windows")
         baseline(settings.baseline, out / WINDOWS, out / BASELINE)
     if settings.train:
-        from capsight.train.train import train
+        from capsight.train.track.train import train
 
         _announce("train", "a track of every base of both strands, from crops of the training chromosomes")
         train(settings.train, out / WINDOWS, out / MODEL)
@@ -140,8 +140,8 @@ def _learn(settings: Recipe, out: Path) -> None:
 
 def _measure(settings: Recipe, out: Path) -> None:
     """Score the folds."""
-    from capsight.predict.score import predict
-    from capsight.train.evaluate import evaluate
+    from capsight.evaluate.evaluate import evaluate
+    from capsight.predict.predict import predict
 
     _announce("evaluate", f"metrics on the {settings.evaluate.fold} fold")
     evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
@@ -165,13 +165,13 @@ def _interpret(settings: Recipe, out: Path) -> None:
     """Say which bases the answers rest on, what these have in common, and which factors know them."""
     if not settings.explain:
         return
-    from capsight.explain.stage import explain
+    from capsight.explain.explain import explain
 
     _announce("explain", f"scores per base on the {settings.explain.fold} fold")
     explain(settings.explain, out / MODEL, out / WINDOWS, out / ATTRIBUTIONS)
     if not settings.motifs:
         return
-    from capsight.motifs.stage import motifs
+    from capsight.motifs.motifs import motifs
 
     _announce("motifs", "k-mers, elements and motifs behind the predictions")
     motifs(settings.motifs, out / ATTRIBUTIONS, out / MOTIFS, out / MODEL, out / WINDOWS)
@@ -180,10 +180,10 @@ def _interpret(settings: Recipe, out: Path) -> None:
 
 def _name_factors(settings: Recipe, out: Path) -> None:
     """Look for known PWMs in what `motifs` wrote."""
-    from capsight.motifs.motif_compare import motif_compare
-    from capsight.motifs.motif_enrich import motif_enrich
-    from capsight.motifs.motif_scan import motif_scan
-    from capsight.motifs.stage import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE
+    from capsight.motifs.known.motif_compare import motif_compare
+    from capsight.motifs.known.motif_enrich import motif_enrich
+    from capsight.motifs.known.motif_scan import motif_scan
+    from capsight.motifs.motifs import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE
 
     folder = out / MOTIFS
     if settings.motif_scan:
@@ -213,7 +213,7 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
                 values[section].setdefault("motif_db", str(out / SIMULATION / "motifs.meme"))
     settings = parse(Recipe, values, where=recipe)
     if settings.train and settings.train.init:  # a name or shape that is wrong is found before any work is done
-        from capsight.train.start import Start
+        from capsight.train.track.start import Start
 
         Start.of(settings.train.init).shaped(settings.train)
     if settings.baseline and settings.baseline.model == "cnn":

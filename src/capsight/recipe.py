@@ -7,12 +7,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from capsight import __version__, artefact
+from capsight import artefact
 from capsight.config.base import Config
 from capsight.config.variables import declared_variables
 from capsight.config.yaml_files import load_yaml
-from capsight.data.text import passes
+from capsight.data.io.text import passes
 from capsight.errors import InputError
+from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from pydantic import Field, ValidationError
 
-from capsight import __version__
 from capsight.artefact import RECORD, read_record
 from capsight.config.base import Config
 from capsight.errors import InputError
+from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 

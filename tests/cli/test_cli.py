@@ -105,7 +105,7 @@ def test_interruption_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_version() -> None:
-    from capsight import __version__
+    from capsight.version import __version__
 
     assert capsight("--version").stdout == f"capsight {__version__}\n"
 

@@ -17,9 +17,9 @@ from capsight import artefact
 from capsight.cli import main
 from capsight.config import BaselineConfig, FinetuneConfig, TokenizerConfig, WindowsConfig
 from capsight.data.attributions import Attributions
-from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import windows
-from capsight.train.baselines import baseline
+from capsight.data.sequence.tokenizer import make_tokenizer
+from capsight.data.windows.stage import windows
+from capsight.train.baselines.baseline import baseline
 
 LENGTH = 32
 CHROMOSOMES = ("chrI", "chrII", "chrIII")

@@ -36,19 +36,19 @@ from capsight import artefact
 from capsight.config import Recipe, WindowsConfig
 from capsight.config.yaml_files import load_yaml, parse
 from capsight.data.attributions import Attributions
-from capsight.data.genome import Genome
-from capsight.data.peaks import read_peaks
-from capsight.data.regions import read_regions
-from capsight.data.sequences import read_labelled, read_sequences
-from capsight.data.text import readable
-from capsight.data.variants import VariantFile
-from capsight.data.windows import Windows
+from capsight.data.genome.genome import Genome
+from capsight.data.io.sequences import read_labelled, read_sequences
+from capsight.data.io.text import readable
+from capsight.data.io.vcf import VariantFile
+from capsight.data.peaks.reader import read_peaks
+from capsight.data.peaks.regions import read_regions
+from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.meme import read_meme, sniff_motif_format
-from capsight.motifs.scan import read_scannable
+from capsight.motifs.known.meme import read_meme, sniff_motif_format
+from capsight.motifs.known.scan import read_scannable
 from capsight.pipeline import read_recipe
-from capsight.predict.scorer import load_scorer
+from capsight.predict.windows import load_scorer
 from conftest import build_world
 
 BATCH = 200
@@ -107,16 +107,16 @@ def _booster(folder: Path) -> object:
 
 
 def _aliases(folder: Path) -> object:
-    return import_module("capsight.data.aliases").Aliases.read(folder / "aliases.txt", _genome(folder))
+    return import_module("capsight.data.genome.contig_names").Aliases.read(folder / "aliases.txt", _genome(folder))
 
 
 def _counts(folder: Path) -> object:
-    return import_module("capsight.data.five_ends").read_five_ends([folder / "counts.bed"])
+    return import_module("capsight.data.ctss.five_ends").read_five_ends([folder / "counts.bed"])
 
 
 def _strands(folder: Path) -> object:
     plus, minus = ([folder / f"{strand}.bedGraph"] for strand in ("plus", "minus"))
-    return import_module("capsight.data.five_ends").read_five_ends(plus=plus, minus=minus)
+    return import_module("capsight.data.ctss.five_ends").read_five_ends(plus=plus, minus=minus)
 
 
 def _peaks(name: str, **options: Any) -> Target:
@@ -148,7 +148,11 @@ def _through_a_pipe(folder: Path) -> object:
 
 
 #: Readers that are not always there: their modules.
-NEEDS = {"aliases": "capsight.data.aliases", "counts": "capsight.data.five_ends", "2bit": "capsight.data.twobit"}
+NEEDS = {
+    "aliases": "capsight.data.genome.contig_names",
+    "counts": "capsight.data.ctss.five_ends",
+    "2bit": "capsight.data.io.twobit",
+}
 TARGETS = {
     "peaks.narrow": Target("narrow.bed", lambda folder: read_peaks(folder / "narrow.bed", _genome(folder))),
     "peaks.idr": _peaks("idr.bed"),

@@ -324,8 +324,8 @@ def test_packed_and_binary_files(place: Path, run: Run, case: str) -> None:
 
 @pytest.mark.parametrize("case", FORMATS)
 def test_further_formats(place: Path, run: Run, case: str) -> None:
-    if not find_spec("capsight.data.twobit"):
-        pytest.skip("there is no capsight.data.twobit")
+    if not find_spec("capsight.data.io.twobit"):
+        pytest.skip("there is no capsight.data.io.twobit")
     break_, command, says = FORMATS[case]
     break_(place)
     before = listing(place)

@@ -11,7 +11,7 @@ import pyBigWig
 import pytest
 
 from capsight import artefact
-from capsight.data import text
+from capsight.data.io import text
 from capsight.pipeline import read_recipe
 
 from .conftest import Run, check_refused, listing

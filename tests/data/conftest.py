@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from capsight.data import download as transport
+from capsight.data.fetch import download as transport
 
 from .web import Site, serving
 

@@ -10,7 +10,7 @@ import torch
 from capsight import artefact
 from capsight.config import EvaluateConfig, WindowsConfig
 from capsight.config.track import TrackConfig
-from capsight.data.windows import windows
+from capsight.data.windows.stage import windows
 from capsight.model.track import TrackModel
 from capsight.model.track_folder import Calibration, Calling, TrackCard, save_track
 from capsight.predict.track import TrackScorer

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from capsight.data.aliases import Aliases
-from capsight.data.genome import Genome
-from capsight.data.stretches import Stretches
-from capsight.data.tags import Tags, read_tags, summit_tags
-from capsight.data.windows import Windows
-from capsight.data.windows_peaks import read_windows_peaks
+from capsight.data.ctss.tags import Tags, read_tags, summit_tags
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.stretches import Stretches
+from capsight.data.windows.peaks_table import read_windows_peaks
+from capsight.data.windows.windows import Windows
 from capsight.evaluate import collect as module
 from capsight.evaluate.collect import BLOCK, Truth, collect
 from capsight.evaluate.predictions import Answers, Prediction, TagCounts, counted_prediction, model_prediction

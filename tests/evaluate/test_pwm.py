@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from capsight.data.bases import encode
-from capsight.data.genome import Genome
+from capsight.data.genome.alphabet import encode
+from capsight.data.genome.genome import Genome
 from capsight.evaluate.pwm import log_odds, one_strand, promoter_scores
 
 #: An initiator with its A at index 2, a TATA box.

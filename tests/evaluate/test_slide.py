@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from capsight.data.genome import Genome
+from capsight.data.genome.genome import Genome
 from capsight.evaluate.slide import slid
-from capsight.predict.scorer import Scorer
+from capsight.predict.windows import Scorer
 
 LENGTH = 8
 

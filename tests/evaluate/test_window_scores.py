@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.bases import encode, reverse_complement
-from capsight.data.windows import Windows, windows
+from capsight.data.genome.alphabet import encode, reverse_complement
+from capsight.data.windows.stage import windows
+from capsight.data.windows.windows import Windows
 from capsight.evaluate.window_scores import window_scores
 from capsight.model.track_folder import load_track
 from capsight.predict.track import TrackScorer

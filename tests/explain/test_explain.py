@@ -14,17 +14,17 @@ import capsight
 from capsight.cli import main
 from capsight.config import ExplainConfig, FinetuneConfig, ModelConfig, PhaseConfig, PretrainConfig
 from capsight.data.attributions import Attributions
-from capsight.data.bases import reverse_complement
-from capsight.data.genome import Genome
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import reverse_complement
+from capsight.data.genome.genome import Genome
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError, NothingPredicted
 from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
+from capsight.explain.explain import explain
 from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Reader, Sequences, TrackReader, spread
 from capsight.explain.sources import choose
-from capsight.explain.stage import explain
 from capsight.model.track_folder import load_track
 from capsight.predict.track import TrackScorer
 from capsight.train.finetune import finetune

@@ -10,11 +10,12 @@ import pytest
 
 from capsight.config import SimulateConfig, WindowsConfig
 from capsight.data.attributions import Attributions
-from capsight.data.bases import encode
-from capsight.data.windows import Windows, windows
+from capsight.data.genome.alphabet import encode
+from capsight.data.windows.stage import windows
+from capsight.data.windows.windows import Windows
 from capsight.motifs.counts import Counts
-from capsight.motifs.database import read_motif_db
-from capsight.motifs.meme import MotifSet, Pwm, write_meme
+from capsight.motifs.known.database import read_motif_db
+from capsight.motifs.known.meme import MotifSet, Pwm, write_meme
 from capsight.simulate import simulate
 
 LENGTH = 256

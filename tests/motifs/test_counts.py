@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from capsight.data.kmers import encode_kmers, kmer_to_string
+from capsight.data.sequence.kmers import encode_kmers, kmer_to_string
 from capsight.motifs.counts import count_encoded, starts_inside
 
 from .conftest import dense, random_codes

@@ -7,8 +7,8 @@ import pytest
 
 from capsight.data.attributions import Attributions
 from capsight.motifs.discover import FEWEST_SITES, Motif, consensus, discover, probabilities
-from capsight.motifs.meme import MotifSet, read_meme
-from capsight.motifs.motif_compare import compare
+from capsight.motifs.known.meme import MotifSet, read_meme
+from capsight.motifs.known.motif_compare import compare
 from capsight.simulate import ELEMENTS
 
 from .conftest import LENGTH, Planted

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from capsight.data.kmers import encode_kmers, string_to_kmer
+from capsight.data.sequence.kmers import encode_kmers, string_to_kmer
 from capsight.motifs.counts import Counts, count_encoded
 from capsight.motifs.kmer_tests import (
     fisher_exact,

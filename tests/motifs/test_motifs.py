@@ -14,12 +14,12 @@ from capsight.cli.motifs import command
 from capsight.config import MotifsConfig
 from capsight.config.yaml_files import parse
 from capsight.data.attributions import Attributions
-from capsight.data.sequences import read_sequences
+from capsight.data.io.sequences import read_sequences
 from capsight.errors import ConfigError, InputError
 from capsight.motifs.kmers import KMER_COLUMNS
-from capsight.motifs.meme import read_meme
+from capsight.motifs.known.meme import read_meme
+from capsight.motifs.motifs import motifs
 from capsight.motifs.places import POSITION_COLUMNS
-from capsight.motifs.stage import motifs
 
 QUICK = MotifsConfig(k=6, de_novo=False)
 

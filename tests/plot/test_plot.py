@@ -12,11 +12,11 @@ from PIL import Image
 
 import capsight
 from capsight.config import PlotConfig, ScanConfig
-from capsight.data.bases import encode
+from capsight.data.genome.alphabet import encode
 from capsight.errors import ConfigError, InputError
-from capsight.plot.stage import BEFORE, BEHIND, _locus, plot
-from capsight.predict.effects import LEAST_TAGS
+from capsight.plot.plot import BEFORE, BEHIND, _locus, plot
 from capsight.predict.scan import scan
+from capsight.variants.effects import LEAST_TAGS
 
 from ..conftest import random_dna
 

@@ -8,7 +8,7 @@ import torch
 
 from capsight.api import load
 from capsight.config.track import TrackConfig
-from capsight.data.bases import SOFT_MASK
+from capsight.data.genome.alphabet import SOFT_MASK
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.predict import alleles
 from capsight.predict.alleles import Allele, AlleleScorer, Change

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from capsight.config import PredictConfig, WindowsConfig
-from capsight.data.bases import encode
-from capsight.data.windows import windows
+from capsight.data.genome.alphabet import encode
+from capsight.data.windows.stage import windows
 from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import load_track
 from capsight.predict import best
 from capsight.predict.best import best_tss
+from capsight.predict.predict import predict
 from capsight.predict.records import open_records
-from capsight.predict.score import predict
 from capsight.predict.stream import best_site
 from capsight.predict.track import Tile, TrackScorer
 

@@ -17,8 +17,8 @@ import pytest
 
 from capsight import api
 from capsight.config import ScanConfig
-from capsight.data.genome import Genome
-from capsight.data.intervals import BED, has_thick, read_bed, read_records, records
+from capsight.data.genome.genome import Genome
+from capsight.data.io.bed import BED, has_thick, read_bed, read_records, records
 from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import load_track
 from capsight.predict import scan as stage

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from capsight.data.bases import Codes
+from capsight.data.genome.alphabet import Codes
 from capsight.model.track_folder import load_track
 from capsight.predict.stream import Part, Sites, along, best_site, find_sites, in_order, score_packed, working_threads
 from capsight.predict.track import Tile, TrackScorer

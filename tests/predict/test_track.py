@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from capsight.config.track import TrackConfig
-from capsight.data.bases import reverse_complement
+from capsight.data.genome.alphabet import reverse_complement
 from capsight.model.track import TrackModel, TrackNetwork, one_hot
 from capsight.model.track_folder import Calibration
 from capsight.predict.track import REACH, Codes, Precision, TrackScorer, features, flank, within

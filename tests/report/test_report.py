@@ -20,8 +20,8 @@ from capsight.cli.show import show_metrics, show_run
 from capsight.errors import InputError
 from capsight.report import motif_figures
 from capsight.report.drawing import save_picture
+from capsight.report.report import report
 from capsight.report.results import evaluations, guessing_loss, planted
-from capsight.report.stage import report
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
 TRUTH = """chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site

@@ -20,13 +20,14 @@ from capsight.config import (
     SubstituteConfig,
     WindowsConfig,
 )
-from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows, windows
+from capsight.data.sequence.tokenizer import make_tokenizer
+from capsight.data.windows.stage import windows
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
+from capsight.evaluate.evaluate import evaluate
 from capsight.model.checkpoint import read_card, start_classifier
-from capsight.train.baselines import baseline
+from capsight.train.baselines.baseline import baseline
 from capsight.train.classifier import rating, schedule
-from capsight.train.evaluate import evaluate
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 from capsight.train.tasks import ClassificationTask

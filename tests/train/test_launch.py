@@ -6,7 +6,7 @@ import pytest
 
 from capsight.config import BaselineConfig, FinetuneConfig, PretrainConfig
 from capsight.errors import InputError
-from capsight.train.baselines import baseline
+from capsight.train.baselines.baseline import baseline
 from capsight.train.finetune import finetune
 from capsight.train.launch import check_launch
 from capsight.train.pretrain import pretrain

@@ -19,8 +19,9 @@ from capsight.config import (
     TokenizerConfig,
     WindowsConfig,
 )
-from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows, windows
+from capsight.data.sequence.tokenizer import make_tokenizer
+from capsight.data.windows.stage import windows
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import start_classifier
 from capsight.model.llama import CapsightForPretraining, architecture

@@ -54,7 +54,7 @@ def _run() -> int | str | None:
             _say_stopped(code)
             return code
         if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-            from capsight.data.text import shown
+            from capsight.data.io.text import shown
 
             _say(f"error: {shown(error.object)}: the name is not UTF-8 (give the file or folder a name in UTF-8)")
             return 2

@@ -25,7 +25,7 @@ def command(
     """Look for leaks between folds and for shortcuts: duplicates, similar windows, GC, repeats, coordinates."""
     checked = settings(AuditConfig, config, assignments, identity=identity, coverage=coverage, seed=seed)
     from capsight.cli.show import show_audit
-    from capsight.data.audit import audit
+    from capsight.data.audit.stage import audit
 
     failed = show_audit(audit(checked, windows, output))
     if strict and failed:

@@ -25,6 +25,6 @@ def command(
 ) -> None:
     """Train a model to compare with: a classical one on k-mer counts, or a dilated CNN."""
     checked = settings(BaselineConfig, config, assignments, model=model, k=k, bins=bins, seed=seed)
-    from capsight.train.baselines import baseline
+    from capsight.train.baselines.baseline import baseline
 
     baseline(checked, windows, output)

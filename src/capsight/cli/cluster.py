@@ -47,7 +47,7 @@ def command(
         position_tags=position_tags, cluster_tpm=cluster_tpm, cluster_tags=cluster_tags, max_length=max_length,
         density_rise=density_rise,
     )  # fmt: skip
-    from capsight.data.cluster import cluster
+    from capsight.data.ctss.stage import cluster
 
     files = [file_of(path, "ctss", "COUNTS") for path in counts or []]
     cluster(checked, output, files, plus or [], minus or [])

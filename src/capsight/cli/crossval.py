@@ -28,8 +28,8 @@ def command(
     """Leave one chromosome out at a time: models compared on the same folds."""
     checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
     from capsight.cli.show import show_crossval
-    from capsight.report.stage import report
-    from capsight.train.crossval import crossval
+    from capsight.crossval import crossval
+    from capsight.report.report import report
 
     out = crossval(checked, recipe, output, assignments or [])
     report(out, out / "report")

@@ -56,7 +56,7 @@ def command(
     given = {"fold": fold, "scan": scan, "step": step, "pwm": pwm, "bootstrap": bootstrap, "seed": seed}
     checked = settings(EvaluateConfig, config, assignments, **given)
     from capsight.cli.show import show_metrics, show_scan_metrics
-    from capsight.train.evaluate import evaluate
+    from capsight.evaluate.evaluate import evaluate
 
     out = output or Path("evaluation-scan" if checked.scan else "evaluation")
     evaluate(checked, model, windows, out, audit, references=reference or (), against=against or ())

@@ -51,6 +51,6 @@ def command(
         raise ConfigError("--regions lie in a genome: name it by --genome", where=regions)
     if sequences is not None and checked.genome is not None:
         raise ConfigError("--genome is for --regions: leave it out", where=sequences)
-    from capsight.explain.stage import explain
+    from capsight.explain.explain import explain
 
     explain(checked, model, named[0], output)

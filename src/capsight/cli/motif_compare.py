@@ -23,6 +23,6 @@ def command(
 ) -> None:
     """Find the known motifs that resemble yours, as Tomtom does."""
     checked = settings(MotifCompareConfig, config, assignments, motif_db=motif_db, taxon=taxon, max_q=max_q)
-    from capsight.motifs.motif_compare import motif_compare
+    from capsight.motifs.known.motif_compare import motif_compare
 
     motif_compare(checked, motifs, output)

@@ -32,6 +32,6 @@ def command(
     checked = settings(
         MotifEnrichConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold, seed=seed
     )
-    from capsight.motifs.motif_enrich import motif_enrich
+    from capsight.motifs.known.motif_enrich import motif_enrich
 
     motif_enrich(checked, positives, negatives, output)

@@ -23,6 +23,6 @@ def command(
 ) -> None:
     """Find known motifs in sequences, on both strands, as FIMO does."""
     checked = settings(MotifScanConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold)
-    from capsight.motifs.motif_scan import motif_scan
+    from capsight.motifs.known.motif_scan import motif_scan
 
     motif_scan(checked, sequences, output)

@@ -34,6 +34,6 @@ def command(
 ) -> None:
     """Find what the bases behind the predictions share: k-mers, elements, de novo motifs, and where they stand."""
     checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
-    from capsight.motifs.stage import motifs
+    from capsight.motifs.motifs import motifs
 
     motifs(checked, attributions, output, model, windows)

@@ -30,6 +30,6 @@ def command(
 ) -> None:
     """Change every base of a region to the three others, and score how transcription initiation changes, as a table."""
     checked = settings(MutateConfig, config, assignments, region=region, distance=distance, precision=precision)
-    from capsight.mutate import mutate
+    from capsight.variants.mutate import mutate
 
     mutate(checked, model, file_of(genome, "genome", "--genome"), output, picture)

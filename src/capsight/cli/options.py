@@ -9,11 +9,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from capsight import __version__
 from capsight.config import ASSET_SETTINGS
 from capsight.config.variables import fill_variables
 from capsight.config.yaml_files import load_yaml, override, parse
 from capsight.recipe import find_recipe
+from capsight.version import __version__
 
 
 def print_version(wanted: bool) -> None:
@@ -87,14 +87,14 @@ def settings(
     config = parse(kind, values, where=file)
     if kind.model_fields.keys().isdisjoint(ASSET_SETTINGS):
         return config
-    from capsight.data.named import with_files
+    from capsight.data.fetch.named import with_files
 
     return with_files(config)
 
 
 def file_of(path: Path, kind: str, argument: str) -> Path:
     """Return the file that an argument names: itself, or that of an asset."""
-    from capsight.data.named import asset_file
+    from capsight.data.fetch.named import asset_file
 
     return asset_file(path, kind, argument)
 

@@ -39,6 +39,6 @@ def command(
         ctss_minus=ctss_minus or None, genes=genes, vcf=vcf, explain=explain, scan=scan, aliases=aliases,
         min_probability=min_probability, seed=seed,
     )  # fmt: skip
-    from capsight.plot.stage import plot
+    from capsight.plot.plot import plot
 
     plot(checked, model, output)

@@ -33,6 +33,6 @@ def command(
     """Name the best TSS of each record, or score windows: a table with one row per record, in input order."""
     given = {"fold": fold, "genome": genome, "stranded": stranded}
     checked = settings(PredictConfig, config, assignments, **given, precision=precision)
-    from capsight.predict.score import predict
+    from capsight.predict.predict import predict
 
     predict(checked, model, source, output)

@@ -17,8 +17,8 @@ def command(
 ) -> None:
     """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
     from capsight.cli.show import show_crossval, show_run
+    from capsight.report.report import report
     from capsight.report.results import CROSSVAL_FILE
-    from capsight.report.stage import report
 
     report(run, output)
     if (run / CROSSVAL_FILE).is_file():

@@ -25,6 +25,6 @@ def command(
 ) -> None:
     """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
     checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, threads=threads, seed=seed)
-    from capsight.train.train import train
+    from capsight.train.track.train import train
 
     train(checked, windows, output)

@@ -38,6 +38,6 @@ def command(
     """Score variants: how each allele changes transcription initiation around it, as VCF or a table."""
     given = {"distance": distance, "aliases": aliases, "haplotypes": haplotypes, "strict": strict, "shard": shard}
     checked = settings(VariantsConfig, config, assignments, **given, precision=precision)
-    from capsight.predict.variants import variants
+    from capsight.variants.variants import variants
 
     variants(checked, model, file_of(genome, "genome", "--genome"), source, output)

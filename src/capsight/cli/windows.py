@@ -53,6 +53,6 @@ def command(
         "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,
     }  # fmt: skip
     checked = settings(WindowsConfig, config, assignments, **given)
-    from capsight.data.windows import windows
+    from capsight.data.windows.stage import windows
 
     windows(checked, output)

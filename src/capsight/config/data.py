@@ -27,7 +27,7 @@ def _regions(value: object) -> object:
     return names(_REGION.findall(value) if isinstance(value, str) else value)
 
 
-#: Chromosomes, or regions of them as `capsight.data.stretches.read_span` reads them.
+#: Chromosomes, or regions of them as `capsight.data.genome.stretches.read_span` reads them.
 Regions = Annotated[tuple[str, ...], BeforeValidator(_regions)]
 Strategy = Literal["matched", "uniform", "flank", "shuffled", "haldar2026", "bed"]
 #: Strategies for negatives, and the share of each (any positive numbers).

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from capsight import plain_yaml
+from capsight.config import plain_yaml
 from capsight.config.base import is_bookkeeping
-from capsight.data.text import readable
+from capsight.data.io.text import readable
 from capsight.errors import ConfigError
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.text import readable
+from capsight.data.io.text import readable
 from capsight.errors import InputError
 from capsight.output import writing
 

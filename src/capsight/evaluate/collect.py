@@ -11,10 +11,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.stretches import Stretches
-from capsight.data.tags import Tags
-from capsight.evaluate.predictions import Answers, Prediction, TagCounts
-from capsight.evaluate.scan import (
+from capsight.data.ctss.tags import Tags
+from capsight.data.genome.stretches import Stretches
+from capsight.evaluate.matching import (
     BIN,
     FLANK,
     Summits,
@@ -27,6 +26,7 @@ from capsight.evaluate.scan import (
     summit_distances,
     whole,
 )
+from capsight.evaluate.predictions import Answers, Prediction, TagCounts
 from capsight.predict.calls import Calls, call
 from capsight.predict.track import within
 

@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.aliases import Aliases
-from capsight.data.genome import Genome
-from capsight.data.tags import Tags, counted_tags, place_numbers
+from capsight.data.ctss.tags import Tags, counted_tags, place_numbers
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genome import Genome
 from capsight.evaluate.pwm import promoter_scores
 from capsight.evaluate.slide import slid
 from capsight.model.track_folder import Calling, is_track, load_track
 from capsight.predict.calls import DISTANCE, SCORE_REACH, call_score
-from capsight.predict.scorer import load_scorer
 from capsight.predict.track import REACH, Counts, TrackScorer, best_device, probabilities, within
+from capsight.predict.windows import load_scorer
 
 Values = NDArray[np.floating]
 

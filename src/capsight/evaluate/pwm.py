@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-from capsight.data.bases import N_CODE, Codes, reverse_complement
-from capsight.data.genome import Genome
+from capsight.data.genome.alphabet import N_CODE, Codes, reverse_complement
+from capsight.data.genome.genome import Genome
 from capsight.motifs.elements import IUPAC, read_elements
 
 Floats = NDArray[np.float64]

@@ -1,139 +1,188 @@
-"""What a scan found and missed, place by place: bins, calls, peaks, and regions laid at random around summits.
+"""`evaluate --scan`: the chromosomes or regions of a fold, scanned against peaks and 5' ends unseen in training."""
 
-Positions are 0-based. Arrays over a chromosome or a piece of it are ``(2, length)``: strands + and -, positions left to
-right. Figures over many places are in `capsight.evaluate.weighted`.
-"""
-
-from typing import Final, NamedTuple
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
+import pandas as pd
 
-from capsight.predict.calls import Calls
+from capsight import artefact
+from capsight.config import EvaluateConfig
+from capsight.data import schema
+from capsight.data.ctss.five_ends import check_named_once
+from capsight.data.ctss.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.windows.peaks_table import read_windows_peaks
+from capsight.data.windows.windows import SUMMARY_FILE, Windows
+from capsight.errors import InputError
+from capsight.evaluate.collect import BLOCK, WITHIN, Found, Truth, collect
+from capsight.evaluate.predictions import Prediction, counted_prediction, model_prediction, pwm_prediction
+from capsight.evaluate.scan_metrics import ScanMetrics, summarise
+from capsight.progress import progress
+from capsight.shipped import find_model
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+logger = logging.getLogger(__name__)
 
-#: Bases of a bin, for the area under the precision-recall curve.
-BIN: Final = 50
-#: Bases to either side of a summit over which profiles and totals are compared.
-FLANK: Final = 128
-
-
-class Summits(NamedTuple):
-    """Summits of peaks on one chromosome: `strand` (0 for +, 1 for -) and `position`, each ``(n,)``."""
-
-    strand: Ints
-    position: Ints
-
-
-def bin_sums(values: NDArray[np.floating], width: int = BIN) -> Floats:
-    """Return the sums over bins of `width` bases, ``(2, n_bins)``; the last bin may be shorter."""
-    padded = np.pad(np.asarray(values, dtype=np.float64), ((0, 0), (0, -values.shape[1] % width)))
-    sums: Floats = padded.reshape(2, -1, width).sum(axis=2)
-    return sums
+METRICS_FILE: Final = "metrics.json"
+CALLS_FILE: Final = "calls.parquet"
+PWM: Final = "TATA + initiator"
+#: Intervals of fewer blocks say little.
+_FEW_BLOCKS: Final = 20
 
 
-def match(calls: Calls, summits: Summits, distance: int) -> Mask:
-    """Tell which calls are right, ``(n_calls,)``: a summit lies within `distance` bases on the same strand.
-
-    Calls choose in order of their score. Each takes the nearest summit that is left (of two as near, the left one), and
-    a summit is taken once, so that a second call at the same promoter is false.
-    """
-    hit = np.zeros(len(calls.score), dtype=np.bool_)
-    for strand in (0, 1):
-        positions = np.sort(summits.position[summits.strand == strand])
-        free = np.ones(len(positions), dtype=np.bool_)
-        rows = np.flatnonzero(calls.strand == strand)
-        first = np.searchsorted(positions, calls.position[rows] - distance)
-        last = np.searchsorted(positions, calls.position[rows] + distance + 1)
-        for k in np.flatnonzero(first < last):
-            near = first[k] + np.flatnonzero(free[first[k] : last[k]])
-            if len(near):
-                free[near[np.abs(positions[near] - calls.position[rows[k]]).argmin()]] = False
-                hit[rows[k]] = True
-    return hit
-
-
-def summit_distances(strand: Ints, position: Ints, summits: Summits) -> Floats:
-    """Return how many bases downstream of the nearest summit on its strand each place is, ``(n,)``.
-
-    Negative is upstream; NaN where the strand has no summit. Of two summits as near, the left one is taken.
-    """
-    found = np.full(len(position), np.nan)
-    for number in (0, 1):
-        there = np.sort(summits.position[summits.strand == number])
-        rows = np.flatnonzero(strand == number)
-        if not len(there):
-            continue
-        after = np.searchsorted(there, position[rows]).clip(max=len(there) - 1)
-        before = (after - 1).clip(min=0)
-        nearer = abs(there[before] - position[rows]) <= abs(there[after] - position[rows])
-        offset = position[rows] - there[np.where(nearer, before, after)]
-        found[rows] = -offset if number else offset
-    return found
-
-
-def whole(summits: Summits, length: int, flank: int = FLANK) -> Mask:
-    """Tell around which summits there are `flank` bases on either side, ``(n,)``."""
-    return (summits.position >= flank) & (summits.position < length - flank)
-
-
-def around(values: NDArray[np.floating], summits: Summits, flank: int = FLANK) -> Floats:
-    """Return the bases from `flank` before to `flank` after each summit, 5'→3', ``(n, 2 * flank)``.
-
-    Summits nearer to an end of the chromosome (`whole`) are left out.
-    """
-    inside = whole(summits, values.shape[1], flank)
-    offsets = np.arange(-flank, flank)
-    steps = np.where(summits.strand[inside, None] == 0, offsets, -offsets)
-    return np.asarray(values[summits.strand[inside, None], summits.position[inside, None] + steps], dtype=np.float64)
-
-
-class Profiles(NamedTuple):
-    """Pearson correlation and Jensen-Shannon distance (bits) of two profiles at each peak, ``(n_peaks,)`` each."""
-
-    correlation: Floats
-    jensen_shannon: Floats
-
-
-def compare_profiles(expected: Floats, observed: Floats) -> Profiles:
-    """Compare the shapes of profiles, ``(n_peaks, width)`` each; where nothing at all is expected, that is flat."""
-    expected = np.maximum(expected, np.finfo(float).tiny)
-    centred = observed - observed.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True)
-    norms = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    correlation = (centred[0] * centred[1]).sum(axis=1) / np.maximum(norms, np.finfo(float).tiny)
-    return Profiles(correlation, np.asarray(jensenshannon(observed, expected, base=2, axis=1)))
-
-
-def draw_regions(n: int, draws: int, rng: np.random.Generator, flank: int = FLANK) -> Ints:
-    """Draw how far regions of ``2 * flank`` bases are moved downstream, so that each still holds its summit.
-
-    Returns
-    -------
-    shift
-        ``(draws, n)``, in [1 - flank, flank].
-    """
-    return rng.integers(1 - flank, flank + 1, (draws, n))
-
-
-def named_distances(score: NDArray[np.floating], summits: Summits, shift: Ints, flank: int = FLANK) -> Ints:
-    """Name the best-scored base of each region, and return how far it is from the summit, ``(draws, n)``.
+def evaluate_scan(
+    config: EvaluateConfig,
+    model: Path,
+    windows: Path,
+    out: Path,
+    references: Sequence[Path] = (),
+    against: Sequence[Path] = (),
+) -> Path:
+    """Scan the chromosomes or regions of one fold, both strands, and write ``metrics.json`` and ``calls.parquet``.
 
     Parameters
     ----------
-    score
-        ``(2, length)``.
-    summits
-        All at least ``2 * flank`` bases from either end of `score`.
-    shift
-        Of `draw_regions`, ``(draws, n)``.
+    config
+        Fold and bootstrap; step of models of windows; whether to compare with a PWM.
+    model
+        Folder of a track model, or its shipped name. A model of windows (network or baseline) is slid along.
+    windows
+        Folder of the `windows` stage: genome, chromosomes of the fold, peaks, and 5' ends.
+    out
+        Folder to write.
+    references
+        Files of 5'-end counts (CTSS): each is measured as if it were a prediction.
+    against
+        Folders of other models and baselines to measure beside.
+
+    Raises
+    ------
+    InputError
+        If a file or folder cannot be used, or the fold has no peaks.
     """
-    offsets = np.arange(-flank, flank)
-    found = np.empty(shift.shape, dtype=np.int64)
-    for row, moved in enumerate(shift):
-        middle = Summits(summits.strand, summits.position + np.where(summits.strand == 0, moved, -moved))
-        found[row] = np.abs(offsets[around(score, middle, flank).argmax(axis=1)] + moved)
+    model = find_model(model)
+    others = [find_model(folder) for folder in against]
+    check_named_once(references)
+    if twice := [folder for folder in others if others.count(folder) > 1]:
+        raise InputError("is named twice", where=twice[0])
+    inputs = {"model": model, "windows": windows}
+    inputs |= {f"reference/{i}": path for i, path in enumerate(references, start=1)}
+    inputs |= {f"against/{i}": folder for i, folder in enumerate(others, start=1)}
+    if artefact.is_done(out, "evaluate", config, inputs):
+        logger.info("evaluate: %s is done already", out)
+        return out
+    data = Windows.open(windows)
+    truth = _truth(data, config)
+    predictions = _predictions(config, data, model, references, others)
+    _warn_of_learned(predictions, truth, config.fold)
+    with artefact.building(out, "evaluate", config, inputs) as folder:
+        found = _ask_all(predictions, truth)
+        text = json.dumps(_results(found, predictions, truth, config), indent=2, allow_nan=False)
+        (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
+        _table(found[0], truth).to_parquet(folder / CALLS_FILE, index=False)
+    return out
+
+
+def _predictions(
+    config: EvaluateConfig, data: Windows, model: Path, references: Sequence[Path], others: Sequence[Path]
+) -> list[Prediction]:
+    """Open the model and what it is compared with; two files of one name are called by their paths."""
+    names = [path.name for path in (*references, *others)]
+    called = {path: path.name if names.count(path.name) == 1 else str(path) for path in (*references, *others)}
+    aliases = _aliases(data)
+
+    def load(folder: Path, name: str) -> Prediction:
+        return model_prediction(folder, data.genome, config.step, config.batch_size, name)
+
+    return [
+        load(model, "model"),
+        *(counted_prediction(path, data.genome, aliases, called[path]) for path in references),
+        *(load(folder, called[folder]) for folder in others),
+        *([pwm_prediction(data.genome, PWM)] if config.pwm else []),
+    ]
+
+
+def _aliases(data: Windows) -> Aliases:
+    """Read the other names of contigs that the windows were made with, if the table is still there."""
+    recorded = artefact.read_record(data.folder / artefact.RECORD)["inputs"].get("aliases")
+    path = Path(recorded["path"]) if recorded else None
+    return Aliases.read(path, data.genome) if path and path.is_file() else Aliases()
+
+
+def _truth(data: Windows, config: EvaluateConfig) -> Truth:
+    """Read peaks and 5' ends of the fold."""
+    stretches, genome = data.fold(config.fold).stretches(config.fold), data.genome
+    peaks = read_windows_peaks(data.folder, genome)
+    summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
+    counted = summary["five_ends"]["source"] == CTSS
+    tags = read_tags(data.folder / FIVE_ENDS_FILE, genome) if counted else None
+    truth = Truth.of(stretches, summit_tags(peaks, genome), tags, config.seed)
+    if not len(truth.summits.position):
+        raise InputError(f"the chromosomes of the {config.fold} fold have no peaks", where=data.folder)
+    blocks = len(truth.block_bases)
+    if config.bootstrap and blocks < _FEW_BLOCKS:
+        logger.warning("evaluate: the fold has %d blocks of %s bases: intervals say little", blocks, f"{BLOCK:,}")
+    return truth
+
+
+def _warn_of_learned(predictions: Sequence[Prediction], truth: Truth, fold: str) -> None:
+    """Warn of models that learned from a chromosome they are measured on."""
+    for prediction in predictions:
+        if seen := truth.stretches.touched(prediction.learned):
+            logger.warning(
+                "evaluate: %s was trained on %s of the %s fold: its metrics here are optimistic",
+                prediction.name, ", ".join(seen), fold,
+            )  # fmt: skip
+
+
+def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:
+    """Ask every prediction along the fold."""
+    bases = int(truth.block_bases.sum())
+    found = []
+    for prediction in predictions:
+        with progress(f"scan: {prediction.name}", bases) as bar:
+            found.append(collect(prediction, truth, bar.update))
     return found
+
+
+def _results(
+    found: Sequence[Found], predictions: Sequence[Prediction], truth: Truth, config: EvaluateConfig
+) -> dict[str, Any]:
+    """Return the content of ``metrics.json``."""
+    results = []
+    with progress("bootstrap", len(found) * config.bootstrap, " draws") as bar:
+        for one, prediction in zip(found, predictions, strict=True):
+            metrics = ScanMetrics(one, truth, prediction.calling)
+            results.append(summarise(metrics, config.bootstrap, config.seed, bar.update))
+    calling = predictions[0].calling
+    names = [prediction.name for prediction in predictions]
+    return {
+        "fold": config.fold,
+        "chromosomes": list(truth.stretches.names),
+        "bases": int(truth.block_bases.sum()),
+        "n_peaks": len(truth.summits.position),
+        "five_ends": CTSS if truth.counts else "summits",
+        "min_probability": calling.min_probability if calling else None,
+        "block": BLOCK,
+        "scan": results[0],
+        "compared": dict(zip(names[1:], results[1:], strict=True)),
+    }
+
+
+def _table(found: Found, truth: Truth) -> pd.DataFrame:
+    """Return the calls of the model as a table, the best first."""
+    calls = found.calls
+    chroms = np.array(truth.stretches.genome.names, dtype=object)[calls.contig]
+    columns = {
+        schema.CHROM: chroms,
+        schema.POSITION: calls.position,
+        schema.STRAND: np.where(calls.strand == 1, "-", "+"),
+        "probability": calls.score,
+        "uncalibrated": calls.uncalibrated,
+        "summit_distance": found.summit_distance,
+        "has_tag": calls.has_tag,
+    }
+    return pd.DataFrame(columns | {f"within_{d}": hit for d, hit in zip(WITHIN, found.matched, strict=True)})

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.genome import Genome
-from capsight.predict.scorer import Scorer
+from capsight.data.genome.genome import Genome
+from capsight.predict.windows import Scorer
 
 Floats = NDArray[np.float64]
 

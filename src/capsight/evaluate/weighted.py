@@ -65,7 +65,7 @@ def at_recall(hit: Mask, weights: Floats, n_summits: float, recall: float, bases
     Parameters
     ----------
     hit
-        Which calls are right (`capsight.evaluate.scan.match`), in order of their score, ``(n_calls,)``.
+        Which calls are right (`capsight.evaluate.matching.match`), in order of their score, ``(n_calls,)``.
     weights
         How often each call counts, ``(n_calls,)``.
     n_summits, bases

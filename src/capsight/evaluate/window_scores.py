@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.bases import Codes, Ints, reverse_complement
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import Codes, Ints, reverse_complement
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.track_folder import is_track, load_track
-from capsight.predict.scorer import load_scorer
 from capsight.predict.track import REACH, TrackScorer, best_device, probabilities, with_flanks
+from capsight.predict.windows import load_scorer
 from capsight.progress import progress
 
 Scores = NDArray[np.float64]

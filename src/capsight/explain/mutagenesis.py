@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.bases import N_CODE
+from capsight.data.genome.alphabet import N_CODE
 from capsight.explain.reader import Explained, PerBase, Sequences
 from capsight.progress import progress
 

@@ -4,7 +4,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from capsight.data.bases import N_CODE, Codes, reverse_complement
+from capsight.data.genome.alphabet import N_CODE, Codes, reverse_complement
 from capsight.explain.gradients import integrated_gradients
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import PerBase, Sequences, TrackReader

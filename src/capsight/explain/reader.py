@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from capsight.data.attributions import THRESHOLD
-from capsight.data.bases import N_CODE, Ints, Mask
-from capsight.data.tokenizer import Tokenizer
+from capsight.data.genome.alphabet import N_CODE, Ints, Mask
+from capsight.data.sequence.tokenizer import Tokenizer
 from capsight.model.llama import CapsightForClassification
 from capsight.model.track import Track, one_hot
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.calls import SCORE_REACH
-from capsight.predict.scorer import best_device, load_network
 from capsight.predict.stream import working_threads
 from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
+from capsight.predict.windows import best_device, load_network
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]

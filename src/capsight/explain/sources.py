@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from capsight.config import ExplainConfig
 from capsight.data import schema
-from capsight.data.aliases import Aliases
-from capsight.data.bases import Codes, Ints, Mask, reverse_complement
-from capsight.data.genome import Genome
-from capsight.data.independent import independent
-from capsight.data.regions import read_regions
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import Codes, Ints, Mask, reverse_complement
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genome import Genome
+from capsight.data.peaks.regions import read_regions
+from capsight.data.sequence.nonredundant import independent
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError, NothingPredicted
 from capsight.explain.reader import Explained, Reader, Sequences, TrackReader
 from capsight.predict.best import Best, best_tss

@@ -16,11 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from capsight import __version__, artefact
+from capsight import artefact
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
 from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
 from capsight.shipped import check_version, newer_version
+from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from capsight import __version__, artefact
+from capsight import artefact
 from capsight.config.track import TrackConfig
 from capsight.errors import InputError
 from capsight.model.track import TrackModel
 from capsight.shipped import check_version, newer_version
+from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from capsight.data.attributions import Attributions, Codes, Mask
-from capsight.data.text import open_text
+from capsight.data.io.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.kmer_tests import Floats, fisher_exact, odds

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from capsight.data.attributions import Codes, Ints, Mask
-from capsight.data.kmers import encode_kmers, kmer_to_string
+from capsight.data.sequence.kmers import encode_kmers, kmer_to_string
 from capsight.motifs.counts import Counts, count_encoded, starts_inside
 from capsight.motifs.kmer_tests import (
     Floats,

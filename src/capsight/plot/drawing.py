@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Polygon
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from capsight.data.genes import Gene
+from capsight.data.genome.genes import Gene
 from capsight.plot.locus import Floats, Locus, Logo, Variant
 from capsight.report.drawing import DPI, STYLE
 from capsight.report.motif_figures import BASE_COLOURS, BLUE, GREY

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.genes import Gene
+from capsight.data.genome.genes import Gene
 
 Floats = NDArray[np.floating]
 

@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from capsight.config import VariantsConfig
-from capsight.data.aliases import Aliases
-from capsight.data.bases import Codes
-from capsight.data.genes import check_contigs
-from capsight.data.genome import Genome
-from capsight.data.stretches import Span
-from capsight.data.text import given
-from capsight.data.variants import Variant as Line
-from capsight.data.variants import VariantFile
+from capsight.data.genome.alphabet import Codes
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genes import check_contigs
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.stretches import Span
+from capsight.data.io.text import given
+from capsight.data.io.vcf import Variant as Line
+from capsight.data.io.vcf import VariantFile
 from capsight.errors import InputError
 from capsight.explain.reader import TrackReader
 from capsight.plot.locus import Variant
 from capsight.predict.alleles import AlleleScorer, Change
-from capsight.predict.places import Places
-from capsight.predict.variants import summary_of
+from capsight.variants.sites import Places
+from capsight.variants.variants import summary_of
 
 logger = logging.getLogger(__name__)
 

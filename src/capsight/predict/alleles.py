@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from capsight.data.bases import CODE_BITS, reverse_complement
+from capsight.data.genome.alphabet import CODE_BITS, reverse_complement
 from capsight.model.track import Convolution, TrackModel, TrackNetwork, one_hot, trimmed
 from capsight.predict.track import REACH, Codes, Floats, TrackScorer, with_flanks
 

@@ -13,7 +13,7 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import PredictConfig
 from capsight.data import schema
-from capsight.data.store import genome_inputs
+from capsight.data.genome.store import genome_inputs
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.calls import DISTANCE
 from capsight.predict.records import UNKNOWN, Record, Records, open_records
@@ -38,7 +38,7 @@ class Best(NamedTuple):
 
 
 def predict_track(config: PredictConfig, model: Path, source: Path, out: Path) -> Path:
-    """Write the best TSS of every record of a source as a table; see `capsight.predict.score.predict`."""
+    """Write the best TSS of every record of a source as a table; see `capsight.predict.predict.predict`."""
     network, card = load_track(model)
     inputs = {"model": model, "source": source} | (genome_inputs(config.genome) if config.genome else {})
     if artefact.is_done(out, "predict", config, inputs):

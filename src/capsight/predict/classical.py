@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
 from capsight import artefact
-from capsight.data.kmer_counts import KmerFeatures
+from capsight.data.sequence.kmer_counts import KmerFeatures
 from capsight.errors import InputError
 from capsight.shipped import check_version
 

@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.bases import STORED, Codes, encode
-from capsight.data.fasta import fasta_pieces
-from capsight.data.genome import Genome
-from capsight.data.intervals import NO_STRAND, records, split
-from capsight.data.places import shuffle_number
-from capsight.data.regions import read_regions
-from capsight.data.sequences import check_letters, is_fasta, read_csv_sequences, report_letters
-from capsight.data.text import kind_of, open_text
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import STORED, Codes, encode
+from capsight.data.genome.genome import Genome
+from capsight.data.io.bed import NO_STRAND, records, split
+from capsight.data.io.fasta import fasta_pieces
+from capsight.data.io.sequences import check_letters, is_fasta, read_csv_sequences, report_letters
+from capsight.data.io.text import kind_of, open_text
+from capsight.data.peaks.regions import read_regions
+from capsight.data.windows.stranded import shuffle_number
+from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from capsight.data.genome import Genome
-from capsight.data.stretches import Span, read_span
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.stretches import Span, read_span
 from capsight.errors import ConfigError
 
 

@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from capsight import artefact, output
 from capsight.config import ScanConfig
-from capsight.data.genome import Genome
-from capsight.data.store import genome_inputs
-from capsight.data.stretches import Span
-from capsight.data.tags import CTSS
-from capsight.data.text import given
+from capsight.data.ctss.tags import CTSS
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.store import genome_inputs
+from capsight.data.genome.stretches import Span
+from capsight.data.io.text import given
 from capsight.errors import InputError
 from capsight.model.track_folder import TrackCard, is_track, load_track
 from capsight.predict.calls import DISTANCE, SCORE_REACH

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from capsight.data.bases import CODE_BITS
+from capsight.data.genome.alphabet import CODE_BITS
 from capsight.predict.calls import SCORE_REACH, call_tss
 from capsight.predict.track import Codes, Tile, TrackScorer, within
 

@@ -27,7 +27,7 @@ def draw_mutations(table: pd.DataFrame, chrom: str, start: int, end: int, path: 
     Parameters
     ----------
     table
-        As `capsight.predict.mutate.changes_of` yields it.
+        As `capsight.variants.changes.changes_of` yields it.
     chrom, start, end
         The region, 0-based half-open.
     path, kind

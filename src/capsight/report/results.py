@@ -11,8 +11,8 @@ import pandas as pd
 
 from capsight.artefact import RECORD, read_record
 from capsight.data import schema
-from capsight.data.genome import Genome
-from capsight.data.stretches import Stretches
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.stretches import Stretches
 from capsight.errors import InputError
 
 THRESHOLD = 0.5

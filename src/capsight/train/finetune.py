@@ -5,8 +5,8 @@ from pathlib import Path
 
 from capsight import artefact
 from capsight.config import FinetuneConfig
-from capsight.data.tokenizer import make_tokenizer
-from capsight.data.windows import Windows
+from capsight.data.sequence.tokenizer import make_tokenizer
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.train.classifier import train_classifier, write_log

@@ -18,13 +18,13 @@ from torch.optim import Optimizer
 from capsight import artefact
 from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
 from capsight.data import schema
-from capsight.data.bases import substituted
-from capsight.data.genome import Genome
-from capsight.data.loader import Codes, Corpus, GenomeCorpus, Shuffled, mask_blocks
-from capsight.data.store import genome_inputs
-from capsight.data.stretches import Stretches
-from capsight.data.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import substituted
+from capsight.data.genome.genome import Genome
+from capsight.data.genome.store import genome_inputs
+from capsight.data.genome.stretches import Stretches
+from capsight.data.sequence.sampling import Codes, Corpus, GenomeCorpus, Shuffled, mask_blocks
+from capsight.data.sequence.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import ModelCard, save_model
 from capsight.model.llama import (

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from capsight.config import FinetuneConfig
 from capsight.data import schema
-from capsight.data.bases import mutated, reverse_complement, substituted
-from capsight.data.loader import Shuffled
-from capsight.data.tokenizer import Tokenizer
-from capsight.data.windows import Windows
+from capsight.data.genome.alphabet import mutated, reverse_complement, substituted
+from capsight.data.sequence.sampling import Shuffled
+from capsight.data.sequence.tokenizer import Tokenizer
+from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
-from capsight.predict.scorer import log_odds
+from capsight.predict.windows import log_odds
 from capsight.train.loop import Batch
 
 

@@ -1,0 +1,1 @@
+"""What is wrong with windows: leakage, and confounders."""

@@ -1,0 +1,121 @@
+"""`audit`: do folds leak into each other, and does anything but the sequence tell the labels?"""
+
+import csv
+import json
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from capsight import artefact
+from capsight.config import AuditConfig
+from capsight.data import schema
+from capsight.data.audit import confounders as shortcuts
+from capsight.data.audit import leakage as leaks
+from capsight.data.audit.checks import Check, Verdict, worst
+from capsight.data.audit.page import write_page
+from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
+from capsight.data.audit.similarity_bins import SIMILARITY_FILE
+from capsight.data.windows.windows import SUMMARY_FILE, Windows
+
+logger = logging.getLogger(__name__)
+
+AUDIT_FILE: Final = "audit.json"
+PAIRS_FILE: Final = "pairs.tsv"
+PAGE_FILE: Final = "audit.html"
+
+_PLACE: Final = (schema.FOLD, schema.CHROM, schema.START, schema.END, schema.STRAND, schema.LABEL)
+#: Columns of `similarity.parquet`: a window of validation or test, and its nearest training window.
+SIMILARITY_COLUMNS: Final = (*_PLACE, IDENTITY, COVERAGE, "train_chrom", "train_start", "train_end", "train_strand")
+
+
+def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
+    """Check windows, and write verdicts, the offending pairs, and a page with pictures.
+
+    Parameters
+    ----------
+    config
+        What counts as similar, and the limits between pass, warn and fail.
+    windows
+        Folder of the `windows` stage.
+    out
+        Folder to write: ``audit.json`` (verdicts and numbers), ``pairs.tsv`` (every offending window and its
+        partners), ``similarity.parquet`` (the nearest training window of each window of validation and test), and
+        ``audit.html``.
+
+    Raises
+    ------
+    InputError
+        If `windows` is not a folder of the windows stage, or its genome is gone.
+    """
+    inputs = {"windows": windows}
+    data = Windows.open(windows)
+    if artefact.is_done(out, "audit", config, inputs):
+        logger.info("audit: %s is done already", out)
+        return out
+    with artefact.building(out, "audit", config, inputs) as folder:
+        found = [leaks.compare_places(data), *leaks.compare_copies(data, config.tolerated)]
+        logger.info("audit: looking for windows that resemble one of an earlier fold")
+        similar, nearest = leaks.compare_similar(data, config.identity, config.coverage, config.tolerated)
+        found.insert(2, similar)
+        checks = [shortcuts.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
+        checks.append(shortcuts.look_at_negatives(data, config.tolerated))
+        checks += shortcuts.compare_distributions(data, config) + shortcuts.try_blind(data, config)
+        pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
+        pairs.to_csv(
+            folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
+        )
+        similarity = _describe_nearest(data, nearest)
+        similarity.to_parquet(folder / SIMILARITY_FILE, index=False)
+        verdict = worst(check.verdict for check in checks)
+        result = _summarise(data, verdict, checks)
+        text = json.dumps(result, indent=2, allow_nan=False)
+        (folder / AUDIT_FILE).write_text(text + "\n", encoding="utf-8")
+        write_page(folder / PAGE_FILE, config, result, data.table, similarity, pairs)
+    return out
+
+
+def _negatives_wanted(windows: Path) -> dict[str, int]:
+    """Return how many negatives were asked for in each fold; nothing where that was not noted."""
+    folder = windows.parent if windows.is_file() else windows
+    try:
+        wanted = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8")).get("negatives_wanted", {})
+        return {str(fold): int(n) for fold, n in wanted.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _summarise(data: Windows, verdict: Verdict, checks: list[Check]) -> dict[str, Any]:
+    """Return the content of `audit.json`."""
+    counts = data.table.groupby([schema.FOLD, schema.LABEL]).size()
+    folds = {
+        fold: {name: int(counts.get((fold, label), 0)) for label, name in ((1, "positive"), (0, "negative"))}
+        for fold in schema.FOLDS
+    }
+    return {"verdict": verdict, "length": data.length, "folds": folds, "checks": [check._asdict() for check in checks]}
+
+
+def _describe_pairs(data: Windows, found: leaks.Found) -> pd.DataFrame:
+    """Return the pairs behind a check as rows of `pairs.tsv`."""
+    sides = []
+    for column, prefix in ((QUERY, ""), (TARGET, "other_")):
+        rows = data.table.iloc[found.pairs[column].to_numpy(np.int64)][list(_PLACE)]
+        sides.append(rows.add_prefix(prefix).reset_index(drop=True))
+    measures = found.pairs[[IDENTITY, COVERAGE]].reset_index(drop=True)
+    orientation = pd.Series(np.where(found.pairs[FLIPPED], "-", "+"), name="orientation", dtype=object)
+    table = pd.concat([*sides, measures, orientation], axis=1)
+    table.insert(0, "check", found.check.name)
+    return table
+
+
+def _describe_nearest(data: Windows, nearest: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each window of validation and test, in their order, empty where no training window is near."""
+    rows = leaks.rows_of(data, *leaks.BEFORE)
+    table = data.table.iloc[rows][list(_PLACE)].reset_index(drop=True)
+    found = nearest.set_index(QUERY).reindex(rows).reset_index(drop=True)
+    partner = data.table.iloc[nearest[TARGET].to_numpy(np.int64)].set_index(nearest[QUERY].to_numpy(np.int64))
+    partner = partner[[schema.CHROM, schema.START, schema.END, schema.STRAND]].add_prefix("train_").reindex(rows)
+    partner = partner.astype({"train_start": "Int64", "train_end": "Int64"}).reset_index(drop=True)
+    return pd.concat([table, found[[IDENTITY, COVERAGE]], partner], axis=1)[list(SIMILARITY_COLUMNS)]

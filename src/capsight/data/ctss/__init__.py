@@ -1,0 +1,1 @@
+"""5' ends, counted at single bases."""

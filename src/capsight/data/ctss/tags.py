@@ -1,0 +1,182 @@
+"""The 5' ends that go with windows, ``five_ends.parquet``: those that were counted, else the summits of the peaks."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from capsight.data import schema
+from capsight.data.ctss.five_ends import FiveEnds, Floats, read_five_ends
+from capsight.data.genome.alphabet import Ints
+from capsight.data.genome.contig_names import Aliases
+from capsight.data.genome.genome import Genome, namesake
+from capsight.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+FIVE_ENDS_FILE: Final = "five_ends.parquet"
+#: Where 5' ends are from.
+CTSS: Final = "ctss"
+SUMMITS: Final = "summits"
+
+_STRANDS: Final = ("+", "-")
+_SCHEMA: Final = pa.schema(
+    [
+        (schema.CHROM, pa.string()),
+        (schema.POSITION, pa.int64()),
+        (schema.STRAND, pa.string()),
+        (schema.COUNT, pa.float64()),
+    ]
+)
+
+
+class Tags(NamedTuple):
+    """5' ends of a genome. Sorted by contig, then + before -, then position; no place occurs twice.
+
+    Attributes
+    ----------
+    contig, position
+        Number of the contig and 0-based position, ``(n_places,)``.
+    minus
+        1 on the minus strand, else 0, ``(n_places,)``.
+    counts
+        Number of 5' ends (above 0), ``(n_places,)``.
+    """
+
+    contig: Ints
+    position: Ints
+    minus: Ints
+    counts: Floats
+
+
+def counted_tags(
+    paths: Sequence[Path],
+    genome: Genome,
+    aliases: Aliases,
+    plus: Sequence[Path] = (),
+    minus: Sequence[Path] = (),
+    options: tuple[str, str] | None = None,
+) -> Tags:
+    """Read 5'-end counts (CTSS) and sum them over files; those on contigs that the genome lacks are said.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or is of another genome.
+    """
+    ends = read_five_ends(paths, plus, minus, options)
+    names = aliases.names(ends.names)
+    number = genome.index(names)
+    where = ", ".join(str(path) for path in (*paths, *plus, *minus))
+    if (number < 0).all():
+        near = namesake(names[0], genome.names)
+        hint = f", which has {near!r}" if near else ""
+        raise InputError(
+            f"contig {names[0]!r} is not in {genome.path.name}{hint}, nor is any other", where=where,
+            remedy="names of contigs must be those of the genome: --aliases",
+        )  # fmt: skip
+    _tell_unknown(ends, number, genome)
+    known = number[ends.contig] >= 0
+    contig, position = number[ends.contig[known]], ends.position[known]
+    if len(beyond := np.flatnonzero(position >= genome.lengths[contig])):
+        row = beyond[0]
+        name, size = genome.names[contig[row]], genome.lengths[contig[row]]
+        raise InputError(
+            f"a 5' end at {position[row]}, but {name} has {size} bases", where=where,
+            remedy="counts of another assembly?",
+        )  # fmt: skip
+    return sorted_tags(genome, contig, position, ends.minus[known].astype(np.int64), ends.count[known])
+
+
+def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
+    """Return the summits of peaks (`schema.PEAK_COLUMNS`) as 5' ends, one at each."""
+    columns = pd.DataFrame(
+        {
+            "contig": genome.index(peaks[schema.CHROM]),
+            "position": peaks[schema.SUMMIT].to_numpy(np.int64),
+            "minus": (peaks[schema.STRAND] == "-").to_numpy(np.int64),
+        }
+    ).drop_duplicates()
+    contig, position, minus = (columns[name].to_numpy() for name in columns)
+    return sorted_tags(genome, contig, position, minus, np.ones(len(columns)))
+
+
+def _tell_unknown(ends: FiveEnds, number: Ints, genome: Genome) -> None:
+    """Say how many 5' ends are on contigs that the genome lacks."""
+    unknown = number < 0
+    if unknown.any():
+        lost = unknown[ends.contig]
+        names = ", ".join(repr(name) for name, none in zip(ends.names, unknown, strict=True) if none)
+        logger.warning(
+            "5' ends: %s tags at %s positions are on %d contigs that %s lacks, and are left out: %s",
+            f"{ends.count[lost].sum():,.10g}", f"{lost.sum():,}", unknown.sum(), genome.path.name, names[:200],
+        )  # fmt: skip
+
+
+def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> Ints:
+    """Return a number for each place: along both strands of one contig after the other, as `Tags` are sorted."""
+    return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
+
+
+def sorted_tags(genome: Genome, contig: Ints, position: Ints, minus: Ints, counts: Floats) -> Tags:
+    """Sort places; two names of one contig can give the same place, and its counts are summed."""
+    number = place_numbers(genome, contig, minus, position)
+    order = np.argsort(number, kind="stable")
+    first = np.flatnonzero(np.diff(number[order], prepend=-1))
+    rows = order[first]
+    return Tags(contig[rows], position[rows], minus[rows], np.add.reduceat(counts[order], first))
+
+
+def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
+    """Write ``five_ends.parquet``, the same bytes for the same tags; return what the summary says of them."""
+    strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
+    chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
+    table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
+    with (folder / FIVE_ENDS_FILE).open("wb") as file:
+        pq.write_table(table, file)
+    return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
+
+
+def read_tags(path: Path, genome: Genome) -> Tags:
+    """Read ``five_ends.parquet``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not of this genome.
+    """
+    if not path.is_file():
+        raise InputError(
+            "there is no such file: these windows know no 5' ends", where=path,
+            remedy="make them again with capsight windows, from a genome and peaks",
+        )  # fmt: skip
+    try:
+        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
+            table = pq.read_table(file, columns=list(schema.FIVE_END_COLUMNS)).cast(_SCHEMA)
+    except (pa.ArrowException, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"is not a table of 5' ends: {reason}", where=path, remedy="make it again") from None
+    chrom, strand = (table[name].combine_chunks().dictionary_encode() for name in (schema.CHROM, schema.STRAND))
+    position, count = (table[name].to_numpy() for name in (schema.POSITION, schema.COUNT))
+    contig = genome.index(chrom.dictionary.to_pylist())[chrom.indices.to_numpy()]
+    minus = np.array([_STRANDS.index(s) if s in _STRANDS else -1 for s in strand.dictionary.to_pylist()], np.int64)
+    tags = Tags(contig, position, minus[strand.indices.to_numpy()], count)
+    if any(column.null_count for column in table.columns) or _is_wrong(tags, genome):
+        raise InputError("is not a table of 5' ends of this genome", where=path, remedy="make it again")
+    return tags
+
+
+def _is_wrong(tags: Tags, genome: Genome) -> bool:
+    """Tell whether anything is what `Tags` must not hold."""
+    if not len(tags.counts):
+        return True
+    outside = (tags.contig < 0) | (tags.minus < 0) | (tags.position < 0)
+    outside |= tags.position >= genome.lengths[tags.contig]
+    number = place_numbers(genome, tags.contig, tags.minus, tags.position)
+    unsorted = (np.diff(number) <= 0).any()
+    return bool(outside.any() or unsorted or not ((tags.counts > 0) & np.isfinite(tags.counts)).all())

@@ -1,0 +1,1 @@
+"""Public data: the table of assets, and downloads."""

@@ -1,0 +1,1 @@
+"""Genomes: bases, contigs, and parts of them."""

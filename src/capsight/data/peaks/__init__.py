@@ -1,0 +1,1 @@
+"""Peaks, regions and promoters: where TSSs are."""

@@ -1,0 +1,1 @@
+"""DNA as numbers: tokens, k-mers, samples, shuffles."""

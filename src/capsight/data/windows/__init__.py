@@ -1,0 +1,1 @@
+"""Windows around peaks, and their negatives."""

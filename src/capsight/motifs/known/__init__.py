@@ -1,0 +1,1 @@
+"""Known motifs: databases, scans, comparisons, enrichment."""

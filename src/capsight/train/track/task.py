@@ -1,0 +1,140 @@
+"""What the training loop needs to know of the track network: crops, losses, and a scan of the validation fold."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from capsight.config.track import TrackLossConfig
+from capsight.data.ctss.tags import Tags
+from capsight.data.genome.stretches import Stretches
+from capsight.model.track import TrackNetwork, one_hot
+from capsight.predict.track import Precision, TrackScorer
+from capsight.train.loop import Batch
+from capsight.train.track.crops import CropSource
+from capsight.train.track.genes import GeneTargets, WithGenes, gene_loss
+from capsight.train.track.losses import track_losses
+from capsight.train.track.mosaics import Mosaics, Piece, lay
+
+#: Parts of a batch.
+CODES: Final = "codes"
+TAGS: Final = "tags"
+SUMMITS: Final = "summits"
+GENES: Final = "genes"
+OFFSET: Final = "offset"
+KNOWN: Final = "known"
+GENES_KNOWN: Final = "genes_known"
+
+#: Bases of a bin in which validation looks for summits.
+BIN: Final = 50
+
+
+@dataclass
+class TrackTask:
+    """Crops of the training fold in, losses out; AUPRC of summits in a scan of the validation fold.
+
+    Attributes
+    ----------
+    crops
+        Where the crops come from.
+    config
+        Weights of the losses.
+    genes
+        Open reading frames of the training fold; `None` does without the second lesson.
+    validation
+        Stretches to scan.
+    validation_summits
+        Summits there; others are not read.
+    precision
+        Of the scan.
+    mosaics
+        What some crops are replaced by; `None` is none.
+    """
+
+    crops: CropSource
+    config: TrackLossConfig
+    genes: GeneTargets | None
+    validation: Stretches
+    validation_summits: Tags
+    precision: Precision = "fp32"
+    mosaics: Mosaics | None = None
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Bases that are answered for in one batch."""
+        return self.crops.config.batch_size * self.crops.config.length
+
+    def batch(self, index: int) -> Batch:
+        """Return micro-batch number `index`, a pure function of it."""
+        places = self.crops.places(index)
+        crops = self.crops.at(*places)
+        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block)
+        parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
+        if self.genes:
+            parts[GENES] = self.genes.at(*places, self.crops.config.length)
+        if self.mosaics or self.crops.config.exclusion:
+            parts[KNOWN] = self.crops.known(*places, self.crops.config.length, self.config.spread)
+        if self.mosaics:
+            pieces = self.mosaics.pieces(index)
+            self.mosaics.lay(crops, parts[KNOWN], pieces)
+            if self.genes:
+                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], pieces)
+        return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
+
+    def _lay_genes(self, genes: GeneTargets, over: NDArray[Any], pieces: list[Piece]) -> NDArray[np.bool_]:
+        """Lay the genes of mosaics over others; return where they are known, ``(n, length)``: not on promoters."""
+        known = np.ones(over.shape[:2], np.bool_)
+        for row, start, end, contig, minus, first, _ in pieces:
+            if contig < 0:
+                known[row, max(start, 0) : max(end, 0)] = False
+            else:
+                place = np.array([contig]), np.array([minus], np.bool_), np.array([first])
+                lay(genes.at(*place, end - start)[0], over[row], start)
+                lay(np.ones(end - start, np.bool_), known[row], start)
+        return known
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch; `model` is a `WithGenes` where there are genes, else a `TrackNetwork`."""
+        bases = one_hot(
+            batch[CODES], torch.bfloat16 if torch.is_autocast_enabled(batch[CODES].device.type) else torch.float32
+        )
+        track, genes = model(bases) if self.genes else (model(bases), None)
+        losses = track_losses(track, batch[TAGS], batch[SUMMITS], self.config, int(batch[OFFSET]), batch.get(KNOWN))
+        if genes is None:
+            return losses.weighted
+        return losses.weighted + self.config.genes * gene_loss(genes, batch[GENES], batch.get(GENES_KNOWN))
+
+    def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Scan the validation fold: AUPRC of summits in stranded bins, with the expected summits as the score."""
+        network = model.network if isinstance(model, WithGenes) else model
+        if not isinstance(network, TrackNetwork):
+            raise TypeError(f"{type(network).__name__} is no track network")
+        scorer = TrackScorer(network, precision=self.precision)
+        truth, score = [], []
+        for number in range(len(self.validation.contig)):
+            expected, observed = _bins(scorer, self.validation, number, self.validation_summits)
+            score.append(expected)
+            truth.append(observed)
+        return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
+
+
+def _bins(
+    scorer: TrackScorer, stretches: Stretches, number: int, summits: Tags
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return expected summits, and whether there is one, of every bin of both strands of a stretch."""
+    codes = stretches.genome.contig(int(stretches.contig[number]))
+    first, last = int(stretches.start[number]), int(stretches.end[number])
+    n_bins = -(-(last - first) // BIN)
+    expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
+    for start in range(first, last, scorer.tile):
+        end = min(start + scorer.tile, last)
+        summits_here = scorer.counts(codes[None], start, end).summits[0]
+        for strand in (0, 1):
+            expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
+    here = stretches.find(summits.contig, summits.position) == number
+    observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
+    return expected.ravel(), observed.ravel()
