@@ -15,7 +15,7 @@ from capsight.errors import InputError
 from capsight.motifs.known import motif_compare, motif_enrich, motif_scan
 from capsight.motifs.known.meme import MotifSet, write_meme
 
-from .conftest import sharp
+from ..conftest import sharp
 
 
 class Command(NamedTuple):

@@ -19,7 +19,7 @@ from capsight.motifs.known.motif_compare import compare
 from capsight.motifs.known.motif_enrich import FACTOR_COLUMNS, enrich, gc_matched, motif_enrich
 from capsight.motifs.known.scan import scan
 
-from .conftest import sharp
+from ..conftest import sharp
 
 Write = Callable[..., Path]
 
