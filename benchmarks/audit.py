@@ -72,7 +72,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     planted = make_inputs(options.windows, options.folder)
     config = WindowsConfig(
-        genome=options.folder / "genome.fa", peaks=options.folder / "peaks.bed", exclusion=0, length=LENGTH,
+        genome=options.folder / "genome.fa", peaks=options.folder / "peaks.bed", exclusion_bp=0, length=LENGTH,
         validation=(f"chr{CONTIGS - 1}",), test=(f"chr{CONTIGS}",),
     )  # fmt: skip
     made = windows(config, options.folder / "windows")

@@ -45,9 +45,11 @@ def main() -> None:
             copies[flipped] = reverse_complement(copies[flipped])
             codes = np.concatenate([copies, rng.integers(0, 4, (n, length), dtype=np.uint8), targets])
             before = time.process_time()
-            pairs = find_similar(codes.__getitem__, np.arange(2 * n), np.arange(2 * n, len(codes)), settings.coverage)
+            pairs = find_similar(
+                codes.__getitem__, np.arange(2 * n), np.arange(2 * n, len(codes)), settings.min_coverage
+            )
             busy = time.process_time() - before
-            found = pairs.loc[pairs[IDENTITY] >= settings.identity, QUERY].unique()
+            found = pairs.loc[pairs[IDENTITY] >= settings.min_identity, QUERY].unique()
             print(f"{length:5} bases, {share:.0%} substituted, {indels} indels: {(found < n).sum():,} of {n:,} copies, "
                   f"{(found >= n).sum()} of {n:,} strangers, {busy:.1f} s of CPU")  # fmt: skip
 

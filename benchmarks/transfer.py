@@ -123,7 +123,7 @@ def lay(name: str, files: Files, to: Path) -> Path:
     source = GENOMES[name]
     held_out = {"validation": (source.validation,), "test": (source.test,), "exclude": source.exclude}
     config = WindowsConfig(  # the windows themselves are not read: short ones find room for negatives anywhere
-        genome=files.genome, peaks=files.peaks, ctss=(files.ctss,) if files.ctss else (), length=64, exclusion=0,
+        genome=files.genome, peaks=files.peaks, ctss=(files.ctss,) if files.ctss else (), length=64, exclusion_bp=0,
         **held_out,
     )  # fmt: skip
     return windows(config, to)

@@ -82,7 +82,7 @@ def motif_windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
         length=64,
         validation=("chr2",),
         test=("chr3",),
-        exclusion=10,
+        exclusion_bp=10,
     )
     return windows(config, folder / "windows")
 
@@ -93,8 +93,8 @@ def pretrained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) ->
     from capsight.train.pretrain import pretrain  # loads torch, which most tests do without
 
     none = PhaseConfig(steps=0)
-    model = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=16, pool=4, pooling="position")
-    config = PretrainConfig(model=model, warmup=none, main=none)
+    model = ModelConfig(width=32, mlp_size=48, layers=1, heads=2, stem_channels=16, downsample=4, pooling="position")
+    config = PretrainConfig(model=model, full_rank_phase=none, relora_phase=none)
     return pretrain(config, motif_windows, tmp_path_factory.mktemp("pretrained") / "out")
 
 
@@ -118,7 +118,7 @@ TINY = {
         "learning_rate": 1e-2,
         "warmup_steps": 20,
         "checkpoint_every": 7,
-        "average": 0.9,
+        "ema_decay": 0.9,
     },
     "baseline": {},
     "evaluate": {"bootstrap": 20},
@@ -135,13 +135,13 @@ TINY_TRACK: dict[str, Any] = {
     "simulate": {"bases": 1_000_000, "chromosomes": 3, "spacing": 700, "seed": 4},
     "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
     "train": {
-        "model": {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average": 0, "dropout": 0.05},
+        "model": {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average_radius": 0, "dropout": 0.05},
         "crops": {"length": 1024},
         "loss": {"genes": 0, "strength": 0},
         "epochs": 3,
         "learning_rate": 1e-2,
         "warmup_steps": 20,
-        "average": 0.9,
+        "ema_decay": 0.9,
         "checkpoint_every": 100,
         "evaluate_every": 250,
     },
@@ -203,7 +203,7 @@ def save_tiny_track(folder: Path, seed: int = 1, calibrated: bool = True) -> Pat
     from capsight.predict.track import REACH, TrackScorer, features
 
     torch.manual_seed(seed)
-    config = TrackConfig(width=8, dilations=(1, 2, 4), average=16)
+    config = TrackConfig(width=8, dilations=(1, 2, 4), average_radius=16)
     model = TrackModel(config).eval()
     network = model.networks[0]
     assert isinstance(network, TrackNetwork)

@@ -78,7 +78,7 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
                 left -= 1
             process.wait()
             process.communicate()
-            if (out / "config.yaml").is_file():
+            if (out / "provenance.yaml").is_file():
                 lay_own_files(out)
         finish(start(path, out))
         runs += 1

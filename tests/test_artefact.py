@@ -66,7 +66,7 @@ def test_an_interrupted_training_continues_from_its_checkpoint_alone(tmp_path: P
     with artefact.building(out, "stage", CONFIG, {}) as folder:
         assert (folder / "checkpoint" / "main" / "state.json").is_file()
         assert not (folder / "half").exists()
-    assert [p.name for p in out.iterdir()] == ["config.yaml"]
+    assert [p.name for p in out.iterdir()] == ["provenance.yaml"]
 
 
 def test_a_training_of_other_settings_is_given_up_only_if_asked(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_killed_between_the_end_and_the_name(tmp_path: Path, monkeypatch: pytest
     assert not artefact.is_done(out, "stage", SimulateConfig(seed=3), {})
     assert artefact.is_done(out, "stage", CONFIG, {})
     assert (out / "data.txt").read_text() == "new"
-    assert [p.name for p in out.iterdir() if p.name != "config.yaml"] == ["data.txt"]
+    assert [p.name for p in out.iterdir() if p.name != "provenance.yaml"] == ["data.txt"]
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 

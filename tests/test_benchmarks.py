@@ -133,7 +133,7 @@ def test_changes_a_second_of_every_kind(
 def test_multiply_adds_are_those_of_the_convolutions(
     variants: ModuleType, distance: int, start: int, alternative: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = TrackNetwork(TrackConfig(width=16, first_kernel=5, dilations=(1, 3), head_kernel=3, average=8))
+    network = TrackNetwork(TrackConfig(width=16, first_kernel=5, dilations=(1, 3), head_kernel=3, average_radius=8))
     scorer = AlleleScorer(TrackScorer(network), distance)
     counted = []
     convolve = Convolution.convolve
@@ -220,7 +220,7 @@ def test_every_model_on_every_genome(
 
 def test_few_peaks_from_scratch_and_from_a_model(transfer: ModuleType, tiny_track: Path, tmp_path: Path) -> None:
     options = ["--data", str(tmp_path / "data"), "--few", "whole", "--init", str(tiny_track), "--numbers", "5,20"]
-    for setting in ("epochs=0.05", "pretrain_epochs=0", "loss.genes=0", "crops.length=512"):
+    for setting in ("epochs=0.05", "pretrain_epochs=0", "loss.orf_weight=0", "crops.length=512"):
         options += ["--set", setting]
     transfer.main([str(tmp_path / "out"), *options])
     text, _, rows = tables(tmp_path / "out", "few-whole")
@@ -229,5 +229,5 @@ def test_few_peaks_from_scratch_and_from_a_model(transfer: ModuleType, tiny_trac
     ]
     assert f"| 20 | {rows[2]['auprc']:.3f} | {rows[3]['auprc']:.3f} |" in text
     model = tmp_path / "out" / "learned" / "whole" / "20-1" / transfer.called(str(tiny_track)) / "model"
-    record = yaml.safe_load((model / "config.yaml").read_text())
+    record = yaml.safe_load((model / "provenance.yaml").read_text())
     assert record["inputs"]["init"]["sha256"] == sha256(tiny_track / "model.safetensors")

@@ -42,13 +42,16 @@ def test_unknown_key_names_its_neighbour() -> None:
         ({"negatives": "matched:0"}, "negatives.matched: .*greater than 0.*not '0'"),
         ({"negatives": "matched:many"}, "negatives.matched: .*valid number.*not 'many'"),
         ({"negatives": {}}, "negatives: .*at least 1 item"),
-        ({"negatives": "bed"}, "negatives 'bed' and the file negatives_bed go together"),
-        ({"negatives_bed": "n.bed"}, "negatives 'bed' and the file negatives_bed go together"),
-        ({"match": "gc,at"}, r"match.1: .*'gc' or 'repeat', not 'at'"),
-        ({"flank": "100"}, "flank.1"),
-        ({"flank": "900,100"}, "flank: the least distance, 900, is not below the most, 100"),
-        ({"negatives": "flank", "flank": "0,100"}, "flank ends at 100 bases, inside the exclusion zone of 150"),
-        ({"loco": True, "test": "chr1"}, "loco chooses the chromosomes"),
+        ({"negatives": "bed"}, "negatives 'bed' and the file negatives_file go together"),
+        ({"negatives_file": "n.bed"}, "negatives 'bed' and the file negatives_file go together"),
+        ({"match_on": "gc,at"}, r"match_on.1: .*'gc' or 'repeat', not 'at'"),
+        ({"flank_range": "100"}, "flank_range.1"),
+        ({"flank_range": "900,100"}, "flank_range: the least distance, 900, is not below the most, 100"),
+        (
+            {"negatives": "flank", "flank_range": "0,100"},
+            "flank_range ends at 100 bases, inside the exclusion zone of 150",
+        ),
+        ({"leave_one_chromosome_out": True, "test": "chr1"}, "leave_one_chromosome_out chooses the chromosomes"),
         ({"genome": None, "peaks": None, "train": "t.csv", "validation": "v.csv", "ctss": "c.bed"}, "ctss are places"),
     ],
 )
@@ -73,8 +76,8 @@ def test_negatives_are_a_name_or_shares() -> None:
 
 def test_a_run_has_one_folder_of_windows() -> None:
     stages = {"pretrain": {}, "finetune": {}}
-    with pytest.raises(ConfigError, match=r"windows\.loco makes many folders"):
-        parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "loco": True}})
+    with pytest.raises(ConfigError, match=r"windows\.leave_one_chromosome_out makes many folders"):
+        parse(Recipe, stages | {"windows": {"genome": "g", "peaks": "p", "leave_one_chromosome_out": True}})
 
 
 def test_a_run_scans_by_itself_where_it_trains_a_track_network() -> None:
@@ -108,8 +111,8 @@ def test_known_key_at_the_wrong_place_is_shown_its_place() -> None:
 
 
 def test_parts_are_checked() -> None:
-    with pytest.raises(ConfigError, match=r"lora\.trainable.*'embeddings', 'norms', 'head' or 'stem'"):
-        parse(FinetuneConfig, {"lora": {"trainable": "tail"}})
+    with pytest.raises(ConfigError, match=r"lora\.modules_to_save.*'embeddings', 'norms', 'head' or 'stem'"):
+        parse(FinetuneConfig, {"lora": {"modules_to_save": "tail"}})
 
 
 def test_override_wants_an_equals_sign() -> None:
@@ -166,7 +169,11 @@ def test_results_of_an_earlier_record_are_those_of_its_own_values() -> None:
     ("old", "new", "found"),
     [
         ({"a": 1}, {"a": 1}, []),
-        ({"main": {"steps": 900, "clip": 1.0}}, {"main": {"steps": 300, "clip": 1.0}}, ["main.steps was 900, is 300"]),
+        (
+            {"relora_phase": {"steps": 900, "max_grad_norm": 1.0}},
+            {"relora_phase": {"steps": 300, "max_grad_norm": 1.0}},
+            ["relora_phase.steps was 900, is 300"],
+        ),
         ({"lora": False}, {"lora": {"rank": 4, "parts": ["head"]}}, ["lora was false, is {rank: 4, parts: [head]}"]),
         ({"a": None}, {"b": "x"}, ["a was null, is absent", "b was absent, is x"]),
         ({"a": "ACGT" * 99}, {"a": "A"}, [f"a was {'ACGT' * 15}…, is A"]),
@@ -178,15 +185,18 @@ def test_differences_are_told_by_dotted_key(old: dict[str, object], new: dict[st
 
 def test_a_key_given_twice_is_refused_by_line_and_merges_are_not(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
-    path.write_text("main:\n  steps: 3\n  clip: 1\n  steps: 4\n")
+    path.write_text("relora_phase:\n  steps: 3\n  max_grad_norm: 1\n  steps: 4\n")
     with pytest.raises(ConfigError, match=r"r\.yaml:4: key 'steps' is given twice, first in line 2"):
         load_yaml(path)
     with pytest.raises(ConfigError, match="key 'steps' is given twice"):
         override({}, ["main={steps: 1, steps: 2}"])
-    path.write_text("warmup: &phase\n  steps: 3\n  clip: 1\nmain:\n  <<: *phase\n  steps: 4\nlast: *phase\n")
+    path.write_text(
+        "full_rank_phase: &phase\n  steps: 3\n  max_grad_norm: 1\nrelora_phase:\n  <<: *phase\n  steps: 4\n"
+        "last: *phase\n"
+    )
     values = load_yaml(path)
-    assert values["main"] == {"steps": 4, "clip": 1}
-    assert override(values, ["last.steps=9"])["warmup"] == {"steps": 3, "clip": 1}  # each is its own
+    assert values["relora_phase"] == {"steps": 4, "max_grad_norm": 1}
+    assert override(values, ["last.steps=9"])["full_rank_phase"] == {"steps": 3, "max_grad_norm": 1}  # each is its own
 
 
 @pytest.mark.parametrize(
@@ -215,8 +225,8 @@ def test_files_that_are_no_settings_give_one_line(tmp_path: Path, content: bytes
 
 
 def test_a_byte_order_mark_is_no_part_of_a_recipe_and_a_folder_is_none(tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_bytes(b"\xef\xbb\xbfmain: {steps: 3}\n")
-    assert load_yaml(tmp_path / "r.yaml") == {"main": {"steps": 3}}
+    (tmp_path / "r.yaml").write_bytes(b"\xef\xbb\xbfrelora_phase: {steps: 3}\n")
+    assert load_yaml(tmp_path / "r.yaml") == {"relora_phase": {"steps": 3}}
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load_yaml(tmp_path)
 
@@ -241,14 +251,18 @@ def test_set_reaches_into_what_stands_for_a_section(there: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "values", "hint"),
     [
-        (PretrainConfig, {"main": {"stpes": 1}}, r"'main\.stpes'; did you mean 'main\.steps'\?"),
         (
             PretrainConfig,
-            {"main": {"restart_warmup_step": 1}},
-            r"'main\.restart_warmup_step'; did you mean 'main\.warmup",
+            {"relora_phase": {"stpes": 1}},
+            r"'relora_phase\.stpes'; did you mean 'relora_phase\.steps'\?",
+        ),
+        (
+            PretrainConfig,
+            {"relora_phase": {"restart_warmup_step": 1}},
+            r"'relora_phase\.restart_warmup_step'; did you mean 'relora_phase\.warmup",
         ),
         (PretrainConfig, {"relora": {"rnak": 1}}, r"did you mean 'relora\.rank'\?"),
-        (PretrainConfig, {"m[in": {"steps": 1}}, r"unknown key 'm\[in'; did you mean 'main'"),
+        (PretrainConfig, {"relora_ph[se": {"steps": 1}}, r"unknown key 'relora_ph\[se'; did you mean 'relora_phase'"),
         (PretrainConfig, {"mainConfig": {}}, r"unknown key 'mainConfig'$"),
         (PretrainConfig, {"wdith": 1}, r"unknown key 'wdith'$"),  # `model.width` is another section's
         (FinetuneConfig, {"lora": {"rnak": 1}}, r"did you mean 'lora\.rank'\?"),
@@ -266,9 +280,9 @@ def test_a_misspelt_key_is_looked_up_in_its_own_section(kind: type, values: dict
 
 
 def test_an_empty_section_is_its_defaults() -> None:
-    assert parse(PretrainConfig, {"model": None, "warmup": None}) == PretrainConfig()
-    partly = parse(PretrainConfig, {"warmup": {"clip": 2}, "main": {"clip": 2}})
-    assert (partly.warmup.steps, partly.main.steps) == (300, 900)  # as where nothing is given
+    assert parse(PretrainConfig, {"model": None, "full_rank_phase": None}) == PretrainConfig()
+    partly = parse(PretrainConfig, {"full_rank_phase": {"max_grad_norm": 2}, "relora_phase": {"max_grad_norm": 2}})
+    assert (partly.full_rank_phase.steps, partly.relora_phase.steps) == (300, 900)  # as where nothing is given
     recipe = {"windows": {"genome": "g", "peaks": "p"}, "train": {}, "baseline": None, "evaluate": None}
     found = parse(Recipe, recipe)
     assert found.train == TrainConfig()
@@ -323,8 +337,8 @@ def test_true_is_defaults_and_nothing_is_neither(kind: type, name: str) -> None:
         (FinetuneConfig, "betas", [0.9, 1.0]),
         (FinetuneConfig, "betas", [-0.1, 0.9]),
         (FinetuneConfig, "betas", [0.9]),
-        (FinetuneConfig, "clip", 1e-300),
-        (FinetuneConfig, "clip", float("inf")),
+        (FinetuneConfig, "max_grad_norm", 1e-300),
+        (FinetuneConfig, "max_grad_norm", float("inf")),
         (FinetuneConfig, "lora", {"alpha": 1e300}),
         (FinetuneConfig, "lora", {"rank": 10**9}),
         (FinetuneConfig, "epochs", 1e300),
@@ -333,11 +347,11 @@ def test_true_is_defaults_and_nothing_is_neither(kind: type, name: str) -> None:
         (PretrainConfig, "relora", {"alpha": 1e300}),
         (PretrainConfig, "seed", 2**64),
         (PretrainConfig, "seed", -1),
-        (PretrainConfig, "model", {"init": 1e30}),
-        (PretrainConfig, "model", {"stem_layers": 64, "stem_dilation": 4}),
-        (PretrainConfig, "main", {"betas": [0.9, 2]}),
-        (PretrainConfig, "main", {"weight_decay": 1e30}),
-        (PretrainConfig, "main", {"batch_size": 10**12}),
+        (PretrainConfig, "model", {"init_std": 1e30}),
+        (PretrainConfig, "model", {"stem_blocks": 64, "stem_dilation": 4}),
+        (PretrainConfig, "relora_phase", {"betas": [0.9, 2]}),
+        (PretrainConfig, "relora_phase", {"weight_decay": 1e30}),
+        (PretrainConfig, "relora_phase", {"batch_size": 10**12}),
         (BaselineConfig, "seed", 2**32),
         (EvaluateConfig, "seed", 2**32),
     ],
@@ -385,9 +399,18 @@ def test_names_that_yaml_makes_something_else_of_are_refused(text: str) -> None:
 
 
 def test_numbers_are_still_numbers() -> None:
-    values = override({"genome": "g", "peaks": "p"}, ["length=64", "ratio=1.5", "seed=0", "loco=true", "exclusion=+20"])
+    values = override(
+        {"genome": "g", "peaks": "p"},
+        ["length=64", "ratio=1.5", "seed=0", "leave_one_chromosome_out=true", "exclusion_bp=+20"],
+    )
     read = parse(WindowsConfig, values)
-    assert (read.length, read.ratio, read.seed, read.loco, read.exclusion) == (64, 1.5, 0, True, 20)
+    assert (read.length, read.ratio, read.seed, read.leave_one_chromosome_out, read.exclusion_bp) == (
+        64,
+        1.5,
+        0,
+        True,
+        20,
+    )
 
 
 def test_counts_of_both_strands_go_together() -> None:

@@ -42,7 +42,7 @@ NETWORKS = RECIPE | {
     },
     "finetune": {
         "lora": {"rank": 2, "trainable": ["head", "stem"]},
-        "epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "average": 0.9, "checkpoint_every": 3, "seed": 3,
+        "epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "ema_decay": 0.9, "checkpoint_every": 3, "seed": 3,
     },
     "baseline": {"model": "cnn", "cnn": {"width": 8, "blocks": 2, "kernel": 3}},
 }  # fmt: skip
@@ -84,8 +84,8 @@ def test_every_chromosome_is_tested_once_by_every_model(done: Path) -> None:
         assert set(windows.loc[windows["fold"] == "test", "chrom"]) == {chrom}
         assert chrom not in set(windows.loc[windows["fold"] != "test", "chrom"])
         assert set(rows["n"]) == {(windows["fold"] == "test").sum()}
-    lgbm = yaml.safe_load((done / "folds/chr1/lgbm/config.yaml").read_text())["config"]
-    assert (lgbm["k"], yaml.safe_load((done / "folds/chr1/rf/config.yaml").read_text())["config"]["k"]) == (2, 3)
+    lgbm = yaml.safe_load((done / "folds/chr1/lgbm/provenance.yaml").read_text())["config"]
+    assert (lgbm["k"], yaml.safe_load((done / "folds/chr1/rf/provenance.yaml").read_text())["config"]["k"]) == (2, 3)
 
 
 def test_tables_agree_with_each_other(done: Path) -> None:
@@ -119,7 +119,7 @@ def test_chosen_chromosomes_only(done: Path, recipe: Path, tmp_path: Path, caplo
     with caplog.at_level(logging.INFO):
         out = crossval(config, recipe, tmp_path / "out")
     assert sorted(path.name for path in (out / "folds").iterdir()) == ["chr1", "chr3"]
-    assert not yaml.safe_load((out / "config.yaml").read_text()).keys() & {"crossval"}
+    assert not yaml.safe_load((out / "provenance.yaml").read_text()).keys() & {"crossval"}
     assert "2 chromosomes are too few to call a difference: the least possible p is 0.5" in caplog.text
     some, every = (pd.read_csv(folder / "crossval.tsv", sep="\t") for folder in (out, done))
     same = every["chromosome"].isin(["chr1", "chr3"]) & (every["model"] != "xgb")
@@ -175,7 +175,7 @@ def test_networks_are_compared_too(trained: Path) -> None:
     ]
     assert table["auroc"].between(0.3, 1).all()
     network, cnn = (
-        yaml.safe_load((trained / "folds" / "chr2" / name / "config.yaml").read_text())["config"]
+        yaml.safe_load((trained / "folds" / "chr2" / name / "provenance.yaml").read_text())["config"]
         for name in ("model", "cnn")
     )
     assert network["lora"]["rank"] == 2
@@ -235,7 +235,7 @@ def test_a_chromosome_that_another_process_holds_is_waited_for(
     recipe: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "out" / LOCKS).mkdir(parents=True)
-    (tmp_path / "out" / "config.yaml").write_text("stage: crossval\n")
+    (tmp_path / "out" / "provenance.yaml").write_text("stage: crossval\n")
     held = threading.Event()
 
     def hold() -> None:

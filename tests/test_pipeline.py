@@ -24,7 +24,7 @@ from capsight.pipeline import read_recipe, run
 
 pytestmark = pytest.mark.pipeline
 
-SAME = ("windows/windows.parquet", "windows/five_ends.parquet", "pretrained/model.safetensors",
+SAME = ("windows/windows.parquet", "windows/ctss.parquet", "pretrained/model.safetensors",
         "model/model.safetensors", "model/adapter/adapter_model.safetensors", "model/metrics.jsonl",
         "evaluation/metrics.json", "predictions.tsv", "attributions.npz",
         "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "report/accuracy.png")  # fmt: skip
@@ -41,17 +41,17 @@ def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> Non
         "evaluation-baseline",
         "motifs",
     ):
-        record = yaml.safe_load((finished / name / "config.yaml").read_text())
+        record = yaml.safe_load((finished / name / "provenance.yaml").read_text())
         assert record["capsight"]
         assert record["outputs"]
         assert all(len(item["sha256"]) == 64 for item in record["inputs"].values())
-    record = yaml.safe_load((finished / "predictions.tsv.config.yaml").read_text())
+    record = yaml.safe_load((finished / "predictions.tsv.provenance.yaml").read_text())
     assert set(record["inputs"]) == {"model", "source"}
     for name, stage, read in (
         ("hits.tsv", "motif-scan", {"sequences", "motif_db"}),
         ("factors.tsv", "motif-enrich", {"positives", "negatives", "motif_db"}),
     ):
-        record = yaml.safe_load((finished / f"{name}.config.yaml").read_text())
+        record = yaml.safe_load((finished / f"{name}.provenance.yaml").read_text())
         assert record["stage"] == stage
         assert set(record["inputs"]) == read
         assert record["inputs"]["motif_db"]["path"].endswith("simulation/motifs.meme")
@@ -104,7 +104,7 @@ def test_killed_and_continued_equals_uninterrupted(stage: str, finished: Path, r
     out = tmp_path / "broken"
     code = f"from pathlib import Path; from capsight import run; run(Path({str(recipe)!r}), Path({str(out)!r}))"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    checkpoint = out / f"{stage}.partial" / "checkpoint" / ("main" if stage == "pretrained" else "finetune")
+    checkpoint = out / f"{stage}.partial" / "checkpoint" / ("relora_phase" if stage == "pretrained" else "finetune")
     for _ in range(3000):
         if (checkpoint / "state.json").exists() or process.poll() is not None:
             break
@@ -159,8 +159,9 @@ def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finis
     from capsight.data.windows.windows import Windows
     from capsight.model.checkpoint import load_classifier
 
-    plain = ["pretrain.model={width: 16, mlp: 24, layers: 1, heads: 2, stem: 0, causal: true, pooling: last}",
-             "pretrain.objective=causal", "pretrain.main.steps=8", "finetune.epochs=1"]  # fmt: skip
+    plain = ["pretrain.model={width: 16, mlp_size: 24, layers: 1, heads: 2, stem_channels: 0,"
+             " causal: true, pooling: last}",
+             "pretrain.objective=causal", "pretrain.relora_phase.steps=8", "finetune.epochs=1"]  # fmt: skip
     out = run(recipe, tmp_path / "plain", plain)
     model, card = load_classifier(out / "model")
     codes = Windows.open(out / "windows").fold("test").codes(pd.RangeIndex(5).to_numpy())
@@ -263,7 +264,7 @@ def test_the_report_of_a_track_model_shows_its_scan(finished_track: Path) -> Non
 
 def test_a_second_run_of_a_track_model_does_nothing(finished_track: Path, track_recipe: Path) -> None:
     def made() -> dict[Path, int]:
-        anew = {finished_track / "config.yaml", *(finished_track / "report").iterdir()}  # written by every run
+        anew = {finished_track / "provenance.yaml", *(finished_track / "report").iterdir()}  # written by every run
         files = [path for path in finished_track.rglob("*") if path.is_file() and path not in anew]
         return {path: path.stat().st_mtime_ns for path in files}
 
@@ -280,11 +281,11 @@ def test_a_run_of_a_track_model_replaces_only_its_own(
     out = tmp_path / "run"
     (out / name).mkdir(parents=True)
     (out / name / "weights").write_text("days")
-    (out / "config.yaml").write_bytes((finished_track / "config.yaml").read_bytes())
+    (out / "provenance.yaml").write_bytes((finished_track / "provenance.yaml").read_bytes())
     with pytest.raises(InputError, match=name):
         run(track_recipe, out)
     assert (out / name / "weights").read_text() == "days"
-    assert sorted(path.name for path in out.iterdir()) == sorted(["config.yaml", name])
+    assert sorted(path.name for path in out.iterdir()) == sorted(["provenance.yaml", name])
 
 
 def test_a_track_model_that_learned_too_little_leaves_explanations_out(

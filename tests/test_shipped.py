@@ -182,7 +182,7 @@ def test_shipped_models_are_whole_and_small(name: str) -> None:
     folder = shipped.find_model(Path(name))
     artefact.check_unchanged(folder)
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
-    assert "/" not in "".join(line for line in (folder / "config.yaml").read_text().splitlines() if "path:" in line)
+    assert "/" not in "".join(line for line in (folder / "provenance.yaml").read_text().splitlines() if "path:" in line)
 
 
 def test_law_1_an_answer_depends_on_the_halo_alone(dna: Codes, whole: Tracks) -> None:

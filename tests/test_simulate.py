@@ -74,7 +74,7 @@ def element_windows(simulated: Simulated, name: str, kind: str) -> npt.NDArray[n
 
 
 def test_folder_is_an_artefact_with_all_files(simulated: Simulated) -> None:
-    record = yaml.safe_load((simulated.folder / "config.yaml").read_text())
+    record = yaml.safe_load((simulated.folder / "provenance.yaml").read_text())
     assert record["stage"] == "simulate"
     assert record["config"] == SETTINGS.model_dump()
     assert set(record["outputs"]) == set(FILES)

@@ -205,7 +205,7 @@ class Model:
         *,
         distance: int = 500,
         aliases: Path | None = None,
-        strict: bool = False,
+        fail_on_error: bool = False,
     ) -> pd.DataFrame:
         """Score variants: what each alternative allele does to transcription initiation around it.
 
@@ -220,7 +220,7 @@ class Model:
             Bases on either side of a variant within which its effect is looked for.
         aliases
             Other names of the contigs, as UCSC's chromAlias.txt.
-        strict
+        fail_on_error
             Refuse records that cannot be scored, in place of leaving their values empty.
 
         Returns
@@ -233,13 +233,13 @@ class Model:
         Raises
         ------
         InputError
-            If a file cannot be used; with `strict`, of the first record that cannot be scored.
+            If a file cannot be used; with `fail_on_error`, of the first record that cannot be scored.
         """
         opened = Genome.open(given(Path(genome)))
         places = Places(opened, Aliases.read(aliases, opened) if aliases else Aliases())
         with as_file(source) as path:
             file = VariantFile.open(path)
-            survey(file, places, strict)
+            survey(file, places, fail_on_error)
             rows, tally = [], Tally(None if isinstance(source, pd.DataFrame) else path, opened)
             with working_threads(None, self._scorer) as threads:
                 summary = summary_of(self.card, distance)

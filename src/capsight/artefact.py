@@ -1,7 +1,7 @@
 """Artefacts: folders (or files) that say how they were made, appear whole or not at all, and can be trusted.
 
 Every stage writes into ``NAME.partial`` beside its output and renames it when all is done. The record
-(`config.yaml` in a folder, ``FILE.config.yaml`` beside a file) holds version, stage, settings, checksums of
+(`provenance.yaml` in a folder, ``FILE.provenance.yaml`` beside a file) holds version, stage, settings, checksums of
 the inputs and of the outputs. It says whether work is done already, and what a later call may replace: what it lists,
 unchanged, and nothing else.
 """
@@ -30,7 +30,7 @@ from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 
-RECORD: Final = "config.yaml"
+RECORD: Final = "provenance.yaml"
 #: Subfolder for what tells the time of day (TensorBoard) or how long it took: kept, but no part of the result.
 LOGS: Final = "logs"
 SECONDS_FILE: Final = "seconds.json"
@@ -58,7 +58,7 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         outputs = read_record(path / RECORD).get("outputs")
         if not isinstance(outputs, dict):
-            raise InputError("is not a finished capsight artefact: its config.yaml lists no outputs", where=path)
+            raise InputError("is not a finished capsight artefact: its provenance.yaml lists no outputs", where=path)
         return hashlib.sha256("".join(f"{d}  {n}\n" for n, d in sorted(outputs.items())).encode()).hexdigest()
     try:
         with readable(path).open("rb") as handle:
@@ -103,7 +103,7 @@ def _changes(record: Mapping[str, Any], expected: Mapping[str, Any], config: Bas
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a record, ``config.yaml`` or ``FILE.config.yaml``; an absent or broken one reads as empty."""
+    """Read a record, ``provenance.yaml`` or ``FILE.provenance.yaml``; an absent or broken one reads as empty."""
     try:
         record = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -64,7 +64,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     Notes
     -----
     Each fold is trained without its test chromosome from the first step on: pre-training too reads the training
-    chromosomes only. The chromosome before it validates, as in `windows` with ``loco``.
+    chromosomes only. The chromosome before it validates, as in `windows` with ``leave_one_chromosome_out``.
 
     Several processes may work in one folder, best on different chromosomes: on the same, one waits for the other.
     """
@@ -121,7 +121,7 @@ def _alone(out: Path, name: str) -> Iterator[None]:
 
 def _chosen(config: WindowsConfig, chromosomes: Sequence[str]) -> list[WindowsConfig]:
     """Return the settings of the folds that are asked for."""
-    folds = leaving_one_out(config.model_copy(update={"validation": (), "test": (), "loco": False}))
+    folds = leaving_one_out(config.model_copy(update={"validation": (), "test": (), "leave_one_chromosome_out": False}))
     names = [fold.test[0] for fold in folds]
     if unknown := [name for name in chromosomes if name not in names]:
         raise InputError(f"{unknown[0]!r} cannot be left out", remedy=f"these can: {', '.join(names)}")

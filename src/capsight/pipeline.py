@@ -239,7 +239,7 @@ def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make the paths in a recipe relative to the current folder rather than to the recipe's."""
     windows = values.get("windows")
     if isinstance(windows, dict):
-        keys = ["genome", "peaks", "aliases", "negatives_bed", "promoters", "train"]
+        keys = ["genome", "peaks", "aliases", "negatives_file", "promoters", "train"]
         keys += ["validation", "test"] if windows.get("train") else []
         for key in keys:
             if isinstance(windows.get(key), str):

@@ -198,9 +198,9 @@ def test_a_gzip_genome_is_refused_with_the_remedy(files: Path) -> None:
 
 def test_peaks_without_strand_name_the_option_that_takes_them(files: Path) -> None:
     (files / "peaks.bed").write_text("".join("\t".join(line.split()[:3]) + "\n" for line in PEAKS.splitlines()))
-    assert "--unstranded" in one_line_error(windows(files))
-    assert windows(files, "--unstranded").returncode == 0
-    assert windows(files, "--set", "unstranded=true", "-o", "other").returncode == 0
+    assert "--assume-plus-strand" in one_line_error(windows(files))
+    assert windows(files, "--assume-plus-strand").returncode == 0
+    assert windows(files, "--set", "assume_plus_strand=true", "-o", "other").returncode == 0
     tables = [(files / out / "windows.parquet").read_bytes() for out in ("out", "other")]
     assert tables[0] == tables[1]
 
@@ -279,8 +279,8 @@ def test_counts_are_kept_beside_windows(files: Path) -> None:
     texts = []
     for out, options in (("repeated", "--ctss one.bed --ctss two.bed"), ("joined", "--ctss one.bed,two.bed")):
         assert windows(files, *options.split(), "-o", out).returncode == 0
-        texts.append((files / out / "five_ends.parquet").read_bytes())
-        told = json.loads((files / out / "summary.json").read_text())["five_ends"]
+        texts.append((files / out / "ctss.parquet").read_bytes())
+        told = json.loads((files / out / "summary.json").read_text())["ctss"]
         assert told == {"source": "ctss", "positions": 1, "tags": 18}
     assert texts[0] == texts[1]
     assert "named twice" in one_line_error(windows(files, "--ctss", "one.bed,one.bed"))
@@ -322,7 +322,7 @@ def test_evaluate_shows_a_scan_and_what_it_is_compared_with(files: Path) -> None
 
 def test_audit_shows_verdicts_and_strict_makes_failure_an_exit_code(files: Path) -> None:
     assert windows(files).returncode == 0
-    done = capsight("audit", "out", "-o", "audit", "--strict", cwd=files)
+    done = capsight("audit", "out", "-o", "audit", "--fail-on-error", cwd=files)
     assert done.returncode == 0, done.stderr
     assert "verdict: pass (0 failed, 0 warnings); pictures in audit/audit.html" in done.stdout
     chrom = {name: CONTIGS["chrI"] if name == "chrIII" else text for name, text in CONTIGS.items()}
@@ -334,14 +334,14 @@ def test_audit_shows_verdicts_and_strict_makes_failure_an_exit_code(files: Path)
     assert done.returncode == 0, done.stderr
     assert "similar" in done.stdout
     assert "verdict: fail (1 failed" in done.stdout
-    assert capsight("audit", "out", "-o", "audit", "--strict", cwd=files).returncode == 1
+    assert capsight("audit", "out", "-o", "audit", "--fail-on-error", cwd=files).returncode == 1
 
 
 def test_audit_of_something_else_is_one_line(files: Path) -> None:
     assert "make one with: capsight windows" in one_line_error(capsight("audit", ".", "-o", "audit", cwd=files))
     assert not (files / "audit").exists()
     assert windows(files).returncode == 0
-    done = capsight("audit", "out", "-o", "audit", "--identity", "0.5", cwd=files)
-    assert "identity: " in one_line_error(done)
+    done = capsight("audit", "out", "-o", "audit", "--min-identity", "0.5", cwd=files)
+    assert "min_identity: " in one_line_error(done)
     done = capsight("audit", "out", "-o", "audit", "--set", "warn_auroc=0.7", cwd=files)
     assert "warn_auroc 0.7 is above fail_auroc 0.6" in one_line_error(done)

@@ -15,9 +15,9 @@ from capsight.output import LEAST_FREE
 pytestmark = pytest.mark.pipeline
 
 COMMANDS = {
-    "cluster": "cluster {run}/simulation/ctss.bed --set cluster_tpm=0 --set position_tpm=0 -o {out}",
+    "cluster": "cluster {run}/simulation/ctss.bed --set min_cluster_tpm=0 --set min_tpm=0 -o {out}",
     "predict": "predict --model {run}/model {run}/many.fa -o {out}",
-    "explain": "explain --model {run}/model --windows {run}/windows --method ig --set steps=2 -o {out}",
+    "explain": "explain --model {run}/model --windows {run}/windows --method ig --set n_steps=2 -o {out}",
     "simulate": "simulate --set bases=3000000 --set chromosomes=3 --set spacing=700 -o {out}",
     "windows": "windows --genome {run}/simulation/genome.fa --peaks {run}/simulation/peaks.bed --length 64"
     " --validation chr2 --test chr3 -o {out}",

@@ -29,7 +29,7 @@ FILES = {
     "variants": "variants --model track --genome simulation/genome.fa variants.vcf",
     "variants-table": "variants --model track --genome simulation/genome.fa variants.tsv",
     "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
-    "explain": "explain --model model --windows windows --method ig --set most=4 --set steps=2 --set baselines=1",
+    "explain": "explain --model model --windows windows --method ig --set most=4 --set n_steps=2 --set baselines=1",
     "motif-scan": "motif-scan fasta.fa --motif-db simulation/motifs.meme --threshold 0.01",
     "motif-compare": "motif-compare simulation/motifs.meme --motif-db simulation/motifs.meme",
     "motif-enrich": "motif-enrich motifs/seqlets/positives.fa --negatives motifs/seqlets/negatives.fa"
@@ -42,10 +42,11 @@ FOLDERS = {
     "windows": "windows --genome simulation/genome.fa --peaks simulation/peaks.bed --length 64"
     " --validation chr2 --test chr3",
     "audit": "audit windows",
-    "pretrain": "pretrain --windows windows --config tiny.yaml --set warmup.steps=1 --set main.steps=0",
+    "pretrain": "pretrain --windows windows --config tiny.yaml --set full_rank_phase.steps=1"
+    " --set relora_phase.steps=0",
     "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
     "train": "train --windows windows --set epochs=0.1 --set model.width=8 --set model.dilations=1"
-    " --set model.average=0 --set crops.length=1024 --set loss.genes=0",
+    " --set model.average_radius=0 --set crops.length=1024 --set loss.orf_weight=0",
     "baseline": "baseline --windows windows",
     "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
     "evaluate-scan": "evaluate --scan --model baseline --windows windows --bootstrap 10 --step 200",
@@ -173,7 +174,9 @@ def below_a_file(place: Path) -> Path:
 def result_of_another(place: Path) -> Path:
     (place / "out").mkdir()
     (place / "out" / "data").write_text("days")
-    artefact.write_yaml(place / "out" / "config.yaml", {"capsight": "1", "stage": "dance", "outputs": {"data": "0"}})
+    artefact.write_yaml(
+        place / "out" / "provenance.yaml", {"capsight": "1", "stage": "dance", "outputs": {"data": "0"}}
+    )
     return place / "out"
 
 
@@ -326,9 +329,9 @@ def test_what_a_file_may_replace(command: str, capsight: Callable[..., Done], tm
 def test_the_record_of_a_file_does_not_replace_a_file_of_the_users(
     capsight: Callable[..., Done], tmp_path: Path
 ) -> None:
-    (tmp_path / "out.tsv.config.yaml").write_text("mine: true\n")
+    (tmp_path / "out.tsv.provenance.yaml").write_text("mine: true\n")
     refused(capsight("predict", tmp_path / "out.tsv"), "is in the way")
-    assert content(tmp_path) == {"out.tsv.config.yaml": b"mine: true\n"}
+    assert content(tmp_path) == {"out.tsv.provenance.yaml": b"mine: true\n"}
 
 
 def test_killed_between_record_and_result(capsight: Callable[..., Done], tmp_path: Path) -> None:
@@ -355,8 +358,8 @@ def test_what_a_folder_may_replace(command: str, capsight: Callable[..., Done], 
     assert capsight(command, out).code == 0
     assert out.is_symlink()
     made = content(real)
-    assert "config.yaml" in made
-    lost = real / next(name for name in made if name != "config.yaml")
+    assert "provenance.yaml" in made
+    lost = real / next(name for name in made if name != "provenance.yaml")
     lost.unlink()
     assert capsight(command, out).code == 0, "a lost file is made again"
     assert set(content(real)) == set(made)
@@ -390,7 +393,7 @@ def test_a_run_refuses_what_is_in_its_way_before_any_work(
         place = place / "notes.txt"
     place.write_text("mine")
     if name != "notes.txt":
-        artefact.write_yaml(out / "config.yaml", {"capsight": "1", "stage": "run"})
+        artefact.write_yaml(out / "provenance.yaml", {"capsight": "1", "stage": "run"})
     before = content(out)
     refused(capsight("run", out), "not")
     assert content(out) == before

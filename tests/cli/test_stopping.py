@@ -16,7 +16,14 @@ SIGNALS = pytest.mark.parametrize(
     ],
     ids=["SIGINT", "SIGTERM"],
 )
-SMALL = ["model.width=16", "model.mlp=16", "model.layers=1", "model.heads=2", "model.stem=0", "checkpoint_every=2"]
+SMALL = [
+    "model.width=16",
+    "model.mlp_size=16",
+    "model.layers=1",
+    "model.heads=2",
+    "model.stem_channels=0",
+    "checkpoint_every=2",
+]
 
 
 def run(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -56,7 +63,7 @@ def in_step(number: int, sent: int) -> str:
 
 @SIGNALS
 def test_while_a_network_is_trained(sent: int, line: str, motif_windows: Path, tmp_path: Path) -> None:
-    settings = [*SMALL, "warmup.steps=6", "warmup.batch_size=4", "main.steps=0"]
+    settings = [*SMALL, "full_rank_phase.steps=6", "full_rank_phase.batch_size=4", "relora_phase.steps=0"]
     options = ["--windows", motif_windows, *(part for s in settings for part in ("--set", s))]
     done = run(in_step(5, int(sent)), "pretrain", *options, "-o", tmp_path / "out")
     assert done.returncode == 128 + sent
@@ -64,7 +71,7 @@ def test_while_a_network_is_trained(sent: int, line: str, motif_windows: Path, t
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]
     again = run("", "pretrain", *options, "-o", tmp_path / "out")
-    assert "warmup: continuing after step 4 of 6" in again.stderr
+    assert "full_rank_phase: continuing after step 4 of 6" in again.stderr
     assert run("", "pretrain", *options, "-o", tmp_path / "whole").returncode == 0
     first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("out", "whole"))
     assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()

@@ -50,7 +50,7 @@ letter-probability matrix: alength= 4 w= 2
 """
 RECIPE = """description: nothing to learn from
 windows: {genome: genome.fa, peaks: peaks.bed, length: 32, validation: chrII, test: chrIII}
-pretrain: {warmup: {steps: 1}, main: {steps: 1}}
+pretrain: {full_rank_phase: {steps: 1}, relora_phase: {steps: 1}}
 finetune: {epochs: 1}
 """
 
@@ -107,13 +107,14 @@ def build_world(folder: Path) -> Path:
         "motifs.meme": MEME,
         "elements.tsv": "element\tpattern\toffset\tsource\nmine\tTATAWR\t-30\tme\nother\tCCAAT\t.\tme\n",
         "recipe.yaml": RECIPE,
-        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: uniform:2,flank\nflank: 9,900\n",
+        "settings.yaml": "genome: genome.fa\npeaks: peaks.bed\nlength: 32\nnegatives: uniform:2,flank\n"
+        "flank_range: 9,900\n",
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "genome.2bit").write_bytes(twobit(contigs))
     config = WindowsConfig(
-        genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=LENGTH, exclusion=20,
+        genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=LENGTH, exclusion_bp=20,
         validation=("chrII",), test=("chrIII",),
     )  # fmt: skip
     windows(config, folder / "windows")
@@ -162,7 +163,7 @@ def _write_track(folder: Path) -> None:
     from capsight.model.track import TrackModel
     from capsight.model.track_folder import TrackCard, save_track
 
-    config = TrackConfig(width=8, dilations=(1,), average=0)
+    config = TrackConfig(width=8, dilations=(1,), average_radius=0)
     model = TrackModel(config)
     with artefact.building(folder, "train", config, {}) as partial:
         save_track(model, TrackCard(halo=model.halo + 50), partial)

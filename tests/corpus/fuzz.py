@@ -191,7 +191,7 @@ TARGETS = {
     "queries": _motifs("queries.meme"),
     "elements": Target("elements.tsv", lambda folder: read_elements(folder / "elements.tsv")),
     "windows": Target("windows/windows.parquet", _windows),
-    "windows.record": Target("windows/config.yaml", _windows),
+    "windows.record": Target("windows/provenance.yaml", _windows),
     "model.config": Target("model/config.json", _network),
     "model.card": Target("model/capsight.json", _network),
     "model.weights": Target("model/model.safetensors", _network),

@@ -19,7 +19,7 @@ from capsight import artefact
 
 from .conftest import Run, check_refused, listing
 
-WINDOWS = "windows --genome {} --peaks {} --validation chrII --test chrIII --length 32 --exclusion 20 -o out"
+WINDOWS = "windows --genome {} --peaks {} --validation chrII --test chrIII --length 32 --exclusion-bp 20 -o out"
 LABELLED = "windows --train train.csv.gz --validation dev.csv -o out"
 PREDICT = "predict input.fa --model model -o out.tsv"
 BASELINE = "predict input.fa --model base -o out.tsv"
@@ -98,7 +98,7 @@ def edit_windows(folder: Path, change: Callable[[pd.DataFrame], object]) -> None
 
 
 def edit_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "windows" / "config.yaml"
+    path = folder / "windows" / "provenance.yaml"
     record = yaml.safe_load(path.read_text(encoding="utf-8"))
     change(record)
     path.write_text(yaml.safe_dump(record), encoding="utf-8")
@@ -295,7 +295,8 @@ TABLE: dict[str, tuple[Break, str]] = {
     "no value": (lambda f: edit_windows(f, lambda t: t.assign(gc=np.nan)), "a value is missing"),
     "fold of another name": (lambda f: edit_windows(f, lambda t: t.assign(fold="holdout")), "a fold is none of train"),
     "no rows": (lambda f: edit_windows(f, lambda t: t.iloc[:0]), "holds no windows"),
-    "record not YAML": (lambda f: (f / "windows/config.yaml").write_text("a: [1"), r"config\.yaml:\d: is not valid"),
+    "record not YAML": (lambda f: (f / "windows/provenance.yaml").write_text("a: [1"),
+                        r"provenance\.yaml:\d: is not valid"),
     "record of another stage": (
         lambda f: edit_record(f, lambda r: r.update(stage="pretrain")), "is not a folder of the windows stage",
     ),

@@ -16,7 +16,7 @@ from capsight.pipeline import read_recipe
 
 from .conftest import Run, check_refused, listing
 
-WINDOWS = "windows --genome genome.fa --validation chrII --test chrIII --length 32 --exclusion 20 -o out"
+WINDOWS = "windows --genome genome.fa --validation chrII --test chrIII --length 32 --exclusion-bp 20 -o out"
 #: Commands by what they read: each file in braces may come from anywhere.
 READERS = {
     "peaks": f"{WINDOWS} --peaks {{peaks.bed}}",
@@ -27,10 +27,10 @@ READERS = {
     "counts": f"{WINDOWS} --peaks peaks.bed --ctss {{counts.bed}}",
     "bedGraph": f"{WINDOWS} --peaks peaks.bed --ctss-plus {{plus.bedGraph}} --ctss-minus minus.bedGraph",
     "bigWig": f"{WINDOWS} --peaks peaks.bed --ctss-plus plus.bw --ctss-minus {{minus.bw}}",
-    "negatives": f"{WINDOWS} --peaks peaks.bed --negatives bed --negatives-bed {{own.bed}}",
+    "negatives": f"{WINDOWS} --peaks peaks.bed --negatives bed --negatives-file {{own.bed}}",
     "training sequences": "windows --train {train.csv} --validation dev.csv -o out",
     "validation sequences": "windows --train train.csv --validation {dev.csv} -o out",
-    "settings": "windows --config {settings.yaml} --validation chrII --test chrIII --exclusion 20 -o out",
+    "settings": "windows --config {settings.yaml} --validation chrII --test chrIII --exclusion-bp 20 -o out",
     "cluster, BED": "cluster {counts.bed} -o out.bed",
     "cluster, bedGraph": "cluster --plus {plus.bedGraph} --minus minus.bedGraph -o out.bed",
     "cluster, bigWig": "cluster --plus {plus.bw} --minus minus.bw -o out.bed",
@@ -65,7 +65,7 @@ def here(place: Path) -> Path:
 def results(folder: Path) -> dict[str, str]:
     """Return the checksums of what a command wrote, without records, which name paths."""
     made = [path for out in folder.glob("out*") for path in (out.rglob("*") if out.is_dir() else [out])]
-    left_out = (".capsight", "config.yaml", ".html", ".png")
+    left_out = (".capsight", "provenance.yaml", ".html", ".png")
     files = [path for path in made if path.is_file() and not any(part in str(path) for part in left_out)]
     return {str(path.relative_to(folder)): content(path) for path in files}
 

@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     (folder / "ctss.bed").write_text(bed(counts))
     config = WindowsConfig(
         genome=folder / "genome.fa", peaks=folder / "peaks.bed", ctss=(folder / "ctss.bed",), length=64,
-        validation="chr2", test="chr3", exclusion=10,
+        validation="chr2", test="chr3", exclusion_bp=10,
     )  # fmt: skip
     made = windows(config, folder / "windows")
     return World(folder, folder / "genome.fa", folder / "peaks.bed", folder / "ctss.bed", made, summits)
@@ -71,7 +71,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def track(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a track model of random weights, that claims to have learned from chr1."""
     torch.manual_seed(5)
-    config = TrackConfig(width=8, first_kernel=9, dilations=(1, 2), head_kernel=3, average=4)
+    config = TrackConfig(width=8, first_kernel=9, dilations=(1, 2), head_kernel=3, average_radius=4)
     model = TrackModel(config).eval()
     with torch.no_grad():
         for weights in model.parameters():

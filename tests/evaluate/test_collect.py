@@ -20,7 +20,7 @@ from capsight.evaluate.predictions import Answers, Prediction, TagCounts, counte
 def truth(world) -> Truth:
     data = Windows.open(world.windows)
     peaks = read_windows_peaks(data.folder, data.genome)
-    tags = read_tags(data.folder / "five_ends.parquet", data.genome)
+    tags = read_tags(data.folder / "ctss.parquet", data.genome)
     return Truth.of(Stretches.whole(data.genome, [1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
 
 

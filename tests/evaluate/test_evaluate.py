@@ -92,7 +92,7 @@ def related(write_fasta: Callable[..., Path], tmp_path: Path) -> Path:
     genome = write_fasta({name: "".join(np.array(list("ACGT"))[codes]) for name, codes in contigs.items()})
     bed = tmp_path / "peaks.bed"
     bed.write_text("".join(f"{name}\t{s}\t{s + 1}\tp\t0\t+\n" for name in contigs for s in summits))
-    config = WindowsConfig(genome=genome, peaks=bed, length=128, validation="chr2", test="chr3", exclusion=30)
+    config = WindowsConfig(genome=genome, peaks=bed, length=128, validation="chr2", test="chr3", exclusion_bp=30)
     return windows(config, tmp_path / "windows")
 
 

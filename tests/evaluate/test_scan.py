@@ -64,7 +64,7 @@ def test_the_answers_that_are_known(scanned):
 def test_what_is_measured_and_beside_what(scanned):
     result = read(scanned)
     assert (result["fold"], result["chromosomes"], result["bases"]) == ("test", ["chr3"], 43_210)
-    assert (result["n_peaks"], result["five_ends"], result["min_probability"]) == (70, "ctss", 0.02)
+    assert (result["n_peaks"], result["ctss_source"], result["min_probability"]) == (70, "ctss", 0.02)
     assert list(result["compared"]) == ["own.bed", "swapped.bed", "random.bed", "boosting", "TATA + initiator"]
     assert result["scan"]["prevalence"] == pytest.approx(70 / (2 * 865))
     undefined = {"calibration_error", "precision_within_50", "log_total_correlation_strength"}
@@ -111,11 +111,11 @@ def test_without_counts_peaks_are_not_compared(world, track, tmp_path):
     from capsight.data.windows.stage import windows
 
     config = WindowsConfig(
-        genome=world.genome, peaks=world.peaks, length=64, validation="chr2", test="chr3", exclusion=10
+        genome=world.genome, peaks=world.peaks, length=64, validation="chr2", test="chr3", exclusion_bp=10
     )
     plain = windows(config, tmp_path / "windows")
     result = read(evaluate(SCAN, track, plain, tmp_path / "out", references=[world.ctss]))
-    assert result["five_ends"] == "summits"
+    assert result["ctss_source"] == "summits"
     assert "profile_correlation" not in result["scan"]
     assert result["scan"]["n_peaks_compared"] == 0
     assert result["compared"]["ctss.bed"]["auprc"] > 0.99
@@ -129,7 +129,7 @@ def test_references_may_use_the_names_that_the_windows_were_made_with(world, tra
     (tmp_path / "renamed.bed").write_text(world.ctss.read_text().replace("chr", ""))
     config = WindowsConfig(
         genome=world.genome, peaks=world.peaks, ctss=(world.ctss,), aliases=tmp_path / "aliases.txt", length=64,
-        validation="chr2", test="chr3", exclusion=10,
+        validation="chr2", test="chr3", exclusion_bp=10,
     )  # fmt: skip
     made = windows(config, tmp_path / "windows")
     references = [tmp_path / "renamed.bed", world.ctss]
@@ -203,8 +203,8 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_left(world, track, tmp_pa
     for path in world.windows.iterdir():
         if path.name != "peaks.parquet":
             (tmp_path / "old" / path.name).write_bytes(path.read_bytes())
-    record = (tmp_path / "old" / "config.yaml").read_text().splitlines()
-    (tmp_path / "old" / "config.yaml").write_text("\n".join(line for line in record if "peaks.parquet" not in line))
+    record = (tmp_path / "old" / "provenance.yaml").read_text().splitlines()
+    (tmp_path / "old" / "provenance.yaml").write_text("\n".join(line for line in record if "peaks.parquet" not in line))
     with pytest.raises(InputError, match=r"peaks.parquet: there is no such file.*make them anew"):
         evaluate(SCAN, track, tmp_path / "old", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -225,7 +225,7 @@ def test_a_fold_of_regions_is_scanned_there_with_whatever_is_slid_along(world, t
 
     made = windows(
         WindowsConfig(
-            genome=world.genome, peaks=world.peaks, ctss=(world.ctss,), length=64, exclusion=10,
+            genome=world.genome, peaks=world.peaks, ctss=(world.ctss,), length=64, exclusion_bp=10,
             validation="chr2", test="chr1:11001-21000,chr3:1-20000", exclude="chr3:20001-43210",
         ),
         tmp_path / "windows",

@@ -38,34 +38,34 @@ NONE = PhaseConfig(steps=0)
 def train(folder: Path, windows: Path, shape: dict[str, object], epochs: int, tokens: dict[str, int]) -> Path:
     causal = bool(shape.get("causal"))
     config = PretrainConfig(
-        model=ModelConfig(width=32, mlp=48, layers=1, heads=2, **shape),  # type: ignore[arg-type]
+        model=ModelConfig(width=32, mlp_size=48, layers=1, heads=2, **shape),  # type: ignore[arg-type]
         tokenizer=tokens,  # type: ignore[arg-type]
         objective="causal" if causal else "masked",
-        warmup=NONE,
-        main=NONE,
+        full_rank_phase=NONE,
+        relora_phase=NONE,
     )
     start = pretrain(config, windows, folder / "pretrained")
     tuning = FinetuneConfig(
-        lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs, warmup_steps=0, average=0.0
+        lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs, warmup_steps=0, ema_decay=0.0
     )
     return finetune(tuning, windows, start, folder / "model")
 
 
 @pytest.fixture(scope="module")
 def model(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = {"stem": 16, "pool": 4, "pooling": "position"}
+    shape = {"stem_channels": 16, "downsample": 4, "pooling": "position"}
     return train(tmp_path_factory.mktemp("stem"), motif_windows, shape, 20, {"k": 1, "stride": 1})
 
 
 @pytest.fixture(scope="module")
 def causal(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = {"causal": True, "pooling": "last", "stem": 0}
+    shape = {"causal": True, "pooling": "last", "stem_channels": 0}
     return train(tmp_path_factory.mktemp("causal"), motif_windows, shape, 1, {"k": 3, "stride": 2})
 
 
 @pytest.fixture(scope="module")
 def explained(model: Path, motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Attributions:
-    config = ExplainConfig(baselines=2, steps=32, most=60)
+    config = ExplainConfig(n_references=2, n_steps=32, max_windows=60)
     path = tmp_path_factory.mktemp("explained") / "attributions.npz"
     return Attributions.read(explain(config, model, motif_windows, path))
 
@@ -201,7 +201,7 @@ def test_repeats_and_n_do_not_end_an_explanation(
 
     monkeypatch.setattr(Windows, "codes", with_repeats)
     monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.where(codes[:, 0] == 3, -1, 1).astype(np.float32))
-    config = ExplainConfig(method=method, baselines=2, steps=2, most=None)
+    config = ExplainConfig(method=method, n_references=2, n_steps=2, max_windows=None)
     found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
     n = len(Windows.open(motif_windows).fold("test").table)
     assert len(found.codes) == n
@@ -216,7 +216,7 @@ def test_few_windows_and_one_label_give_numbers(
 ) -> None:
     if sign:
         monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.full(len(codes), sign, np.float32))
-    config = ExplainConfig(method="ig", baselines=2, steps=2, most=most)
+    config = ExplainConfig(method="ig", n_references=2, n_steps=2, max_windows=most)
     if sign < 0:
         with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
             explain(config, model, motif_windows, tmp_path / "a.npz")
@@ -368,7 +368,7 @@ def explained_regions(tiny_track: Path, genome: Path, regions: str, tmp_path: Pa
     """Explain the regions of a BED file."""
     path = tmp_path / "regions.bed"
     path.write_text(regions)
-    config = ExplainConfig(genome=genome, steps=2, baselines=1, **{"method": "ig", "length": 60} | settings)  # type: ignore[arg-type]
+    config = ExplainConfig(genome=genome, n_steps=2, n_references=1, **{"method": "ig", "length": 60} | settings)  # type: ignore[arg-type]
     return Attributions.read(explain(config, tiny_track, path, tmp_path / "a.npz"))
 
 
@@ -548,7 +548,7 @@ def test_what_is_explained_must_be_clear(
 
 def test_what_a_scan_would_call_is_predicted_positive(tiny_track: Path, tmp_path: Path) -> None:
     (tmp_path / "some.fa").write_text("".join(f">{i}\n{random_dna(60, i)}\n" for i in range(30)))
-    config = ExplainConfig(method=("ig",), steps=2, baselines=1, tested=2, length=40)
+    config = ExplainConfig(method=("ig",), n_steps=2, n_references=1, n_faithfulness=2, length=40)
     found = Attributions.read(explain(config, tiny_track, tmp_path / "some.fa", tmp_path / "a.npz"))
     assert found.meta["positive_from"] == 0.3  # of the card
     assert found.positive.tolist() == (found.score >= 0.3).tolist()

@@ -19,7 +19,7 @@ def tokens(n: int, length: int) -> torch.Tensor:
 @pytest.mark.parametrize("pooling", ["mean", "max", "position"])
 @pytest.mark.parametrize(("length", "pool", "positions"), [(64, 2, 32), (63, 2, 32), (50, 1, 50), (7, 4, 2)])
 def test_shapes(pooling: str, length: int, pool: int, positions: int) -> None:
-    config = SMALL.model_copy(update={"pooling": pooling, "pool": pool})
+    config = SMALL.model_copy(update={"pooling": pooling, "downsample": pool})
     out = DilatedCnn(config, length, 7)(tokens(5, length))
     assert out.logits.shape == (5, 2)
     assert out.states.shape == (5, positions, 8)

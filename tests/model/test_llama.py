@@ -7,9 +7,9 @@ from capsight.config import ModelConfig
 from capsight.model.convolution import side_by_side
 from capsight.model.llama import CapsightForClassification, CapsightForPretraining, architecture, part_modules
 
-SMALL = {"width": 16, "mlp": 24, "layers": 2, "heads": 2, "stem": 0, "pool": 1, "dropout": 0.0}
+SMALL = {"width": 16, "mlp_size": 24, "layers": 2, "heads": 2, "stem_channels": 0, "downsample": 1, "dropout": 0.0}
 PLAIN = ModelConfig(**SMALL)
-STEM = ModelConfig(**(SMALL | {"stem": 8, "pool": 4}), pooling="attention")
+STEM = ModelConfig(**(SMALL | {"stem_channels": 8, "downsample": 4}), pooling="attention")
 CAUSAL = ModelConfig(**SMALL, causal=True, pooling="last")
 ALL = pytest.mark.parametrize("config", [PLAIN, STEM, CAUSAL], ids=["plain", "stem", "causal"])
 
@@ -23,7 +23,7 @@ def test_shapes(config: ModelConfig) -> None:
     shape = architecture(config, 7, 30)
     language = CapsightForPretraining(shape)(tokens())
     assert language.logits.shape == (3, 30, 7)
-    assert language.states.shape == (3, 8 if config.stem else 30, 16)
+    assert language.states.shape == (3, 8 if config.stem_channels else 30, 16)
     assert CapsightForClassification(shape)(tokens()).logits.shape == (3, 2)
 
 
@@ -51,7 +51,7 @@ def test_causal_models_do_not_look_ahead(causal: bool, changes: bool) -> None:
 @pytest.mark.parametrize(("dilation", "reach"), [(1, 7 + 2 * 3), (2, 7 + 3 + 6)])
 def test_dilation_widens_what_the_stem_sees_of_a_base(dilation: int, reach: int) -> None:
     torch.manual_seed(0)
-    config = STEM.model_copy(update={"stem_layers": 2, "stem_dilation": dilation})
+    config = STEM.model_copy(update={"stem_blocks": 2, "stem_dilation": dilation})
     model = CapsightForClassification(architecture(config, 7, 60)).eval()
     one_hot = model.embed(tokens(1, 60)).requires_grad_()
     unpooled = model.stem.motifs(side_by_side(one_hot))  # 7 bases to each side
@@ -63,7 +63,7 @@ def test_dilation_widens_what_the_stem_sees_of_a_base(dilation: int, reach: int)
 
 
 def test_paper_size() -> None:
-    config = ModelConfig(width=256, mlp=688, layers=4, heads=4, causal=True, pooling="last", stem=0)
+    config = ModelConfig(width=256, mlp_size=688, layers=4, heads=4, causal=True, pooling="last", stem_channels=0)
     model = CapsightForClassification(architecture(config, 50_254, 512))
     n = sum(p.numel() for p in model.parameters())
     assert round(n / 1e6, 1) == 16.0

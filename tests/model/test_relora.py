@@ -19,14 +19,14 @@ from capsight.model.relora import (
 )
 
 RANK = 2
-RELORA = ReloraConfig(rank=RANK, alpha=4, dropout=0.0, cycle=5, restart_warmup_steps=1)
+RELORA = ReloraConfig(rank=RANK, alpha=4, dropout=0.0, merge_every=5, restart_warmup_steps=1)
 
 
 def make(trainable: tuple[str, ...] = ("embeddings", "norms", "head", "stem"), stem: int = 0) -> nn.Module:
     torch.manual_seed(0)
-    shape = ModelConfig(width=32, mlp=48, layers=2, heads=2, stem=stem, pool=2)
+    shape = ModelConfig(width=32, mlp_size=48, layers=2, heads=2, stem_channels=stem, downsample=2)
     model = CapsightForPretraining(architecture(shape, 7, 24))
-    return add_adapters(model, RELORA.model_copy(update={"trainable": trainable}))
+    return add_adapters(model, RELORA.model_copy(update={"modules_to_save": trainable}))
 
 
 def tokens(seed: int = 0) -> torch.Tensor:
@@ -133,8 +133,8 @@ def test_reset_zeroes_the_share_of_adapter_moments_only() -> None:
 
 def test_schedule_equals_the_formula_at_its_corners() -> None:
     n, w, r, c, m = 20_000, 500, 100, 4_000, 0.1
-    phase = PhaseConfig(steps=n, warmup_steps=w, min_ratio=m)
-    relora = ReloraConfig(cycle=c, restart_warmup_steps=r)
+    phase = PhaseConfig(steps=n, warmup_steps=w, min_lr_ratio=m)
+    relora = ReloraConfig(merge_every=c, restart_warmup_steps=r)
 
     def wave(x: float) -> float:
         return m + (1 - m) * 0.5 * (1 + cos(pi * x))

@@ -7,11 +7,11 @@ from capsight.config.track import TrackConfig
 from capsight.model.track import N_CODE, TrackNetwork, one_hot
 
 SHAPES = [
-    TrackConfig(width=8, first_kernel=15, kernel=3, dilations=(1, 2, 4, 8), head_kernel=5, average=0),
-    TrackConfig(width=4, first_kernel=1, kernel=5, dilations=(3,), head_kernel=1, average=0),
-    TrackConfig(width=8, first_kernel=7, kernel=1, dilations=(), head_kernel=3, average=0),
-    TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average=4),
-    TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average=16),
+    TrackConfig(width=8, first_kernel=15, kernel=3, dilations=(1, 2, 4, 8), head_kernel=5, average_radius=0),
+    TrackConfig(width=4, first_kernel=1, kernel=5, dilations=(3,), head_kernel=1, average_radius=0),
+    TrackConfig(width=8, first_kernel=7, kernel=1, dilations=(), head_kernel=3, average_radius=0),
+    TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average_radius=4),
+    TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average_radius=16),
 ]
 HALOS = [7 + 15 + 2, 6, 3 + 1, 3 + 3 + 7, 3 + 3 + 16]
 
@@ -53,7 +53,7 @@ def test_the_halo_is_no_larger_than_need_be(config: TrackConfig, halo: int) -> N
     answer = network(config)(x)
     sum(answer).sum().backward()
     touched = x.grad.abs().sum(dim=(0, 2)) > 0  # type: ignore[union-attr]
-    if config.kernel == 3 and config.average < 16:  # every base between is touched, too
+    if config.kernel == 3 and config.average_radius < 16:  # every base between is touched, too
         assert touched[[0, -1]].all()
     assert touched[halo]
 
@@ -85,7 +85,7 @@ def test_even_kernels_are_refused(setting: str) -> None:
 
 @pytest.mark.parametrize("average", [1, 2, 16])
 def test_averages_are_means_of_the_bases_from_each_on_and_of_those_before(average: int) -> None:
-    model = network(SHAPES[0].model_copy(update={"average": average}))
+    model = network(SHAPES[0].model_copy(update={"average_radius": average}))
     states = torch.randn(2, 40 + 2 * model.margin, 8, generator=torch.Generator().manual_seed(1))
     assert model.averaged is not None
     with torch.no_grad():
@@ -104,7 +104,7 @@ def test_averages_are_means_of_the_bases_from_each_on_and_of_those_before(averag
 
 def test_averages_are_over_powers_of_two() -> None:
     with pytest.raises(ValueError, match="power of two or 0, not 500"):
-        TrackConfig(average=500)
+        TrackConfig(average_radius=500)
 
 
 def test_the_network_starts_from_a_plausible_rate() -> None:

@@ -81,7 +81,7 @@ def test_summary_and_pictures(out: Path) -> None:
 
 def test_the_same_settings_give_the_same_bytes(attributions: Path, out: Path, tmp_path: Path) -> None:
     again = motifs(QUICK, attributions, tmp_path / "again")
-    files = [path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != "config.yaml"]
+    files = [path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != "provenance.yaml"]
     assert len(files) > 8
     assert all((out / name).read_bytes() == (again / name).read_bytes() for name in files)
 

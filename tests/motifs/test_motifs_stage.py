@@ -85,4 +85,8 @@ def test_one_promoter_with_many_windows_is_one_observation(tmp_path: Path) -> No
     folder = motifs(MotifsConfig(de_novo=False), table, tmp_path / "out")
     assert not len(called(folder))
     summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["n_positive"], summary["n_negative"], summary["n_alike"]) == (n // 2 - many + 1, n // 2, many - 1)
+    assert (summary["n_positive"], summary["n_negative"], summary["n_redundant"]) == (
+        n // 2 - many + 1,
+        n // 2,
+        many - 1,
+    )

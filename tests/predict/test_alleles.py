@@ -16,11 +16,11 @@ from capsight.predict.track import REACH, Codes, TrackScorer
 
 #: Shapes in which cones are cut by the outputs, have holes, skip the averages, or are wider than them.
 SHAPES = {
-    "usual": TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average=32),
-    "holes": TrackConfig(width=8, first_kernel=1, dilations=(7, 20), average=4),
-    "wide head": TrackConfig(width=8, first_kernel=5, dilations=(2, 40), head_kernel=31, average=8),
-    "no average": TrackConfig(width=8, first_kernel=3, dilations=(3, 30, 90), average=0),
-    "bare": TrackConfig(width=8, first_kernel=3, dilations=(), average=0, head_kernel=1),
+    "usual": TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average_radius=32),
+    "holes": TrackConfig(width=8, first_kernel=1, dilations=(7, 20), average_radius=4),
+    "wide head": TrackConfig(width=8, first_kernel=5, dilations=(2, 40), head_kernel=31, average_radius=8),
+    "no average": TrackConfig(width=8, first_kernel=3, dilations=(3, 30, 90), average_radius=0),
+    "bare": TrackConfig(width=8, first_kernel=3, dilations=(), average_radius=0, head_kernel=1),
 }
 
 

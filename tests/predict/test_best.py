@@ -139,7 +139,7 @@ def test_shuffled_windows_have_no_position(tiny_track: Path, motif_windows: Path
     folder = motif_windows.parent
     config = WindowsConfig(
         genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=64, validation=("chr2",), test=("chr3",),
-        exclusion=10, negatives={"shuffled": 1.0},
+        exclusion_bp=10, negatives={"shuffled": 1.0},
     )  # fmt: skip
     with pytest.raises(InputError, match="windows are shuffled DNA"):
         run(tiny_track, windows(config, tmp_path / "windows"), tmp_path)

@@ -27,8 +27,8 @@ def model(request: pytest.FixtureRequest, motif_windows: Path, tmp_path_factory:
         values = {"model": "cnn", "cnn": {"width": 8, "blocks": 2}, "training": training}
         return baseline(BaselineConfig.model_validate(values), motif_windows, folder / "c")
     none = PhaseConfig(steps=0)
-    shape = ModelConfig(width=16, mlp=24, layers=1, heads=2, stem=8, pool=4, pooling="position")
-    config = PretrainConfig(model=shape, warmup=none, main=none)
+    shape = ModelConfig(width=16, mlp_size=24, layers=1, heads=2, stem_channels=8, downsample=4, pooling="position")
+    config = PretrainConfig(model=shape, full_rank_phase=none, relora_phase=none)
     start = pretrain(config, motif_windows, folder / "p")
     return finetune(
         Finetune(epochs=8, batch_size=16, learning_rate=1e-2, lora=False), motif_windows, start, folder / "m"

@@ -33,7 +33,7 @@ from ..conftest import random_dna, save_tiny_track
 #: Not in the order of their names; one is shorter than the halo, one has no bases.
 CONTIGS = {"chrX": 5000, "chr10": 900, "tiny": 12, "none": 0, "chr2": 3000, "HLA:01": 400}
 SORTED = ["HLA:01", "chr10", "chr2", "chrX", "tiny"]
-FILES = ["config.yaml", "minus.bw", "plus.bw", "tss.bed", "tss.gff3"]
+FILES = ["provenance.yaml", "minus.bw", "plus.bw", "tss.bed", "tss.gff3"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def scanned(tiny_track: Path, genome: Path, tmp_path_factory: pytest.TempPathFac
 
 def results(folder: Path) -> dict[str, bytes]:
     """Return the files of a scan but for the record, which names paths."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "config.yaml"}
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "provenance.yaml"}
 
 
 def whole(model: Path, genome: Path, chrom: str) -> Tile:

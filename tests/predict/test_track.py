@@ -23,7 +23,7 @@ NAMES = ("summits_within_10", "tags_within_10", "tags_within_50")
 @pytest.fixture(scope="module")
 def network() -> TrackNetwork:
     torch.manual_seed(3)
-    made = TrackNetwork(TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average=32)).eval()
+    made = TrackNetwork(TrackConfig(width=16, dilations=(1, 2, 4, 8, 16), average_radius=32)).eval()
     with torch.no_grad():
         for weights in made.parameters():
             weights += 0.05 * torch.randn_like(weights)

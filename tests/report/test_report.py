@@ -94,7 +94,7 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     first = {p.name: p.read_bytes() for p in report(run, tmp_path / "a").iterdir()}
     second = {p.name: p.read_bytes() for p in report(run, tmp_path / "b").iterdir()}
     assert first == second
-    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html", "config.yaml"}
+    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html", "provenance.yaml"}
     assert all(data.startswith(b"\x89PNG") for name, data in first.items() if name.endswith(".png"))
 
 
@@ -110,8 +110,8 @@ def test_page_holds_tables_pictures_and_how_each_number_was_made(interpreted: Pa
     run = interpreted
     origin = {"capsight": "1.2.3", "stage": "evaluate", "seed": 7, "config": {"fold": "test"}, "outputs": {}}
     origin["inputs"] = {"model": {"path": "a<b>/model", "sha256": "0123456789abcdef"}}
-    (run / "evaluation" / "config.yaml").write_text(yaml.safe_dump(origin))
-    (run / "config.yaml").write_text(
+    (run / "evaluation" / "provenance.yaml").write_text(yaml.safe_dump(origin))
+    (run / "provenance.yaml").write_text(
         yaml.safe_dump({"stage": "run", "config": {"description": "Yeast & more"}, "inputs": {}})
     )
     (run / "motifs" / "figures").mkdir()
@@ -138,7 +138,7 @@ def crossval(tmp_path: Path) -> Path:
     pd.DataFrame(columns=["metric"]).to_csv(tmp_path / "crossval-tests.tsv", sep="\t")
     for name, stage in (("cnn", "baseline"), ("windows", "windows")):
         (tmp_path / "folds" / "chr1" / name).mkdir(parents=True)
-        (tmp_path / "folds" / "chr1" / name / "config.yaml").write_text(yaml.safe_dump({"stage": stage}))
+        (tmp_path / "folds" / "chr1" / name / "provenance.yaml").write_text(yaml.safe_dump({"stage": stage}))
     return tmp_path
 
 
@@ -202,7 +202,7 @@ def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
     summary = json.loads((run / "motifs" / "summary.json").read_text())
     summary["attributions"]["faithfulness"][name] = summary["attributions"]["faithfulness"].pop("ism")
     (run / "motifs" / "summary.json").write_text(json.dumps(summary))
-    (run / "config.yaml").write_text(yaml.safe_dump({"stage": "run", "config": {"description": name}}))
+    (run / "provenance.yaml").write_text(yaml.safe_dump({"stage": "run", "config": {"description": name}}))
     show_run(run)
     shown = capsys.readouterr().out
     assert shown.count(name) >= 6
@@ -260,7 +260,7 @@ def test_guessing_loss(tmp_path: Path, tokenizer: dict[str, object], loss: float
 
 
 def test_guessing_which_windows_are_real(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("config: {objective: substituted}\n")
+    (tmp_path / "provenance.yaml").write_text("config: {objective: substituted}\n")
     assert guessing_loss(tmp_path) == pytest.approx(0.6931, abs=1e-4)
 
 

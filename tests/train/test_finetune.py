@@ -32,7 +32,7 @@ from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 from capsight.train.tasks import ClassificationTask
 
-LORA = LoraConfig(rank=4, alpha=8, trainable=("head", "stem"))
+LORA = LoraConfig(rank=4, alpha=8, modules_to_save=("head", "stem"))
 
 
 @pytest.mark.pipeline
@@ -65,7 +65,7 @@ def test_last_keeps_the_last_weights_and_does_not_stop_early(
 
 
 def test_lora_leaves_unnamed_parts_as_they_were(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
-    lora = LoraConfig(rank=2, trainable=("head",))
+    lora = LoraConfig(rank=2, modules_to_save=("head",))
     config = FinetuneConfig(lora=lora, epochs=1, batch_size=16, learning_rate=5e-3)
     before = load_file(pretrained / "model.safetensors")
     after = load_file(finetune(config, motif_windows, pretrained, tmp_path / "model") / "model.safetensors")
@@ -167,7 +167,7 @@ def test_equal_metrics_are_rated_by_the_loss() -> None:
 
 
 def test_linear_schedule() -> None:
-    phase = PhaseConfig(steps=100, warmup_steps=20, min_ratio=0.0)
+    phase = PhaseConfig(steps=100, warmup_steps=20, min_lr_ratio=0.0)
     assert schedule(0, phase, "linear") == 0
     assert schedule(10, phase, "linear") == 0.5
     assert schedule(20, phase, "linear") == 1
@@ -202,8 +202,12 @@ def test_a_fold_of_one_label_is_refused_by_all_that_learns_labels(fold: str, lab
     config = WindowsConfig(train=tmp_path / "train.csv", validation=(str(tmp_path / "validation.csv"),))
     folder = windows(config, tmp_path / "windows")
     none = PhaseConfig(steps=0)
-    shape = ModelConfig(width=8, mlp=8, layers=1, heads=1, stem=0)
-    start = pretrain(PretrainConfig(model=shape, warmup=none, main=none, corpus="windows"), folder, tmp_path / "start")
+    shape = ModelConfig(width=8, mlp_size=8, layers=1, heads=1, stem_channels=0)
+    start = pretrain(
+        PretrainConfig(model=shape, full_rank_phase=none, relora_phase=none, corpus="windows"),
+        folder,
+        tmp_path / "start",
+    )
     before = set(tmp_path.iterdir())
     message = f"windows: the {fold} fold holds only one label: nothing can be learnt"
     for train in (

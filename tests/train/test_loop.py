@@ -50,10 +50,10 @@ def network() -> nn.Module:
 
 
 def plan(**changes: object) -> Plan:
-    phase = PhaseConfig(steps=23, accumulation=2, learning_rate=1e-2)
+    phase = PhaseConfig(steps=23, gradient_accumulation_steps=2, learning_rate=1e-2)
     values = {
         "name": "line", "phase": phase, "schedule": lambda t: 1 - t / 30, "seed": 1, "checkpoint_every": 4,
-        "evaluate_every": 7, "select": lambda metrics: [-metrics["error"]], "average": 0.9,
+        "evaluate_every": 7, "select": lambda metrics: [-metrics["error"]], "ema_decay": 0.9,
     } | changes  # fmt: skip
     return Plan(**values)  # type: ignore[arg-type]
 
@@ -86,15 +86,15 @@ def test_best_weights_are_kept(tmp_path: Path) -> None:
             return {"error": float(self.validations)}
 
     model, task = network(), Worsening()
-    log = fit(model, task, plan(patience=2, average=0.0), tmp_path)
+    log = fit(model, task, plan(patience=2, ema_decay=0.0), tmp_path)
     assert [record["step"] for record in log] == [7, 14, 21]
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), task.seen[0], strict=True))
 
 
 def test_average_is_a_running_mean(tmp_path: Path) -> None:
     plain, averaged = network(), network()
-    fit(plain, Line(), plan(average=0.0, select=None), tmp_path / "plain")
-    fit(averaged, Line(), plan(average=0.5, select=None), tmp_path / "averaged")
+    fit(plain, Line(), plan(ema_decay=0.0, select=None), tmp_path / "plain")
+    fit(averaged, Line(), plan(ema_decay=0.5, select=None), tmp_path / "averaged")
     gap = [float((a - b).detach().abs().max()) for a, b in zip(plain.parameters(), averaged.parameters(), strict=True)]
     assert 0 < max(gap) < 0.1
 

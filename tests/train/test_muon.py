@@ -21,7 +21,7 @@ def test_orthogonal_keeps_directions_and_evens_out_their_sizes(shape: tuple[int,
 
 def network() -> TrackNetwork:
     torch.manual_seed(1)
-    return TrackNetwork(TrackConfig(width=8, dilations=(1, 2), average=4))
+    return TrackNetwork(TrackConfig(width=8, dilations=(1, 2), average_radius=4))
 
 
 def stepped(scale: float, decay: float = 0.0) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:

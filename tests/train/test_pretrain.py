@@ -28,16 +28,16 @@ from capsight.model.llama import CapsightForPretraining, architecture
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import LanguageTask, SubstitutionTask, check_asked, make_corpus, pretrain
 
-MODEL = ModelConfig(width=32, mlp=48, layers=1, heads=2, stem=0, pool=1, dropout=0.0)
+MODEL = ModelConfig(width=32, mlp_size=48, layers=1, heads=2, stem_channels=0, downsample=1, dropout=0.0)
 CAUSAL = MODEL.model_copy(update={"causal": True})
 PHASE = PhaseConfig(steps=6, batch_size=8, learning_rate=1e-3, warmup_steps=1)
 SMALL = PretrainConfig(
     mask_span=1,
     corpus="windows",
     model=MODEL,
-    warmup=PHASE,
-    main=PHASE,
-    relora=ReloraConfig(rank=2, cycle=3, restart_warmup_steps=1),
+    full_rank_phase=PHASE,
+    relora_phase=PHASE,
+    relora=ReloraConfig(rank=2, merge_every=3, restart_warmup_steps=1),
 )
 
 
@@ -46,7 +46,7 @@ SMALL = PretrainConfig(
     [
         SMALL,
         SMALL.model_copy(update={"model": CAUSAL, "objective": "causal"}),
-        SMALL.model_copy(update={"model": MODEL.model_copy(update={"stem": 16, "pool": 4})}),
+        SMALL.model_copy(update={"model": MODEL.model_copy(update={"stem_channels": 16, "downsample": 4})}),
         SMALL.model_copy(update={"tokenizer": TokenizerConfig(k=4, stride=4)}),
     ],
     ids=["masked", "causal", "stem", "blocks"],
@@ -73,16 +73,16 @@ def test_a_batch_can_be_learned_by_heart(config: PretrainConfig, motif_windows: 
 
 def test_both_phases_are_logged_and_the_loss_falls(motif_windows: Path, tmp_path: Path) -> None:
     longer = PHASE.model_copy(update={"steps": 40, "learning_rate": 5e-3})
-    config = SMALL.model_copy(update={"warmup": longer, "evaluate_every": 10})
+    config = SMALL.model_copy(update={"full_rank_phase": longer, "evaluate_every": 10})
     pretrain(config, motif_windows, tmp_path / "out")
     log = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
-    assert [r["phase"] for r in log] == ["warmup"] * 4 + ["main"]
+    assert [r["phase"] for r in log] == ["full_rank_phase"] * 4 + ["relora_phase"]
     assert log[3]["validation_loss"] < log[0]["validation_loss"]
 
 
-@pytest.mark.parametrize("relora", [False, ReloraConfig(rank=2, cycle=3, restart_warmup_steps=1)])
+@pytest.mark.parametrize("relora", [False, ReloraConfig(rank=2, merge_every=3, restart_warmup_steps=1)])
 def test_weights_change_in_the_main_phase(relora: object, motif_windows: Path, tmp_path: Path) -> None:
-    still = SMALL.model_copy(update={"main": PHASE.model_copy(update={"steps": 0})})
+    still = SMALL.model_copy(update={"relora_phase": PHASE.model_copy(update={"steps": 0})})
     moved = SMALL.model_copy(update={"relora": relora})
     before = load_file(pretrain(still, motif_windows, tmp_path / "before") / "model.safetensors")
     after = load_file(pretrain(moved, motif_windows, tmp_path / "after") / "model.safetensors")
@@ -107,7 +107,7 @@ def test_genome_corpus_never_reads_held_out_chromosomes(motif_windows: Path) -> 
 
 def test_no_steps_gives_the_untrained_network(motif_windows: Path, tmp_path: Path) -> None:
     none = PHASE.model_copy(update={"steps": 0})
-    config = SMALL.model_copy(update={"warmup": none, "main": none})
+    config = SMALL.model_copy(update={"full_rank_phase": none, "relora_phase": none})
     out = pretrain(config, motif_windows, tmp_path / "out")
     assert (out / "model.safetensors").is_file()
     assert (out / "metrics.jsonl").read_text() == ""
@@ -125,7 +125,10 @@ def test_missing_windows_leave_nothing(motif_windows: Path, tmp_path: Path) -> N
         ({"mask_span": 64}, "mask_span 64 hides the whole of windows of 64 bases"),
         ({"mask_span": 1_000}, "mask_span 1000 hides the whole"),
         ({"mask_fraction": 0.999}, "mask_fraction 0.999 hides the whole of windows of 64 bases"),
-        ({"mask_fraction": 1e-6}, r"mask_fraction 1e-06 hides nothing in most updates of warmup, of 8 windows of 64"),
+        (
+            {"mask_fraction": 1e-6},
+            r"mask_fraction 1e-06 hides nothing in most updates of full_rank_phase, of 8 windows of 64",
+        ),
         ({"tokenizer": TokenizerConfig(k=4, stride=4), "mask_span": 64}, "mask_span 64 hides the whole"),
     ],
 )
@@ -177,8 +180,10 @@ def sequences(n: int) -> list[tuple[str, int]]:
 def test_windows_without_known_bases_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     known = sequences(12)
     folder = labelled(tmp_path, [*known[:6], ("N" * 32, 0)], known[6:])
-    config = SMALL.model_copy(update={"main": PHASE.model_copy(update={"steps": 0})})
-    one = config.model_copy(update={"warmup": PHASE.model_copy(update={"batch_size": 1, "accumulation": 8})})
+    config = SMALL.model_copy(update={"relora_phase": PHASE.model_copy(update={"steps": 0})})
+    one = config.model_copy(
+        update={"full_rank_phase": PHASE.model_copy(update={"batch_size": 1, "gradient_accumulation_steps": 8})}
+    )
     out = pretrain(one, folder, tmp_path / "out")
     assert "1 training windows have no known bases and are left out" in caplog.text
     log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -207,7 +212,7 @@ def test_a_fold_without_known_bases_is_refused(fold: str, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("phase", ["warmup", "main"])
+@pytest.mark.parametrize("phase", ["full_rank_phase", "relora_phase"])
 def test_a_phase_that_diverges_stops_and_saves_nothing(phase: str, motif_windows: Path, tmp_path: Path) -> None:
     wild = PHASE.model_copy(update={"learning_rate": 1e6, "weight_decay": 1e6, "steps": 20})
     message = (
@@ -232,7 +237,7 @@ def test_the_number_of_threads_is_that_of_the_settings(motif_windows: Path, tmp_
 SUBSTITUTED = SMALL.model_copy(
     update={
         "objective": "substituted", "corpus": "genome", "relora": False, "substitute": BlocksConfig(block=16),
-        "model": MODEL.model_copy(update={"stem": 16, "pool": 4}), "validation_windows": 100,
+        "model": MODEL.model_copy(update={"stem_channels": 16, "downsample": 4}), "validation_windows": 100,
     }
 )  # fmt: skip
 
@@ -256,14 +261,16 @@ def test_repeats_are_told_from_random_bases_and_finetune_goes_on(
 ) -> None:
     genome = write_fasta({"a": "ACGGT" * 200, "short": "ACG"})
     phase = PhaseConfig(steps=60, batch_size=32, learning_rate=5e-3, warmup_steps=1)
-    config = SUBSTITUTED.model_copy(update={"genome": genome, "warmup": PhaseConfig(steps=0), "main": phase})
+    config = SUBSTITUTED.model_copy(
+        update={"genome": genome, "full_rank_phase": PhaseConfig(steps=0), "relora_phase": phase}
+    )
     out = pretrain(config, motif_windows, tmp_path / "out")
     log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert log[-1]["validation_loss"] < 0.3  # guessing has 0.69
     weights = load_file(out / "model.safetensors")
     started = start_classifier(out, seed=1)
     assert all(torch.equal(weights[name], tensor) for name, tensor in started.state_dict().items())
-    record = (out / "config.yaml").read_text()
+    record = (out / "provenance.yaml").read_text()
     assert "genome.fa" in record
     model = finetune(FinetuneConfig(epochs=0.1), motif_windows, out, tmp_path / "model")
     assert (model / "model.safetensors").is_file()

@@ -292,7 +292,7 @@ def test_strict_stops_at_the_first(tiny_track: Path, genome: Path, tmp_path: Pat
         where = r"in\.tsv:2: cannot be scored: .*"
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=where + says):
-        variants(config(strict=True), tiny_track, genome, source, tmp_path / f"out.{kind}")
+        variants(config(fail_on_error=True), tiny_track, genome, source, tmp_path / f"out.{kind}")
     assert sorted(tmp_path.iterdir()) == before
     out = variants(config(), tiny_track, genome, source, tmp_path / f"out.{kind}")
     assert len(body(out)) == 2
@@ -301,7 +301,7 @@ def test_strict_stops_at_the_first(tiny_track: Path, genome: Path, tmp_path: Pat
 def test_legal_alleles_that_cannot_be_scored_do_not_stop_strict(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
     kept = [line for i, line in enumerate(records()) if i in (1, 5, 6, 7)]
     source = write(tmp_path / "in.vcf", kept)
-    assert len(body(variants(config(strict=True), tiny_track, genome, source, tmp_path / "out.vcf"))) == 4
+    assert len(body(variants(config(fail_on_error=True), tiny_track, genome, source, tmp_path / "out.vcf"))) == 4
 
 
 COLUMN_LINE = HEADER.splitlines(keepends=True)[-1]
@@ -669,7 +669,7 @@ def test_from_python(tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path) 
     same = table[table["position"] == 1200].iloc[0]
     assert (same[["log2_plus", "log2_minus", "gain", "loss"]] == 0).all()
     with pytest.raises(InputError, match="REF differs"):
-        model.variants(frame.assign(ref=other("chr1", 500)), genome, strict=True)
+        model.variants(frame.assign(ref=other("chr1", 500)), genome, fail_on_error=True)
     assert model.variants(frame[:0], genome).columns.tolist() == table.columns.tolist()
 
 
@@ -724,7 +724,7 @@ def test_what_is_wrong_with_a_frame_is_reported_of_its_rows(tiny_track: Path, ge
     columns, says = FRAMES[case]
     frame = pd.DataFrame({"chrom": "chr1", **columns, "ref": base("chr1", 500), "alt": other("chr1", 500)})
     with pytest.raises(InputError, match=f"^{re.escape(says)}") as error:
-        api.load(tiny_track).variants(frame, genome, strict=case == "differs")
+        api.load(tiny_track).variants(frame, genome, fail_on_error=case == "differs")
     assert "frame" not in str(error.value)
 
 
@@ -769,7 +769,7 @@ def test_killed_and_run_again(tiny_track: Path, genome: Path, tmp_path: Path) ->
     variants(config(), tiny_track, genome, source, out)
     assert out.read_bytes() == whole.read_bytes()
     assert (tmp_path / "out.vcf.gz.tbi").read_bytes() == (tmp_path / "whole.vcf.gz.tbi").read_bytes()
-    names = ["out.vcf.gz", "out.vcf.gz.config.yaml", "out.vcf.gz.tbi"]
+    names = ["out.vcf.gz", "out.vcf.gz.provenance.yaml", "out.vcf.gz.tbi"]
     assert sorted(path.name for path in tmp_path.glob("*out*")) == names
 
 

@@ -14,19 +14,23 @@ EXAMPLE = "capsight audit windows -o audit"
 def command(
     windows: Annotated[Path, typer.Argument(help="Folder of the windows stage.", show_default=False)],
     output: Output,
-    identity: Annotated[float | None, described(AuditConfig, "identity", "--identity")] = None,
-    coverage: Annotated[float | None, described(AuditConfig, "coverage", "--coverage")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if any check fails (for CI).")] = False,
+    min_identity: Annotated[float | None, described(AuditConfig, "min_identity", "--min-identity")] = None,
+    min_coverage: Annotated[float | None, described(AuditConfig, "min_coverage", "--min-coverage")] = None,
+    fail_on_error: Annotated[
+        bool, typer.Option("--fail-on-error", help="Exit code 1 if any check fails (for CI).")
+    ] = False,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
     """Look for leaks between folds and for shortcuts: duplicates, similar windows, GC, repeats, coordinates."""
-    checked = settings(AuditConfig, config, assignments, identity=identity, coverage=coverage, seed=seed)
+    checked = settings(
+        AuditConfig, config, assignments, min_identity=min_identity, min_coverage=min_coverage, seed=seed
+    )
     from capsight.cli.show import show_audit
     from capsight.data.audit.stage import audit
 
     failed = show_audit(audit(checked, windows, output))
-    if strict and failed:
+    if fail_on_error and failed:
         raise typer.Exit(1)

@@ -31,21 +31,25 @@ def command(
     ] = None,
     method: Annotated[str | None, described(ClusterConfig, "method", "--method")] = None,
     distance: Annotated[int | None, described(ClusterConfig, "distance", "--distance")] = None,
-    position_tpm: Annotated[float | None, described(ClusterConfig, "position_tpm", "--position-tpm")] = None,
-    position_tags: Annotated[float | None, described(ClusterConfig, "position_tags", "--position-tags")] = None,
-    cluster_tpm: Annotated[float | None, described(ClusterConfig, "cluster_tpm", "--cluster-tpm")] = None,
-    cluster_tags: Annotated[float | None, described(ClusterConfig, "cluster_tags", "--cluster-tags")] = None,
+    min_tpm: Annotated[float | None, described(ClusterConfig, "min_tpm", "--min-tpm")] = None,
+    min_tags: Annotated[float | None, described(ClusterConfig, "min_tags", "--min-tags")] = None,
+    min_cluster_tpm: Annotated[float | None, described(ClusterConfig, "min_cluster_tpm", "--min-cluster-tpm")] = None,
+    min_cluster_tags: Annotated[
+        float | None, described(ClusterConfig, "min_cluster_tags", "--min-cluster-tags")
+    ] = None,
     max_length: Annotated[int | None, described(ClusterConfig, "max_length", "--max-length")] = None,
-    density_rise: Annotated[float | None, described(ClusterConfig, "density_rise", "--density-rise")] = None,
+    min_fold_density: Annotated[
+        float | None, described(ClusterConfig, "min_fold_density", "--min-fold-density")
+    ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
     """Make peaks of 5'-end counts: clusters by distance or by density, with their summits."""
     checked = settings(
-        ClusterConfig, config, assignments, method=method, distance=distance, position_tpm=position_tpm,
-        position_tags=position_tags, cluster_tpm=cluster_tpm, cluster_tags=cluster_tags, max_length=max_length,
-        density_rise=density_rise,
+        ClusterConfig, config, assignments, method=method, distance=distance, min_tpm=min_tpm,
+        min_tags=min_tags, min_cluster_tpm=min_cluster_tpm, min_cluster_tags=min_cluster_tags, max_length=max_length,
+        min_fold_density=min_fold_density,
     )  # fmt: skip
     from capsight.data.ctss.stage import cluster
 

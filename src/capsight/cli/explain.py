@@ -35,14 +35,21 @@ def command(
     length: Annotated[int | None, described(ExplainConfig, "length", "--length", default="300")] = None,
     fold: Annotated[str | None, described(ExplainConfig, "fold", "--fold")] = None,
     method: Annotated[str | None, described(ExplainConfig, "method", "--method", default="attention,ig,ism")] = None,
-    most: Annotated[int | None, described(ExplainConfig, "most", "--most")] = None,
+    max_windows: Annotated[int | None, described(ExplainConfig, "max_windows", "--max-windows")] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
     """Say which bases the network's answers rest on, and how far to trust each method."""
-    given = {"genome": genome, "aliases": aliases, "length": length, "fold": fold, "method": method, "most": most}
+    given = {
+        "genome": genome,
+        "aliases": aliases,
+        "length": length,
+        "fold": fold,
+        "method": method,
+        "max_windows": max_windows,
+    }
     checked = settings(ExplainConfig, config, assignments, **given, seed=seed)
     named = [path for path in (windows, regions, sequences) if path is not None]
     if len(named) != 1:

@@ -8,7 +8,9 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, settings
 from capsight.config import PretrainConfig
 
-EXAMPLE = "capsight pretrain --windows windows -o pretrained --set warmup.steps=500 --set main.steps=2000"
+EXAMPLE = (
+    "capsight pretrain --windows windows -o pretrained --set full_rank_phase.steps=500 --set relora_phase.steps=2000"
+)
 
 
 def command(

@@ -28,7 +28,7 @@ def command(
     distance: Annotated[int | None, described(VariantsConfig, "distance", "--distance")] = None,
     aliases: Annotated[Path | None, described(VariantsConfig, "aliases", "--aliases")] = None,
     haplotypes: Annotated[bool | None, described(VariantsConfig, "haplotypes", "--haplotypes")] = None,
-    strict: Annotated[bool | None, described(VariantsConfig, "strict", "--strict")] = None,
+    fail_on_error: Annotated[bool | None, described(VariantsConfig, "fail_on_error", "--fail-on-error")] = None,
     shard: Annotated[str | None, described(VariantsConfig, "shard", "--shard")] = None,
     precision: Annotated[str | None, described(VariantsConfig, "precision", "--precision")] = None,
     config: ConfigFile = None,
@@ -36,7 +36,13 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Score variants: how each allele changes transcription initiation around it, as VCF or a table."""
-    given = {"distance": distance, "aliases": aliases, "haplotypes": haplotypes, "strict": strict, "shard": shard}
+    given = {
+        "distance": distance,
+        "aliases": aliases,
+        "haplotypes": haplotypes,
+        "fail_on_error": fail_on_error,
+        "shard": shard,
+    }
     checked = settings(VariantsConfig, config, assignments, **given, precision=precision)
     from capsight.variants.variants import variants
 

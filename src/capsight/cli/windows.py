@@ -23,7 +23,9 @@ def command(
     promoter_weights: Annotated[
         str | None, described(WindowsConfig, "promoter_weights", "--promoter-weights", default="none")
     ] = None,
-    unstranded: Annotated[bool | None, described(WindowsConfig, "unstranded", "--unstranded", default=None)] = None,
+    assume_plus_strand: Annotated[
+        bool | None, described(WindowsConfig, "assume_plus_strand", "--assume-plus-strand", default=None)
+    ] = None,
     protocol: Annotated[str | None, described(WindowsConfig, "protocol", "--protocol")] = None,
     length: Annotated[int | None, described(WindowsConfig, "length", "--length")] = None,
     train: Annotated[Path | None, described(WindowsConfig, "train", "--train")] = None,
@@ -31,12 +33,16 @@ def command(
     test: Annotated[str | None, described(WindowsConfig, "test", "--test")] = None,
     exclude: Annotated[str | None, described(WindowsConfig, "exclude", "--exclude")] = None,
     ratio: Annotated[float | None, described(WindowsConfig, "ratio", "--ratio")] = None,
-    exclusion: Annotated[int | None, described(WindowsConfig, "exclusion", "--exclusion")] = None,
+    exclusion_bp: Annotated[int | None, described(WindowsConfig, "exclusion_bp", "--exclusion-bp")] = None,
     negatives: Annotated[str | None, described(WindowsConfig, "negatives", "--negatives", default="matched")] = None,
-    match: Annotated[str | None, described(WindowsConfig, "match", "--match", default="gc,repeat")] = None,
-    flank: Annotated[str | None, described(WindowsConfig, "flank", "--flank", default="0,2000")] = None,
-    negatives_bed: Annotated[Path | None, described(WindowsConfig, "negatives_bed", "--negatives-bed")] = None,
-    loco: Annotated[bool | None, described(WindowsConfig, "loco", "--loco/--no-loco")] = None,
+    match_on: Annotated[str | None, described(WindowsConfig, "match_on", "--match-on", default="gc,repeat")] = None,
+    flank_range: Annotated[
+        str | None, described(WindowsConfig, "flank_range", "--flank-range", default="0,2000")
+    ] = None,
+    negatives_file: Annotated[Path | None, described(WindowsConfig, "negatives_file", "--negatives-file")] = None,
+    leave_one_chromosome_out: Annotated[
+        bool | None, described(WindowsConfig, "leave_one_chromosome_out", "--leave-one-chromosome-out")
+    ] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
@@ -44,13 +50,15 @@ def command(
 ) -> None:
     """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
     given = {
-        "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases, "unstranded": unstranded,
+        "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases,
+        "assume_plus_strand": assume_plus_strand,
         "promoters": promoters, "promoter_weights": promoter_weights, "summit_offset": summit_offset,
         "ctss": ctss or None, "ctss_plus": ctss_plus or None, "ctss_minus": ctss_minus or None,
         "protocol": protocol, "length": length, "train": train, "validation": validation, "test": test,
         "exclude": exclude,
-        "ratio": ratio, "exclusion": exclusion, "seed": seed,
-        "negatives": negatives, "match": match, "flank": flank, "negatives_bed": negatives_bed, "loco": loco,
+        "ratio": ratio, "exclusion_bp": exclusion_bp, "seed": seed,
+        "negatives": negatives, "match_on": match_on, "flank_range": flank_range, "negatives_file": negatives_file,
+        "leave_one_chromosome_out": leave_one_chromosome_out,
     }  # fmt: skip
     checked = settings(WindowsConfig, config, assignments, **given)
     from capsight.data.windows.stage import windows

@@ -25,7 +25,7 @@ class CnnConfig(Config):
     width: int = Field(64, ge=4, le=1_024, description="Features of every position.")
     blocks: int = Field(9, ge=1, le=64, description="Residual blocks; their dilations are 1, 2, 4, ….")
     kernel: int = Field(7, ge=3, le=31, description="Positions that a dilated convolution reads (odd).")
-    pool: int = Field(1, ge=1, le=64, description="Bases that become one position, by their maximum.")
+    downsample: int = Field(1, ge=1, le=64, description="Bases that become one position, by their maximum.")
     pooling: Literal["mean", "max", "position"] = Field(
         "position", description="How one vector per window is made: position has learned weights for each position."
     )

@@ -78,12 +78,14 @@ class ClusterConfig(Config):
         "distance", description="Join neighbours by distance (as CAGEr's distclu), or find dense stretches (paraclu)."
     )
     distance: int = Field(20, ge=0, description="distance: neighbours at most this many bases apart are joined.")
-    position_tpm: float = Field(1.0, ge=0, description="Positions with fewer tags per million are left out.")
-    position_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
-    cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
-    cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
+    min_tpm: float = Field(1.0, ge=0, description="Positions with fewer tags per million are left out.")
+    min_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
+    min_cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
+    min_cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
     max_length: int = Field(200, ge=1, description="paraclu: first and last position are at most so many bases apart.")
-    density_rise: float = Field(2.0, ge=1, description="paraclu: how many times denser than around it a cluster is.")
+    min_fold_density: float = Field(
+        2.0, ge=1, description="paraclu: how many times denser than around it a cluster is."
+    )
 
 
 class WindowsConfig(Config):
@@ -123,7 +125,9 @@ class WindowsConfig(Config):
     promoter_weights: Weights = Field(
         {}, description="How often promoters are drawn, by their column source: tata:0.1,other:1; default 1."
     )
-    unstranded: bool = Field(False, description="Peaks have no strand, or none that counts: all are taken as +.")
+    assume_plus_strand: bool = Field(
+        False, description="Peaks have no strand, or none that counts: all are taken as +."
+    )
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
     )
@@ -143,7 +147,7 @@ class WindowsConfig(Config):
     )
     length: int = Field(512, ge=16, le=65_536, description="Window length in bases (even).")
     ratio: float = Field(1.0, gt=0, le=1_000, description="Negatives per positive (capsight protocol).")
-    exclusion: int = Field(
+    exclusion_bp: int = Field(
         150, ge=0, description="No negative touches a peak, on either strand, widened by this many bases."
     )
     negatives: Shares = Field(
@@ -151,14 +155,14 @@ class WindowsConfig(Config):
         description="Strategies, with commas: matched, uniform, flank, shuffled, haldar2026, bed. matched:3,flank:1 "
         "draws three of one to one of the other.",
     )
-    match: Composed = Field(
+    match_on: Composed = Field(
         ("gc", "repeat"), description="What strategy matched matches: gc, repeat (soft-masked share), or both."
     )
-    flank: Range = Field(
+    flank_range: Range = Field(
         (0, 2_000), description="Gap in bases from a negative of strategy flank to the nearest peak: least,most."
     )
-    negatives_bed: Path | None = Field(None, description="BED file with the negatives of strategy bed.")
-    loco: bool = Field(
+    negatives_file: Path | None = Field(None, description="BED file with the negatives of strategy bed.")
+    leave_one_chromosome_out: bool = Field(
         False, description="Leave one chromosome out: a folder for each as test, the one before as validation."
     )
     seed: int = Field(1, ge=0, description="Seed of every random draw.")
@@ -194,33 +198,40 @@ class WindowsConfig(Config):
             raise ValueError(f"{', '.join(sorted(shared))}: in both validation and test")
         if self.promoter_weights and self.promoters is None:
             raise ValueError("promoter_weights are weights of promoters: name the file promoters as well")
-        if self.summit_offset and self.unstranded:
-            raise ValueError("summit_offset is counted from the 5' end of a peak, which unstranded peaks do not have")
-        self._check_negatives()
-        if self.loco and (self.train is not None or self.validation or self.test):
+        if self.summit_offset and self.assume_plus_strand:
             raise ValueError(
-                "loco chooses the chromosomes of validation and test itself: leave both out, and train too"
+                "summit_offset is counted from the 5' end of a peak, which peaks without strand do not have"
+            )
+        self._check_negatives()
+        if self.leave_one_chromosome_out and (self.train is not None or self.validation or self.test):
+            raise ValueError(
+                "leave_one_chromosome_out chooses the chromosomes of validation and test itself: leave both out, "
+                "and train too"
             )
         return self
 
     def _check_negatives(self) -> None:
         """Check the settings of single strategies."""
-        if ("bed" in self.negatives) != (self.negatives_bed is not None):
-            raise ValueError("negatives 'bed' and the file negatives_bed go together: give both or neither")
-        if self.flank[0] >= self.flank[1]:
-            raise ValueError(f"flank: the least distance, {self.flank[0]}, is not below the most, {self.flank[1]}")
-        if "flank" in self.negatives and self.flank[1] <= self.exclusion:
-            raise ValueError(f"flank ends at {self.flank[1]} bases, inside the exclusion zone of {self.exclusion}")
+        if ("bed" in self.negatives) != (self.negatives_file is not None):
+            raise ValueError("negatives 'bed' and the file negatives_file go together: give both or neither")
+        if self.flank_range[0] >= self.flank_range[1]:
+            raise ValueError(
+                f"flank_range: the least distance, {self.flank_range[0]}, is not below the most, {self.flank_range[1]}"
+            )
+        if "flank" in self.negatives and self.flank_range[1] <= self.exclusion_bp:
+            raise ValueError(
+                f"flank_range ends at {self.flank_range[1]} bases, inside the exclusion zone of {self.exclusion_bp}"
+            )
 
 
 class AuditConfig(Config):
     """What is looked for in windows, and from where on it is a warning or a failure."""
 
-    identity: float = Field(0.8, ge=0.7, le=1, description="From this identity on, a stretch of DNA is similar.")
-    coverage: float = Field(
+    min_identity: float = Field(0.8, ge=0.7, le=1, description="From this identity on, a stretch of DNA is similar.")
+    min_coverage: float = Field(
         0.5, ge=0.25, le=1, description="Share of a window that a similar stretch must cover, at least."
     )
-    tolerated: float = Field(
+    max_fraction: float = Field(
         0.05, ge=0, le=1,
         description="Largest share of a fold that may be similar, repeated or doubtful: up to it a warning.",
     )  # fmt: skip

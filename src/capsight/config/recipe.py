@@ -58,6 +58,9 @@ class Recipe(Config):
                 raise ValueError(f"{name} reads what motifs writes: add a section motifs")
         if self.evaluate.scan:
             raise ValueError("evaluate.scan: a run scans by itself where it trains a track network: leave scan out")
-        if self.windows.loco:
-            raise ValueError("windows.loco makes many folders of windows: a run has one; name validation and test")
+        if self.windows.leave_one_chromosome_out:
+            raise ValueError(
+                "windows.leave_one_chromosome_out makes many folders of windows: "
+                "a run has one; name validation and test"
+            )
         return self

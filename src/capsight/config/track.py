@@ -29,7 +29,7 @@ class TrackConfig(Config):
         description="Dilation of each residual convolution, from the first to the last.",
     )
     head_kernel: int = Field(13, ge=1, le=101, description="Positions that the last convolution spans; odd.")
-    average: int = Field(
+    average_radius: int = Field(
         512,
         ge=0,
         le=1 << 16,
@@ -42,8 +42,8 @@ class TrackConfig(Config):
         for name in ("first_kernel", "kernel", "head_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
-        if self.average & (self.average - 1):
-            raise ValueError(f"average must be a power of two or 0, not {self.average}")
+        if self.average_radius & (self.average_radius - 1):
+            raise ValueError(f"average_radius must be a power of two or 0, not {self.average_radius}")
         return self
 
 
@@ -52,11 +52,13 @@ class CropsConfig(Config):
 
     length: int = Field(8192, ge=16, le=1 << 20, description="Bases of a crop, without its halo.")
     batch_size: int = Field(4, ge=1, le=4096, description="Crops per update.")
-    peaks: float = Field(0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak.")
-    weak: float = Field(
+    peak_fraction: float = Field(
+        0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak."
+    )
+    weak_site_fraction: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
     )
-    minimum_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
+    min_weak_site_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
     mosaics: float = Field(
         0.0,
         ge=0.0,
@@ -77,8 +79,11 @@ class CropsConfig(Config):
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
-        if self.peaks + self.weak > 1:
-            raise ValueError(f"peaks ({self.peaks:g}) and weak ({self.weak:g}) are shares: more than 1 together")
+        if self.peak_fraction + self.weak_site_fraction > 1:
+            raise ValueError(
+                f"peak_fraction ({self.peak_fraction:g}) and weak_site_fraction ({self.weak_site_fraction:g}) are "
+                "more than 1 together"
+            )
         least, most = self.piece_length
         if not 1 <= least <= most:
             raise ValueError(f"piece_length: the least, {least}, must be 1 or more, and not above the most, {most}")
@@ -88,20 +93,25 @@ class CropsConfig(Config):
 class TrackLossConfig(Config):
     """Weights of the losses of the track network."""
 
-    profile: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
-    total: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
-    strength: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
-    summit: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
+    profile_weight: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
+    count_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
+    strength_weight: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
+    summit_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
     spread: int = Field(
         0, ge=0, le=10_000, description="Bases to either side over which the loss of summits spreads each summit."
     )
-    genes: float = Field(
+    orf_weight: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )
-    minimum_codons: int = Field(100, ge=1, le=100_000, description="Codons of an open reading frame, at least.")
-    block: int = Field(256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared.")
-    doubt: float = Field(
-        50.0, ge=0.0, le=1e9, description="A profile of n 5' ends weighs n / (n + doubt): weak profiles are noisy."
+    min_orf_codons: int = Field(100, ge=1, le=100_000, description="Codons of an open reading frame, at least.")
+    block_size: int = Field(
+        256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared."
+    )
+    tag_pseudocount: float = Field(
+        50.0,
+        ge=0.0,
+        le=1e9,
+        description="A profile of n 5' ends weighs n / (n + tag_pseudocount): weak profiles are noisy.",
     )
 
 
@@ -116,7 +126,8 @@ class TrainConfig(Config):
     )
     auto: bool = Field(
         False,
-        description="Choose epochs, pretrain_epochs and crops.peaks by genome and peaks; what is given is kept.",
+        description="Choose epochs, pretrain_epochs and crops.peak_fraction by genome and peaks; "
+        "what is given is kept.",
     )
     members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
     epochs: float = Field(
@@ -132,8 +143,8 @@ class TrainConfig(Config):
     warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     weight_decay: Moderate = Field(0.05, ge=0, description="Decoupled weight decay, of all but biases.")
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
-    average: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     min_precision: float = Field(
         0.7,
         ge=0,

@@ -40,32 +40,34 @@ class ModelConfig(Config):
     """The network's shape. The defaults are ours; the paper's are in the recipe haldar2026."""
 
     width: int = Field(96, ge=8, le=16_384, description="Hidden size.")
-    mlp: int = Field(256, ge=8, le=65_536, description="Size of the gated feed-forward layer.")
+    mlp_size: int = Field(256, ge=8, le=65_536, description="Size of the gated feed-forward layer.")
     layers: int = Field(3, ge=1, le=256, description="LLaMA blocks.")
     heads: int = Field(4, ge=1, le=256, description="Attention heads.")
     causal: bool = Field(False, description="Attend to the left only, as the paper does.")
     pooling: Literal["last", "mean", "attention", "position"] = Field(
         "position", description="How one vector per window is made from the token states."
     )
-    stem: int = Field(96, ge=0, le=16_384, description="Width of the convolutional stem; 0 is none, as in the paper.")
-    stem_layers: int = Field(5, ge=1, le=64, description="Residual convolutions in the stem.")
+    stem_channels: int = Field(
+        96, ge=0, le=16_384, description="Width of the convolutional stem; 0 is none, as in the paper."
+    )
+    stem_blocks: int = Field(5, ge=1, le=64, description="Residual convolutions in the stem.")
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
-    pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
+    downsample: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
-    init: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
+    init_std: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ValueError(f"width {self.width} must be an even multiple of heads {self.heads}")
-        if self.stem and (furthest := self.stem_dilation ** (self.stem_layers - 1)) > LONGEST_DILATION:
+        if self.stem_channels and (furthest := self.stem_dilation ** (self.stem_blocks - 1)) > LONGEST_DILATION:
             raise ValueError(
-                f"stem_layers {self.stem_layers} with stem_dilation {self.stem_dilation} reach {furthest:,} tokens "
+                f"stem_blocks {self.stem_blocks} with stem_dilation {self.stem_dilation} reach {furthest:,} tokens "
                 f"apart: at most {LONGEST_DILATION:,}"
             )
-        if self.stem and self.causal:
+        if self.stem_channels and self.causal:
             raise ValueError("a convolutional stem sees both sides of a base: set causal to false")
-        if self.stem and self.pooling == "last":
+        if self.stem_channels and self.pooling == "last":
             raise ValueError("pooling 'last' is for causal models without a stem")
         return self
 
@@ -75,13 +77,13 @@ class PhaseConfig(Config):
 
     steps: int = Field(1_000, ge=0, le=MOST, description="Optimiser updates.")
     batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
-    min_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
+    min_lr_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
     betas: Betas = Field((0.9, 0.999), description="AdamW's moment decay rates.")
     weight_decay: Moderate = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
-    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
+    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
 
 
 class ReloraConfig(Config):
@@ -90,17 +92,19 @@ class ReloraConfig(Config):
     rank: int = Field(32, ge=1, le=16_384, description="Rank of each update.")
     alpha: Moderate = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapters.")
-    cycle: int = Field(300, ge=1, le=MOST, description="Updates between merges.")
+    merge_every: int = Field(300, ge=1, le=MOST, description="Updates between merges.")
     restart_warmup_steps: int = Field(30, ge=0, le=MOST, description="Updates of re-warm-up after a merge.")
-    reset: float = Field(0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge.")
-    trainable: Parts = Field(
+    optimizer_reset_fraction: float = Field(
+        0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge."
+    )
+    modules_to_save: Parts = Field(
         ("embeddings", "norms", "head", "stem"), description="Parts trained in full beside the adapters."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.restart_warmup_steps > self.cycle:
-            raise ValueError("restart_warmup_steps is longer than the cycle")
+        if self.restart_warmup_steps > self.merge_every:
+            raise ValueError("restart_warmup_steps is longer than merge_every")
         return self
 
 
@@ -138,8 +142,10 @@ class PretrainConfig(Config):
     genome: Path | None = Field(None, description="Another genome, read in place of that of the windows.")
     match_gc: bool = Field(False, description="Draw places of the genome as rich in GC as the training positives.")
     substitute: BlocksConfig = Field(BlocksConfig(), description="What is replaced by random bases (substituted).")
-    warmup: Annotated[PhaseConfig, _of_steps(300)] = Field(PhaseConfig(steps=300), description="The full-rank phase.")
-    main: Annotated[PhaseConfig, _of_steps(900)] = Field(
+    full_rank_phase: Annotated[PhaseConfig, _of_steps(300)] = Field(
+        PhaseConfig(steps=300), description="The full-rank phase."
+    )
+    relora_phase: Annotated[PhaseConfig, _of_steps(900)] = Field(
         PhaseConfig(steps=900), description="The ReLoRA phase (full rank where relora is false)."
     )
     relora: Annotated[ReloraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
@@ -175,7 +181,7 @@ class LoraConfig(Config):
     rank: int = Field(16, ge=1, le=16_384, description="Rank of the adapters.")
     alpha: Moderate = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the adapters.")
-    trainable: Parts = Field(
+    modules_to_save: Parts = Field(
         ("head",), description="Parts trained in full beside the adapters: embeddings, norms, head, stem."
     )
 
@@ -194,22 +200,22 @@ class FinetuneConfig(Config):
     )
     epochs: float = Field(8.0, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
     batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    gradient_accumulation_steps: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
     warmup_steps: int = Field(50, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
+    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
-    shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
+    max_jitter: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
-    mutate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
+    mutation_rate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
     substitute: Annotated[SubstituteConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         False, description="Negatives made from positives in training: true, or their settings; false is none."
     )
-    average: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
+    ema_decay: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     max_train: int | None = Field(
         None, ge=1, le=MOST, description="At most this many training windows, drawn at random."
     )

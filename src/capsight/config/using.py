@@ -57,12 +57,12 @@ class ExplainConfig(Config):
         description="Bases that are explained around the TSS of each region or sequence; default 300.",
     )  # fmt: skip
     method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
-    most: int | None = Field(
+    max_windows: int | None = Field(
         1_000, ge=1, description="At most this many, half of them predicted positives, drawn at random."
     )
-    baselines: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
-    steps: int = Field(24, ge=2, description="Steps of each integral.")
-    tested: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
+    n_references: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
+    n_steps: int = Field(24, ge=2, description="Steps of each integral.")
+    n_faithfulness: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
     seed: Seed = Field(1, description="Seed of every random draw.")
 
@@ -134,7 +134,7 @@ class VariantsConfig(Config):
         description="Score variants together that a sample has on one haplotype within the distance (phased "
         "genotypes); the result is a table of haplotypes.",
     )
-    strict: bool = Field(False, description="Stop at the first record that cannot be scored, before any work.")
+    fail_on_error: bool = Field(False, description="Stop at the first record that cannot be scored, before any work.")
     shard: Shard | None = Field(
         None, description="Score a share of the records: 2/8 is the second of eight, in the order of the file."
     )
@@ -176,8 +176,8 @@ class PlotConfig(Config):
         None, ge=0, le=100_000,
         description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
     )  # fmt: skip
-    baselines: int = Field(8, ge=1, description="ig: dinucleotide shuffles.")
-    steps: int = Field(24, ge=2, description="ig: steps of each integral.")
+    n_references: int = Field(8, ge=1, description="ig: dinucleotide shuffles.")
+    n_steps: int = Field(24, ge=2, description="ig: steps of each integral.")
     precision: Precision = Field("fp32", description=_PRECISION)
     threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
     seed: Seed = Field(1, description="Seed of the shuffles.")
@@ -225,7 +225,9 @@ class MotifsConfig(Config):
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
     )
     min_peak_distance: int = Field(10, ge=0, description="Peaks of one window are more than this many bases apart.")
-    smooth: int = Field(7, ge=1, description="Attributions are averaged over this many bases (odd) to find peaks.")
+    smoothing_bp: int = Field(
+        7, ge=1, description="Attributions are averaged over this many bases (odd) to find peaks."
+    )
     merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
     q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
     n_fasta: int = Field(50, ge=0, description="Called k-mers, best first, whose seqlets are written as FASTA.")
@@ -236,6 +238,6 @@ class MotifsConfig(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.smooth % 2 == 0:
-            raise ValueError(f"smooth must be odd, so that the average has a middle, not {self.smooth}")
+        if self.smoothing_bp % 2 == 0:
+            raise ValueError(f"smoothing_bp must be odd, so that the average has a middle, not {self.smoothing_bp}")
         return self

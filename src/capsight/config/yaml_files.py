@@ -184,7 +184,7 @@ def _nested_models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return what differs between two dumps of settings, such as ``main.steps was 900, is 300``."""
+    """Return what differs between two dumps of settings, such as ``relora_phase.steps was 900, is 300``."""
     found = []
     for name in dict.fromkeys([*old, *new]):
         before, after = (values.get(name, _ABSENT) for values in (old, new))

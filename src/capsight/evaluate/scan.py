@@ -117,7 +117,7 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
     stretches, genome = data.fold(config.fold).stretches(config.fold), data.genome
     peaks = read_windows_peaks(data.folder, genome)
     summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    counted = summary["five_ends"]["source"] == CTSS
+    counted = summary["ctss"]["source"] == CTSS
     tags = read_tags(data.folder / FIVE_ENDS_FILE, genome) if counted else None
     truth = Truth.of(stretches, summit_tags(peaks, genome), tags, config.seed)
     if not len(truth.summits.position):
@@ -164,7 +164,7 @@ def _results(
         "chromosomes": list(truth.stretches.names),
         "bases": int(truth.block_bases.sum()),
         "n_peaks": len(truth.summits.position),
-        "five_ends": CTSS if truth.counts else "summits",
+        "ctss_source": CTSS if truth.counts else "summits",
         "min_probability": calling.min_probability if calling else None,
         "block": BLOCK,
         "scan": results[0],

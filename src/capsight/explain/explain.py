@@ -122,7 +122,7 @@ def _explain(
     scores, full, delta = _scores(reader, sequences, config)
     rows = np.flatnonzero(score >= reader.threshold)
     rows = rows if len(rows) else np.arange(len(score))
-    tested = np.sort(rng.permutation(rows)[: config.tested])
+    tested = np.sort(rng.permutation(rows)[: config.n_faithfulness])
     trust = _trust(reader, sequences.of(tested), {name: values[tested] for name, values in scores.items()}, config.seed)
     return Attributions(
         codes=sequences.codes,
@@ -176,7 +176,7 @@ def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _
         logger.info("explain: a track network has no attention: it is left out")
     if "ig" in config.method:
         methods["ig"], delta = integrated_gradients(
-            reader, sequences, baselines=config.baselines, steps=config.steps, seed=config.seed
+            reader, sequences, baselines=config.n_references, steps=config.n_steps, seed=config.seed
         )
         if large := int((delta > LARGE_DELTA).sum()):
             logger.warning("explain: ig: %d of %d windows have a convergence delta above 5 %%", large, len(delta))

@@ -185,10 +185,11 @@ class Reader:
     def position_spans(self, codes: Codes) -> NDArray[np.int32]:
         """Return the bases behind every position of the blocks, ``(n_windows, n_positions, 2)``, half-open.
 
-        Without a stem a position is a token; with one it is `pool` tokens, from the first's start to the last's end.
+        Without a stem a position is a token; with one it is `downsample` tokens, from the first's start to the last's
+        end.
         """
         spans = self.tokenizer.spans(codes)
-        pool = self.model.config.pool
+        pool = self.model.config.downsample
         first = spans[:, ::pool, 0]
         last = np.minimum(np.arange(first.shape[1]) * pool + pool, spans.shape[1]) - 1
         return np.stack([first, spans[:, last, 1]], axis=2)

@@ -74,7 +74,7 @@ def of_windows(
             f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
             remedy="train longer, or explain another fold",
         )  # fmt: skip
-    rows = choose(codes, score >= reader.threshold, config.most, rng)
+    rows = choose(codes, score >= reader.threshold, config.max_windows, rng)
     table = fold.table.iloc[rows].assign(label=fold.labels[rows])
     return Source(reader.sequences(codes[rows]), table, score[rows])
 
@@ -113,10 +113,12 @@ def of_records(config: ExplainConfig, reader: TrackReader, source: Path, rng: np
     length = config.length or LENGTH
     codes = _read(records, found, length, 0, _NO_BASES)
     score = np.array([best[tss.record].probability for tss in found], dtype=np.float64)
-    rows = choose(codes, score >= reader.threshold, config.most, rng)
+    rows = choose(codes, score >= reader.threshold, config.max_windows, rng)
     if len(rows) < len(found):
         logger.warning(
-            "explain: %d of %d records are explained, drawn at random: a larger --most has more", len(rows), len(found)
+            "explain: %d of %d records are explained, drawn at random: a larger --max-windows has more",
+            len(rows),
+            len(found),
         )
     found = [found[row] for row in rows]
     table = pd.DataFrame([_interval(best[tss.record], tss, length) for tss in found])

@@ -2,8 +2,8 @@
 
 Choices:
 
-* Bases are read one-hot; N is a row of zeros. One wide convolution can hold a whole motif; a maximum over every `pool`
-  bases halves (or more) the work of all that follows.
+* Bases are read one-hot; N is a row of zeros. One wide convolution can hold a whole motif; a maximum over every
+  `downsample` bases halves (or more) the work of all that follows.
 * Residual blocks: a dilated convolution, then two of one position through twice the width. Dilations double from block
   to block while the convolution's span fits into the window, then start from 1 again (as in WaveNet, van den Oord et
   al. 2016): a wider one would read padding.
@@ -69,8 +69,8 @@ class DilatedCnn(nn.Module):
 
     def __init__(self, config: CnnConfig, length: int, vocabulary: int) -> None:
         super().__init__()
-        n_positions = -(-length // config.pool)
-        self.vocabulary, self.pool = vocabulary, config.pool
+        n_positions = -(-length // config.downsample)
+        self.vocabulary, self.downsample = vocabulary, config.downsample
         self.motifs = Convolution(N_BASES, config.width, FIRST_KERNEL)
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in dilations(config, n_positions))
         self.norm = nn.GroupNorm(1, config.width)
@@ -81,7 +81,7 @@ class DilatedCnn(nn.Module):
     def forward(self, input_ids: Tensor) -> Output:
         """Score tokens ``(n_windows, length)``: logits ``(n_windows, 2)``."""
         one_hot = functional.one_hot(input_ids, self.vocabulary)[..., -N_BASES:].to(self.motifs.weight.dtype)
-        x = functional.max_pool2d(self.motifs(side_by_side(one_hot)), (1, self.pool), ceil_mode=True)
+        x = functional.max_pool2d(self.motifs(side_by_side(one_hot)), (1, self.downsample), ceil_mode=True)
         for block in self.blocks:
             x = block(x)
         states = self.norm(x).squeeze(2).transpose(1, 2)

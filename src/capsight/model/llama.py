@@ -5,7 +5,7 @@ Choices:
 * The blocks are Hugging Face's `LlamaModel` (rotary positions, RMS norm, gated SiLU feed-forward), causal or
   bidirectional (`is_causal=False`). Without a stem, a model folder is a plain LLaMA folder.
 * The stem reads tokens one-hot: one wide convolution that can hold a whole motif, residual convolutions (dilated:
-  each sees further than the one before), and a linear map of every `pool` tokens together, so that attention runs
+  each sees further than the one before), and a linear map of every `downsample` tokens together, so that attention runs
   over few positions. A maximum over them would forget which of them had the motif: the base at the cap site would not
   be told from its neighbours. A learned vector per position is added after it, because a cap site has a fixed place
   in its window and rotary positions are only relative.
@@ -36,10 +36,10 @@ class CapsightConfig(LlamaConfig):
 
     model_type = "capsight"
 
-    stem: int = 0
-    stem_layers: int = 2
+    stem_channels: int = 0
+    stem_blocks: int = 2
     stem_dilation: int = 1
-    pool: int = 1
+    downsample: int = 1
     pooling: str = "mean"
     n_tokens: int = 512
     hidden_dropout: float = 0.0
@@ -65,15 +65,15 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
 
     `pad` is a token that never occurs in a window; Hugging Face's own classifier wants one to find the last.
     """
-    positions = -(-n_tokens // config.pool) if config.stem else n_tokens
+    positions = -(-n_tokens // config.downsample) if config.stem_channels else n_tokens
     return CapsightConfig(
         vocab_size=vocabulary,
         hidden_size=config.width,
-        intermediate_size=config.mlp,
+        intermediate_size=config.mlp_size,
         num_hidden_layers=config.layers,
         num_attention_heads=config.heads,
         max_position_embeddings=max(positions, 16),
-        initializer_range=config.init,
+        initializer_range=config.init_std,
         attention_dropout=0.0,  # with it, PyTorch takes a slow path: a third of the time on a CPU
         use_cache=False,
         is_causal=config.causal,
@@ -81,10 +81,10 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
         pad_token_id=pad,
         bos_token_id=None,
         eos_token_id=None,
-        stem=config.stem,
-        stem_layers=config.stem_layers,
+        stem_channels=config.stem_channels,
+        stem_blocks=config.stem_blocks,
         stem_dilation=config.stem_dilation,
-        pool=config.pool if config.stem else 1,
+        downsample=config.downsample if config.stem_channels else 1,
         pooling=config.pooling,
         n_tokens=n_tokens,
         hidden_dropout=config.dropout,
@@ -92,20 +92,22 @@ def architecture(config: ModelConfig, vocabulary: int, n_tokens: int, pad: int =
 
 
 class Stem(nn.Module):
-    """One-hot tokens to states: convolutions, every `pool` tokens joined, learned positions."""
+    """One-hot tokens to states: convolutions, every `downsample` tokens joined, learned positions."""
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__()
-        self.pool = config.pool
+        self.downsample = config.downsample
         self.vocabulary = config.vocab_size
-        self.motifs = Convolution(config.vocab_size, config.stem, STEM_KERNEL)
+        self.motifs = Convolution(config.vocab_size, config.stem_channels, STEM_KERNEL)
         self.residual = nn.ModuleList(
-            Convolution(config.stem, config.stem, RESIDUAL_KERNEL, config.stem_dilation**layer)
-            for layer in range(config.stem_layers)
+            Convolution(config.stem_channels, config.stem_channels, RESIDUAL_KERNEL, config.stem_dilation**layer)
+            for layer in range(config.stem_blocks)
         )
-        self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem) for _ in range(config.stem_layers))
-        self.join = nn.Conv1d(config.stem, config.hidden_size, config.pool, stride=config.pool, bias=False)
-        self.positions = nn.Embedding(-(-config.n_tokens // config.pool), config.hidden_size)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, config.stem_channels) for _ in range(config.stem_blocks))
+        self.join = nn.Conv1d(
+            config.stem_channels, config.hidden_size, config.downsample, stride=config.downsample, bias=False
+        )
+        self.positions = nn.Embedding(-(-config.n_tokens // config.downsample), config.hidden_size)
         self.dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, one_hot: Tensor) -> Tensor:
@@ -114,9 +116,9 @@ class Stem(nn.Module):
         for norm, convolution in zip(self.norms, self.residual, strict=True):
             x = x + convolution(functional.gelu(norm(x)))
         x = x.squeeze(2)
-        x = functional.pad(functional.gelu(x).transpose(1, 2), (0, 0, 0, -x.shape[-1] % self.pool))
+        x = functional.pad(functional.gelu(x).transpose(1, 2), (0, 0, 0, -x.shape[-1] % self.downsample))
         weight = self.join.weight.transpose(1, 2).flatten(1)  # bases before channels, as they lie in memory
-        x = functional.linear(x.unflatten(1, (-1, self.pool)).flatten(2), weight)
+        x = functional.linear(x.unflatten(1, (-1, self.downsample)).flatten(2), weight)
         return self.dropout(x + self.positions.weight[: x.shape[1]])
 
 
@@ -158,7 +160,7 @@ class CapsightPreTrainedModel(LlamaPreTrainedModel):
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
         self.model = LlamaModel(config)
-        self.stem = Stem(config) if config.stem else None
+        self.stem = Stem(config) if config.stem_channels else None
         if self.stem is not None:
             self.model.embed_tokens = None  # the stem reads one-hot tokens: nothing would ever train these
 
@@ -183,17 +185,17 @@ class CapsightPreTrainedModel(LlamaPreTrainedModel):
 
 
 class CapsightForPretraining(CapsightPreTrainedModel):
-    """The backbone with a language head: logits for every token, `pool` of them from each position."""
+    """The backbone with a language head: logits for every token, `downsample` of them from each position."""
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.pool * config.vocab_size, bias=False)
+        self.lm_head = nn.Linear(config.hidden_size, config.downsample * config.vocab_size, bias=False)
         self.post_init()
 
     def forward(self, input_ids: Tensor, **_: Any) -> Output:
         """Score ``(n_windows, n_tokens)`` tokens."""
         states = self.encode(self.embed(input_ids))
-        logits = self.lm_head(states).unflatten(-1, (self.config.pool, self.config.vocab_size)).flatten(1, 2)
+        logits = self.lm_head(states).unflatten(-1, (self.config.downsample, self.config.vocab_size)).flatten(1, 2)
         return Output(logits[:, : input_ids.shape[1]], states)
 
 
@@ -202,7 +204,7 @@ class CapsightForClassification(CapsightPreTrainedModel):
 
     def __init__(self, config: CapsightConfig) -> None:
         super().__init__(config)
-        self.pooling = Pooling(config.pooling, config.hidden_size, -(-config.n_tokens // config.pool))
+        self.pooling = Pooling(config.pooling, config.hidden_size, -(-config.n_tokens // config.downsample))
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
         self.post_init()

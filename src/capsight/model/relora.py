@@ -1,7 +1,7 @@
 """Low-rank adapters, and ReLoRA's cycle: merge, re-initialise, reset the optimiser, warm up again.
 
 ReLoRA (Lialin et al., "ReLoRA: High-Rank Training Through Low-Rank Updates", 2023) trains a sum of low-rank
-updates: every `cycle` steps the adapters are added to the frozen weights and started anew, so that the whole
+updates: every `merge_every` steps the adapters are added to the frozen weights and started anew, so that the whole
 change has a higher rank than any of its parts. The adapters themselves are peft's.
 """
 
@@ -29,7 +29,7 @@ def add_adapters(model: nn.Module, config: LoraConfig | ReloraConfig) -> PeftMod
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(ADAPTED),
-        modules_to_save=part_modules(model, config.trainable) or None,
+        modules_to_save=part_modules(model, config.modules_to_save) or None,
     )
     with warnings.catch_warnings():  # peft asks transformers by a name that transformers has deprecated
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
@@ -75,7 +75,7 @@ def plain_schedule(step: int, phase: PhaseConfig) -> float:
     """Rate at update `step` as a fraction of its peak: a linear rise, then a half cosine."""
     if step < phase.warmup_steps:
         return step / phase.warmup_steps
-    return cosine((step - phase.warmup_steps) / max(1, phase.steps - phase.warmup_steps), phase.min_ratio)
+    return cosine((step - phase.warmup_steps) / max(1, phase.steps - phase.warmup_steps), phase.min_lr_ratio)
 
 
 def jagged_schedule(step: int, phase: PhaseConfig, relora: ReloraConfig) -> float:
@@ -84,9 +84,9 @@ def jagged_schedule(step: int, phase: PhaseConfig, relora: ReloraConfig) -> floa
     Within the first r updates of every later cycle the rate rises linearly to the value that the cosine has
     at the cycle's update r (as in the code released with the ReLoRA paper).
     """
-    since = step % relora.cycle
-    if step < phase.warmup_steps or step < relora.cycle or since >= relora.restart_warmup_steps:
+    since = step % relora.merge_every
+    if step < phase.warmup_steps or step < relora.merge_every or since >= relora.restart_warmup_steps:
         return plain_schedule(step, phase)
     end = step - since + relora.restart_warmup_steps
-    reached = cosine((end - phase.warmup_steps) / max(1, phase.steps - phase.warmup_steps), phase.min_ratio)
+    reached = cosine((end - phase.warmup_steps) / max(1, phase.steps - phase.warmup_steps), phase.min_lr_ratio)
     return since / relora.restart_warmup_steps * reached

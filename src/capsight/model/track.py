@@ -15,8 +15,8 @@ Choices:
   for the convolutions, which are run in two dimensions of height 1. On CPUs this is several times faster than
   `torch.nn.Conv1d`.
 * How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So linear functions of the
-  states are averaged over the `average` bases behind and before each base, and added to what is answered of 5' ends.
-  The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
+  states are averaged over the `average_radius` bases behind and before each base, and added to what is answered of
+  5' ends. The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
 * Dropout stands before every convolution but the first. A few thousand promoters are soon known by heart.
 
 The first two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
@@ -144,7 +144,7 @@ class TrackNetwork(nn.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
-        self.averaged = Convolution(config.width, 4, 1) if config.average else None
+        self.averaged = Convolution(config.width, 4, 1) if config.average_radius else None
         self._initialise()
 
     @property
@@ -155,7 +155,7 @@ class TrackNetwork(nn.Module):
     @property
     def margin(self) -> int:
         """Positions on either side of a base whose states its answer depends on."""
-        return max(self.head.trim, self.config.average)
+        return max(self.head.trim, self.config.average_radius)
 
     def forward(self, bases: Tensor) -> Track:
         """Read one-hot bases ``(n, length, 4)``; answer for the ``length - 2 * halo`` in the middle.
@@ -190,13 +190,13 @@ class TrackNetwork(nn.Module):
         return Track(log_tags, log_summits, log_strength)
 
     def averages(self, values: Tensor) -> Tensor:
-        """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
+        """Add the means of half of the channels over `average_radius` bases from each on, and of the others before.
 
         Maps ``(n, length + 2 * margin, 4)`` to ``(n, length, 2)``.
         """
-        values = trimmed(values, self.margin - self.config.average)
-        length, reach, sums = values.shape[1] - 2 * self.config.average, 1, values
-        while reach < self.config.average:
+        values = trimmed(values, self.margin - self.config.average_radius)
+        length, reach, sums = values.shape[1] - 2 * self.config.average_radius, 1, values
+        while reach < self.config.average_radius:
             sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
             reach *= 2
         return (sums[:, reach : reach + length, :2] + sums[:, :length, 2:]) / reach

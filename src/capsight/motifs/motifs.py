@@ -92,7 +92,7 @@ def motifs(
     _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
     seqlets = find_seqlets(
-        data.methods[method], config.max_seqlets_per_window, flank, config.min_peak_distance, config.smooth
+        data.methods[method], config.max_seqlets_per_window, flank, config.min_peak_distance, config.smoothing_bp
     )
     if 2 * flank + 1 < config.k:
         logger.warning(
@@ -276,7 +276,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "best_method": data.best_method,
         "n_positive": int(data.positive.sum()),
         "n_negative": int((~data.positive).sum()),
-        "n_alike": read.alike,
+        "n_redundant": read.alike,
         "window_length": data.length,
         "flank": read.seqlets.flank,
         "seqlets": int((read.seqlets.peaks != NONE).sum()),

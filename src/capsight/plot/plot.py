@@ -271,6 +271,6 @@ def _logo(config: PlotConfig, reader: TrackReader, contig: Codes, span: Span, ts
     assert config.explain is not None
     codes, heights = explain_place(
         reader, contig, tss.position, minus=minus, before=before, behind=behind, method=config.explain,
-        baselines=config.baselines, steps=config.steps, seed=config.seed,
+        baselines=config.n_references, steps=config.n_steps, seed=config.seed,
     )  # fmt: skip
     return Logo(tss, -before, "".join(LETTERS[code] for code in codes), heights, config.explain)

@@ -124,7 +124,7 @@ def _reliability(axes: Axes, scores: dict[str, pd.DataFrame]) -> None:
 def _pretraining(axes: Axes, log: pd.DataFrame, guess: float | None) -> None:
     """Draw the language model's loss; `guess` is that of drawing bases at random."""
     steps = log["step"].to_numpy().astype(float)
-    offset = np.where(log["phase"] == "main", steps[log["phase"] == "warmup"].max(initial=0), 0)
+    offset = np.where(log["phase"] == "relora_phase", steps[log["phase"] == "full_rank_phase"].max(initial=0), 0)
     axes.plot(steps + offset, log["train_loss"], color=GREY, label="training")
     axes.plot(steps + offset, log["validation_loss"], color=GREEN, label="validation fold")
     if guess:

@@ -58,18 +58,18 @@ def _choose_attention(model: CapsightPreTrainedModel) -> None:
 def _plan(task: ClassificationTask, name: str) -> Plan:
     """Say how long to train, how fast, and when to look."""
     config = task.config
-    steps_per_epoch = task.n / (config.batch_size * config.accumulation)
+    steps_per_epoch = task.n / (config.batch_size * config.gradient_accumulation_steps)
     steps = max(1, ceil(config.epochs * steps_per_epoch))
     phase = PhaseConfig(
         steps=steps,
         batch_size=config.batch_size,
-        accumulation=config.accumulation,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         warmup_steps=min(config.warmup_steps, steps - 1),
-        min_ratio=0.0,
+        min_lr_ratio=0.0,
         betas=config.betas,
         weight_decay=config.weight_decay,
-        clip=config.clip,
+        max_grad_norm=config.max_grad_norm,
     )
     return Plan(
         name=name,
@@ -81,7 +81,7 @@ def _plan(task: ClassificationTask, name: str) -> Plan:
         precision=config.precision,
         patience=config.patience,
         select=None if config.select == "last" else lambda metrics: rating(metrics, config.select),
-        average=config.average,
+        ema_decay=config.ema_decay,
     )
 
 

@@ -87,7 +87,7 @@ class Plan:
     precision: str = "auto"
     patience: int | None = None
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
-    average: float = 0.0
+    ema_decay: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
     optimizer: Callable[[nn.Module], Optimizer] | None = None
 
@@ -165,7 +165,7 @@ class _Loop:
         self.model, self.optimizer = self.accelerator.prepare(model, (plan.optimizer or _adamw(plan.phase))(model))
         self.bare = self.accelerator.unwrap_model(self.model)
         self.state = _State()
-        self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.average else {}
+        self.average = {k: v.detach().clone() for k, v in self._trained()} if plan.ema_decay else {}
         self.best: dict[str, Tensor] = {}
         self.losses: list[Tensor] = []  # since the last look
         self.bad_step = torch.zeros((), dtype=torch.int64, device=self.accelerator.device)  # the first; 0: none
@@ -185,7 +185,7 @@ class _Loop:
                         raise
                     raise KeepsPartial(
                         f"there is not enough memory for step {self.state.step + 1}", where=self.plan.name,
-                        remedy="lower batch_size and raise accumulation",
+                        remedy="lower batch_size and raise gradient_accumulation_steps",
                     ) from None  # fmt: skip
         self._finish()
         return self.state.log
@@ -256,7 +256,7 @@ class _Loop:
         then, before = self.shown
         if now - then < SHOW_EVERY:
             return
-        micro = self.plan.phase.accumulation * self.accelerator.num_processes
+        micro = self.plan.phase.gradient_accumulation_steps * self.accelerator.num_processes
         speed = (self.state.step - before) * micro * self.task.tokens_per_batch / (now - then)
         loss = self.losses[-1].item()
         bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
@@ -272,15 +272,17 @@ class _Loop:
             group["lr"] = rate
         self.model.train()
         total = torch.zeros((), device=self.accelerator.device)
-        for i in range(phase.accumulation):
-            micro = self.state.step * phase.accumulation + i
+        for i in range(phase.gradient_accumulation_steps):
+            micro = self.state.step * phase.gradient_accumulation_steps + i
             index = micro * self.accelerator.num_processes + self.accelerator.process_index
             batch = {k: v.to(self.accelerator.device) for k, v in self.task.batch(index).items()}
             with self.accelerator.autocast():
-                loss = self.task.loss(self.model, batch) / phase.accumulation
+                loss = self.task.loss(self.model, batch) / phase.gradient_accumulation_steps
             self.accelerator.backward(loss)
             total += loss.detach()
-        norm = self.accelerator.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], phase.clip)
+        norm = self.accelerator.clip_grad_norm_(
+            [p for p in self.model.parameters() if p.requires_grad], phase.max_grad_norm
+        )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._update_average()
@@ -297,7 +299,7 @@ class _Loop:
         """Move the average of the weights, faster at first so that the start is soon forgotten."""
         if not self.average:
             return
-        decay = min(self.plan.average, (1 + self.state.step) / (10 + self.state.step))
+        decay = min(self.plan.ema_decay, (1 + self.state.step) / (10 + self.state.step))
         for name, parameter in self._trained():
             self.average[name].lerp_(parameter.detach(), 1 - decay)
 

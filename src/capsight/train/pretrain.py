@@ -117,8 +117,8 @@ def check_asked(config: PretrainConfig, n_tokens: int, windows: Path) -> None:
         raise InputError(f"mask_span {config.mask_span} hides the whole of {bases}", remedy="lower mask_span")
     if n_tokens * (1 - fraction) < 1:
         raise InputError(f"mask_fraction {fraction:g} hides the whole of {bases}", remedy="lower mask_fraction")
-    for name, phase in (("warmup", config.warmup), ("main", config.main)):
-        per_update = phase.batch_size * phase.accumulation
+    for name, phase in (("full_rank_phase", config.full_rank_phase), ("relora_phase", config.relora_phase)):
+        per_update = phase.batch_size * phase.gradient_accumulation_steps
         if phase.steps and per_update * n_tokens * fraction < 1:
             raise InputError(
                 f"mask_fraction {fraction:g} hides nothing in most updates of {name}, of {per_update} {bases}",
@@ -136,11 +136,11 @@ def _train(
 ) -> list[dict[str, Any]]:
     """Run both phases on `model`, in place; return their logs, one after the other."""
     log: list[dict[str, Any]] = []
-    for name, phase in (("warmup", config.warmup), ("main", config.main)):
+    for name, phase in (("full_rank_phase", config.full_rank_phase), ("relora_phase", config.relora_phase)):
         if not phase.steps:
             continue
-        relora = config.relora if name == "main" else False
-        corpus = make_corpus(config, data, tokenizer, seed=config.seed + (name == "main"))
+        relora = config.relora if name == "relora_phase" else False
+        corpus = make_corpus(config, data, tokenizer, seed=config.seed + (name == "relora_phase"))
         make_task = SubstitutionTask if config.objective == "substituted" else LanguageTask
         task = make_task(config, tokenizer, corpus, _validation_codes(config, data, tokenizer), phase.batch_size)
         adapted = add_adapters(model, relora) if relora else model
@@ -173,10 +173,10 @@ def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None
     assert relora
 
     def after_step(model: nn.Module, optimizer: Optimizer, step: int) -> None:
-        if step % relora.cycle == 0:
+        if step % relora.merge_every == 0:
             merge_and_restart(model)
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-            reset_moments(optimizer, model, relora.reset, generator)
+            reset_moments(optimizer, model, relora.optimizer_reset_fraction, generator)
 
     return after_step
 

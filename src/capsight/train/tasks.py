@@ -67,7 +67,7 @@ class ClassificationTask:
         if config.substitute:
             made = (labels == 0) & (rng.random(len(rows)) < config.substitute.share)
             rows[made] = rng.choice(self.positives, np.count_nonzero(made))
-        shift = rng.integers(-config.shift, config.shift + 1, len(rows)) if config.shift else None
+        shift = rng.integers(-config.max_jitter, config.max_jitter + 1, len(rows)) if config.max_jitter else None
         codes = self.training.codes(rows, shift)
         if config.substitute:
             how = config.substitute
@@ -75,8 +75,8 @@ class ClassificationTask:
         if config.reverse_complement:
             flipped = rng.random(len(codes)) < 0.5
             codes[flipped] = reverse_complement(codes[flipped])
-        if config.mutate:
-            codes = mutated(codes, config.mutate, rng)
+        if config.mutation_rate:
+            codes = mutated(codes, config.mutation_rate, rng)
         return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": torch.from_numpy(labels)}
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

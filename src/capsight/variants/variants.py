@@ -86,7 +86,7 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
     Raises
     ------
     InputError
-        If a file cannot be used; with `strict`, of the first record that cannot be scored.
+        If a file cannot be used; with `fail_on_error`, of the first record that cannot be scored.
     """
     model, genome, source = find_model(model), given(genome), given(source)
     check_track(model)
@@ -103,7 +103,7 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
         output.check_file(output.resolve(out), inputs.values(), suffix=suffix)
     opened = Genome.open(genome)
     places = Places(opened, Aliases.read(config.aliases, opened) if config.aliases else Aliases())
-    found = survey(file, places, config.strict)
+    found = survey(file, places, config.fail_on_error)
     beside = _index(found, out) if kind == "VCF" else None
     with artefact.building_file(out, "variants", config, inputs, suffix=suffix, beside=beside) as partial:
         network, card = load_track(model)
@@ -163,22 +163,22 @@ def _unless(clash: Iterable[object], file: VariantFile, what: str) -> Kind:
     return file.kind
 
 
-def survey(file: VariantFile, places: Places, strict: bool = False) -> Survey:
+def survey(file: VariantFile, places: Places, fail_on_error: bool = False) -> Survey:
     """Read all records before any of them is scored, so that a malformed one is found in time.
 
     Raises
     ------
     InputError
-        Of `VariantFile.records`; with `strict`, of the first record that cannot be scored.
+        Of `VariantFile.records`; with `fail_on_error`, of the first record that cannot be scored.
     """
     n, last, is_sorted, before, seen = 0, 0, True, ("", 0), set()
     for n, variant in enumerate(file.records(), start=1):  # noqa: B007 (n is returned)
-        if strict:
+        if fail_on_error:
             for allele in places.alleles(variant):
                 if isinstance(allele, Unscored) and allele.why in FAULTS:
                     raise InputError(
                         f"cannot be scored: {allele.why}: {allele.what}",
-                        where=f"{file.path}:{variant.number}", remedy="without --strict it is passed through",
+                        where=f"{file.path}:{variant.number}", remedy="without --fail-on-error it is passed through",
                     )  # fmt: skip
         if variant.chrom != before[0]:
             is_sorted = is_sorted and variant.chrom not in seen
@@ -187,7 +187,7 @@ def survey(file: VariantFile, places: Places, strict: bool = False) -> Survey:
             is_sorted = False
         before = (variant.chrom, variant.position)
         last = max(last, variant.position + len(variant.ref))
-    if strict:
+    if fail_on_error:
         places.genome.release()
     return Survey(n, is_sorted, last)
 

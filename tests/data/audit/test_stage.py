@@ -154,7 +154,7 @@ def test_copies_within_a_fold_and_with_two_labels(lay, tmp_path):
         "fail",
         "pass",
     ]
-    lenient = audit(AuditConfig(tolerated=0.5), folder, tmp_path / "lenient")
+    lenient = audit(AuditConfig(max_fraction=0.5), folder, tmp_path / "lenient")
     assert read(lenient)[0]["repeated"]["verdict"] == "warn"
 
 
@@ -168,7 +168,7 @@ def test_windows_of_a_random_genome_raise_nothing(write_fasta, tmp_path):
                 for s in np.sort(rng.choice(np.arange(300, 119_000), 250, replace=False)))
     )  # fmt: skip
     config = WindowsConfig(
-        genome=write_fasta(contigs), peaks=bed, length=LENGTH, validation="chr2", test="chr3", exclusion=20
+        genome=write_fasta(contigs), peaks=bed, length=LENGTH, validation="chr2", test="chr3", exclusion_bp=20
     )
     out = audit(AuditConfig(), windows(config, tmp_path / "windows"), tmp_path / "audit")
     checks, pairs, result = read(out)
@@ -264,7 +264,7 @@ def test_the_same_audit_gives_the_same_bytes_and_is_not_repeated(lay, tmp_path, 
     folder = lay(contigs, rows("chr1", places, "train", [0, 1]), rows("chr2", places, "test", [0, 1]))
     outs = [audit(AuditConfig(), folder, tmp_path / name) for name in ("one", "two")]
     files = sorted(path.name for path in outs[0].iterdir())
-    assert files == ["audit.html", "audit.json", "config.yaml", "pairs.tsv", "similarity.parquet"]
+    assert files == ["audit.html", "audit.json", "provenance.yaml", "pairs.tsv", "similarity.parquet"]
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
     with caplog.at_level("INFO", "capsight"):

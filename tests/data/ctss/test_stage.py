@@ -10,7 +10,7 @@ from capsight.data.peaks.reader import read_peaks
 from capsight.errors import InputError
 
 #: All tags, whatever their number.
-ALL = {"position_tpm": 0, "cluster_tpm": 0}
+ALL = {"min_tpm": 0, "min_cluster_tpm": 0}
 ROW = "{}\t{}\t{}\t.\t{}\t{}\n"
 
 
@@ -50,11 +50,11 @@ def test_thresholds_hold_for_positions_and_clusters(counts, tmp_path):
 
     every = ["chrII:50..51,+", "chrI:10..12,-", "chrI:10..13,+", "chrI:33..34,+", "chrI:54..55,+"]
     assert peaks(distance=20) == every
-    assert peaks(distance=20, cluster_tags=5) == every[1:]
-    assert peaks(distance=20, cluster_tpm=5.01e6 / 29) == [every[2], every[4]]
-    assert peaks(distance=20, position_tags=4) == ["chrI:11..12,-", "chrI:12..13,+", *every[3:]]
-    assert peaks(distance=20, position_tpm=4.99e6 / 29) == ["chrI:12..13,+", *every[3:]]
-    assert peaks(distance=20, position_tags=9) == every[4:]
+    assert peaks(distance=20, min_cluster_tags=5) == every[1:]
+    assert peaks(distance=20, min_cluster_tpm=5.01e6 / 29) == [every[2], every[4]]
+    assert peaks(distance=20, min_tags=4) == ["chrI:11..12,-", "chrI:12..13,+", *every[3:]]
+    assert peaks(distance=20, min_tpm=4.99e6 / 29) == ["chrI:12..13,+", *every[3:]]
+    assert peaks(distance=20, min_tags=9) == every[4:]
 
 
 def test_replicates_count_as_one_and_their_order_does_not(counts, tmp_path):
@@ -63,7 +63,7 @@ def test_replicates_count_as_one_and_their_order_does_not(counts, tmp_path):
     config = ClusterConfig(**ALL)
     one = cluster(config, tmp_path / "one.bed", [whole]).read_bytes()
     assert cluster(config, tmp_path / "two.bed", halves).read_bytes() == one
-    record = yaml.safe_load((tmp_path / "two.bed.config.yaml").read_text())
+    record = yaml.safe_load((tmp_path / "two.bed.provenance.yaml").read_text())
     assert list(record["inputs"]) == ["counts1", "counts2"]
 
 
@@ -87,10 +87,10 @@ def test_counts_with_fractions_keep_them(counts, tmp_path):
         ({}, {}, r"there are no counts \(name BED files, or bigWig or bedGraph files: --plus and --minus"),
         ({"plus": ["x"]}, {}, "1 files of counts for plus and 0 for minus"),
         ({"counts": ["x", "x"]}, {}, "x.ctss.bed: is named twice"),
-        ({"counts": ["x"]}, {"cluster_tags": 22}, r"no cluster reaches the thresholds \(lower"),
-        ({"counts": ["x"]}, {"position_tags": 22}, "no cluster reaches the thresholds"),
-        ({"counts": ["x"]}, {"position_tags": 22, "method": "paraclu"}, "no cluster reaches the thresholds"),
-        ({"counts": ["x"]}, {"cluster_tags": 22, "method": "paraclu"}, "no cluster reaches the thresholds"),
+        ({"counts": ["x"]}, {"min_cluster_tags": 22}, r"no cluster reaches the thresholds \(lower"),
+        ({"counts": ["x"]}, {"min_tags": 22}, "no cluster reaches the thresholds"),
+        ({"counts": ["x"]}, {"min_tags": 22, "method": "paraclu"}, "no cluster reaches the thresholds"),
+        ({"counts": ["x"]}, {"min_cluster_tags": 22, "method": "paraclu"}, "no cluster reaches the thresholds"),
     ],
 )
 def test_bad_input_leaves_nothing_behind(counts, tmp_path, files, settings, message):
@@ -104,14 +104,14 @@ def test_bad_input_leaves_nothing_behind(counts, tmp_path, files, settings, mess
 @pytest.mark.real
 class TestYeast:
     def test_the_peaks_beside_the_counts_come_back_byte_for_byte(self, yeast, tmp_path):
-        config = ClusterConfig(distance=25, position_tags=3, cluster_tags=20, **ALL)
+        config = ClusterConfig(distance=25, min_tags=3, min_cluster_tags=20, **ALL)
         reps = sorted(yeast.peaks.parent.glob("stripeseq.ypd.rep*.ctss.bed.gz"))
         out = cluster(config, tmp_path / "peaks.bed", [yeast.peaks.parent / "stripeseq.ypd.ctss.bed.gz"])
         assert out.read_bytes() == yeast.peaks.read_bytes()
         assert cluster(config, tmp_path / "reps.bed", reps).read_bytes() == yeast.peaks.read_bytes()
 
     def test_paraclu_finds_the_same_promoters(self, yeast, tmp_path):
-        config = ClusterConfig(method="paraclu", position_tags=3, cluster_tags=20, **ALL)
+        config = ClusterConfig(method="paraclu", min_tags=3, min_cluster_tags=20, **ALL)
         out = cluster(config, tmp_path / "peaks.bed", [yeast.peaks.parent / "stripeseq.ypd.ctss.bed.gz"])
         genome = Genome.open(yeast.genome)
         table, other = read_peaks(out, genome), read_peaks(yeast.peaks, genome)

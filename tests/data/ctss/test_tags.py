@@ -40,7 +40,7 @@ def make(write_fasta, tmp_path):
         files = [tmp_path / f"{out}{i}.bed" for i in range(len(texts))]
         for file, text in zip(files, texts, strict=True):
             file.write_text(text)
-        given = {"length": LENGTH, "validation": "chrII", "test": "chrIII", "exclusion": 20} | settings
+        given = {"length": LENGTH, "validation": "chrII", "test": "chrIII", "exclusion_bp": 20} | settings
         config = WindowsConfig(genome=genome, peaks=peaks, ctss=tuple(files), **given)
         return Windows.open(windows(config, tmp_path / out))
 
@@ -48,7 +48,7 @@ def make(write_fasta, tmp_path):
 
 
 def tags_of(data):
-    return read_tags(data.folder / "five_ends.parquet", data.genome)
+    return read_tags(data.folder / "ctss.parquet", data.genome)
 
 
 def test_counts_are_read_as_they_were_written(make):
@@ -61,7 +61,7 @@ def test_counts_are_read_as_they_were_written(make):
 def test_without_counts_the_summits_are_the_five_ends(make):
     data = make()
     assert tags_of(data).counts.tolist() == [1] * len(PEAKS)
-    table = pq.read_table(data.folder / "five_ends.parquet").to_pandas()
+    table = pq.read_table(data.folder / "ctss.parquet").to_pandas()
     assert list(table.columns) == ["chrom", "position", "strand", "count"]
     assert sorted(zip(table.chrom, table.position, table.strand, strict=True)) == sorted(PEAKS)
 
@@ -69,7 +69,7 @@ def test_without_counts_the_summits_are_the_five_ends(make):
 def test_counts_are_summed_sorted_and_the_same_bytes(make):
     one, two = ctss(1), ctss(2)
     forth, back = make(bed(one), bed(two)), make(bed(two), bed(one), out="back")
-    paths = [data.folder / "five_ends.parquet" for data in (forth, back)]
+    paths = [data.folder / "ctss.parquet" for data in (forth, back)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
     table = pq.read_table(paths[0]).to_pandas()
     keys = list(zip(table.chrom.map(CONTIGS.index), table.strand == "-", table.position, strict=True))
@@ -88,7 +88,7 @@ def test_other_names_and_unknown_contigs(make, tmp_path, caplog):
     assert "9 tags at 2 positions are on 2 contigs that genome.fa lacks" in caplog.text
     assert "are left out: 'plasmid', 'M'" in caplog.text
     plain = make(bed(counts), out="plain")
-    assert (data.folder / "five_ends.parquet").read_bytes() == (plain.folder / "five_ends.parquet").read_bytes()
+    assert (data.folder / "ctss.parquet").read_bytes() == (plain.folder / "ctss.parquet").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -121,18 +121,18 @@ def test_a_file_of_counts_named_twice_is_refused(make, tmp_path):
 
 def test_windows_without_five_ends_say_so(make, tmp_path):
     data = make()
-    (data.folder / "five_ends.parquet").unlink()
-    with pytest.raises(InputError, match=r"five_ends.parquet: there is no such file.*make them again"):
+    (data.folder / "ctss.parquet").unlink()
+    with pytest.raises(InputError, match=r"ctss.parquet: there is no such file.*make them again"):
         tags_of(data)
-    shutil.copyfile(data.folder / "windows.parquet", data.folder / "five_ends.parquet")
-    with pytest.raises(InputError, match=r"five_ends.parquet: is not a table of 5' ends"):
+    shutil.copyfile(data.folder / "windows.parquet", data.folder / "ctss.parquet")
+    with pytest.raises(InputError, match=r"ctss.parquet: is not a table of 5' ends"):
         tags_of(data)
-    table = pq.read_table(make(out="again").folder / "five_ends.parquet")
+    table = pq.read_table(make(out="again").folder / "ctss.parquet")
     for wrong in (
         table.slice(0, 0),
         table.take([1, 0, *range(2, len(table))]),
         table.set_column(1, "position", [[900] * len(table)]),
     ):
-        pq.write_table(wrong, data.folder / "five_ends.parquet")
+        pq.write_table(wrong, data.folder / "ctss.parquet")
         with pytest.raises(InputError, match="is not a table of 5' ends of this genome"):
             tags_of(data)

@@ -28,7 +28,7 @@ LABELLED = b"sequence,label\nACGTACGTACGTACGT,1\nTTGTACGTACGTACGG,0\n"
 FILES = {"genome": ("toy", "toy.fa", GENOME), "peaks": ("toy-peaks", "peaks.bed", PEAKS),
          "ctss": ("toy-ctss", "ctss.bed", CTSS), "labelled": ("toy-train", "train.csv", LABELLED),
          "promoters": ("toy-promoters", "promoters.tsv", b"sequence\ttss\n")}  # fmt: skip
-WINDOWS = {"genome": "toy", "peaks": "toy-peaks", "ctss": ["toy-ctss"], "length": 64, "exclusion": 20,
+WINDOWS = {"genome": "toy", "peaks": "toy-peaks", "ctss": ["toy-ctss"], "length": 64, "exclusion_bp": 20,
            "validation": ["chrb"], "test": ["chrc"]}  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_run_says_how_much_it_fetches_and_then_fetches(
     assert windows.genome == shop.cache / "toy" / "toy.fa"
     assert windows.genome.read_bytes() == GENOME
     assert windows.ctss == (shop.cache / "toy-ctss" / "ctss.bed",)
-    recorded = yaml.safe_load((out / "config.yaml").read_text())["config"]["windows"]
+    recorded = yaml.safe_load((out / "provenance.yaml").read_text())["config"]["windows"]
     assert (recorded["genome"], recorded["ctss"]) == ("toy", ["toy-ctss"])  # the recipe as it was run
     shop.site.pages.clear()
     caplog.clear()
@@ -268,7 +268,7 @@ def test_windows_of_assets_say_in_their_record_what_they_were_made_from(
     monkeypatch.setenv(MIRROR, str(shop.mirror) if place == "folder" else shop.site.url("mirror"))
     done = capsight("windows", "--config", str(write_recipe(shop, WINDOWS)), "-o", "windows")
     assert done.returncode == 0, done.stderr
-    inputs = yaml.safe_load((shop.folder / "windows" / "config.yaml").read_text())["inputs"]
+    inputs = yaml.safe_load((shop.folder / "windows" / "provenance.yaml").read_text())["inputs"]
     for name, kind in (("genome", "genome"), ("peaks", "peaks"), ("ctss/1", "ctss")):
         asset, file, _ = FILES[kind]
         path = shop.mirror / "toys" / file if place == "folder" else shop.cache / asset / file
@@ -291,5 +291,5 @@ def test_arguments_of_commands_may_name_assets(mirrored: Shop, kind: str) -> Non
     else:
         done = capsight("mutate", "--model", "yeast", "--genome", "toy", "--region", "chra:100-102", "-o", "out.tsv")
         assert done.returncode == 0, done.stderr
-        record = yaml.safe_load((mirrored.folder / "out.tsv.config.yaml").read_text())
+        record = yaml.safe_load((mirrored.folder / "out.tsv.provenance.yaml").read_text())
         assert record["inputs"]["genome"]["asset"] == "toy"

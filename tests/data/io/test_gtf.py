@@ -147,7 +147,9 @@ def test_windows_are_laid_on_an_annotation(tmp_path, write_fasta, name, packed, 
     )
     path = tmp_path / name
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
-    config = WindowsConfig(genome=genome, peaks=path, length=40, validation=("chrII",), test=("chrIII",), exclusion=20)
+    config = WindowsConfig(
+        genome=genome, peaks=path, length=40, validation=("chrII",), test=("chrIII",), exclusion_bp=20
+    )
     with caplog.at_level(logging.INFO):
         data = Windows.open(windows(config, tmp_path / "windows"))
     found = data.table[data.table.label == 1]
@@ -156,7 +158,7 @@ def test_windows_are_laid_on_an_annotation(tmp_path, write_fasta, name, packed, 
     ]
     peaks = read_windows_peaks(data.folder, data.genome)
     assert peaks[["summit", "strand", "score"]].to_numpy().tolist() == 3 * [[499, "+", 2.0], [2499, "-", 1.0]]
-    ends = pd.read_parquet(data.folder / "five_ends.parquet")
+    ends = pd.read_parquet(data.folder / "ctss.parquet")
     assert ends["count"].tolist() == 6 * [1.0]  # a transcript more is no 5' end more
     assert "5' ends of 9 mRNA: 6 places, 3 begin where another one does" in caplog.text
 

@@ -122,7 +122,7 @@ def test_windows_keeps_promoters_that_stand_on_no_held_out_chromosome(
         "".join(f"chr{name}\t{at}\t{at + 12}\tp\t0\t+\n" for name in "ABC" for at in range(600, 3_400, 700))
     )
     config = WindowsConfig(
-        genome=genome_file, peaks=peaks, promoters=promoters, summit_offset=5, length=64, exclusion=10,
+        genome=genome_file, peaks=peaks, promoters=promoters, summit_offset=5, length=64, exclusion_bp=10,
         validation="chrB", test="chrC", negatives="uniform",
     )  # fmt: skip
     with caplog.at_level(logging.INFO):

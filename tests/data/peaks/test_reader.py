@@ -165,7 +165,9 @@ def test_a_contig_called_track_is_a_contig(tmp_path, write_fasta):
 @pytest.mark.parametrize("columns", [3, 4, 5, 6])
 def test_peaks_without_a_strand_need_the_option(read, columns, caplog):
     text = "\t".join(["chrI", "10", "20", "p", "7", "."][:columns]) + "\n"
-    with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--unstranded, in a recipe windows.unstranded: true"):
+    with pytest.raises(
+        InputError, match=r"peaks.bed:1: no strand.*--assume-plus-strand, in a recipe windows.unstranded: true"
+    ):
         read(text)
     with caplog.at_level(logging.INFO):
         table = read(text + text.replace("20", "11"), unstranded=True)
@@ -187,7 +189,7 @@ PAPER = "chromosomeID,start_coordinate,end_coordinate\n"
 
 
 def test_the_csv_of_the_paper(read):
-    with pytest.raises(InputError, match=r"peaks.bed:2: no strand.*--unstranded"):
+    with pytest.raises(InputError, match=r"peaks.bed:2: no strand.*--assume-plus-strand"):
         read(PAPER + "chrI,10,20\n")
     assert read(PAPER + "chrI,10,20\r\n\r\nchrII,3,4\r\n", unstranded=True)[
         ["chrom", "start", "end", "strand", "summit"]
@@ -368,7 +370,7 @@ def test_a_record_unlike_most_others_is_refused_by_line(read):
 
 
 def test_the_star_of_genomic_ranges_is_no_strand(read):
-    with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--unstranded"):
+    with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--assume-plus-strand"):
         read("chrI\t10\t20\tp\t0\t*\n")
     assert read("chrI\t10\t20\tp\t0\t*\n", unstranded=True).summit.tolist() == [15]
     assert read(PAPER.replace("\n", ",strand\n") + "chrI,10,20,*\n", unstranded=True).strand.tolist() == ["+"]

@@ -31,8 +31,8 @@ def world(write_fasta):
     peaks = pd.DataFrame(rows, columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
 
     def ask(name, n, like=None, seed=1, regions=None, within=None, **settings):
-        given = {"genome": "g", "peaks": "p", "length": LENGTH, "exclusion": 50, "negatives": name} | settings
-        config = WindowsConfig(**given, negatives_bed="n.bed" if name == "bed" else None)
+        given = {"genome": "g", "peaks": "p", "length": LENGTH, "exclusion_bp": 50, "negatives": name} | settings
+        config = WindowsConfig(**given, negatives_file="n.bed" if name == "bed" else None)
         like = like or Places(np.array([0, 1]), np.array([14_990, 14_990]), np.array([False, True]))
         rng = np.random.default_rng(seed)
         return STRATEGIES[name](Wanted(genome, config, within or everything, peaks, peaks, like, n, rng, regions))
@@ -68,17 +68,17 @@ def test_matched_follows_gc_and_repeats_of_the_positives(world):
     assert drawn.moved == 0
     assert set(measure(drawn.places).repeat) == {0}
     assert set(measure(world("matched", 300, lower).places).repeat) == {1}
-    only_gc = world("matched", 300, lower, match="gc").places
+    only_gc = world("matched", 300, lower, match_on="gc").places
     assert set(measure(only_gc).repeat) >= {0, 1}
     assert np.sort(measure(only_gc).gc).tolist() == np.sort(np.repeat(measure(lower).gc, 10)).tolist()
 
 
 def test_flank_keeps_its_range_on_both_sides(world):
-    near = np.array(gaps(world, world("flank", 2_000, flank="0,400").places))
+    near = np.array(gaps(world, world("flank", 2_000, flank_range="0,400").places))
     assert (near.min(), near.max()) == (50, 400)
-    far = np.array(gaps(world, world("flank", 2_000, flank="200,600").places))
+    far = np.array(gaps(world, world("flank", 2_000, flank_range="200,600").places))
     assert (far.min(), far.max()) == (200, 600)
-    few = world("flank", 2_000, flank="0,51").places
+    few = world("flank", 2_000, flank_range="0,51").places
     assert sorted(gaps(world, few)) == [50] * 8 + [51] * 8  # all there are: four peaks, two sides
 
 
@@ -96,7 +96,7 @@ def test_shuffles_keep_every_dinucleotide_of_the_positives_in_turn(world):
 
 
 def test_haldar2026_lies_on_the_grid_before_peaks_but_keeps_the_exclusion_zone(world):
-    drawn = world("haldar2026", 60, exclusion=5_000)
+    drawn = world("haldar2026", 60, exclusion_bp=5_000)
     places = drawn.places
     # a bin before the start is counted from the end, as in the paper's scripts
     assert ((places.start % LENGTH == 0) | ((world.genome.lengths[places.contig] - places.start) % LENGTH == 0)).all()

@@ -25,7 +25,7 @@ def made(write_fasta, tmp_path) -> Windows:
     genome = write_fasta({f"chr{i}": "ACGGTTCATGCAAG"[i:] * 40 + "A" * i for i in (1, 2, 3)})
     lines = [f"{c}\t{s}\t{e}\t{n}\t{score}\t{d}\t{t}\t{t + 1}\t0\n" for c, s, e, n, score, d, t in PEAKS]
     (tmp_path / "peaks.bed").write_text("".join(lines))
-    settings = {"length": 20, "validation": "chr2", "test": "chr3", "exclusion": 5}
+    settings = {"length": 20, "validation": "chr2", "test": "chr3", "exclusion_bp": 5}
     return Windows.open(
         windows(WindowsConfig(genome=genome, peaks=tmp_path / "peaks.bed", **settings), tmp_path / "out")
     )

@@ -64,10 +64,10 @@ def worlds(draw):
     own = [(c, s, s + n, ".+-"[s % 3]) for c, s, n, _ in draw(st.lists(places, min_size=1, max_size=30))]
     given = {
         "length": draw(st.sampled_from([16, 40])),
-        "exclusion": draw(st.integers(0, 60)),
+        "exclusion_bp": draw(st.integers(0, 60)),
         "ratio": draw(st.sampled_from([0.4, 1.0, 2.5, 9.0])),
-        "flank": draw(st.sampled_from([(0, 100), (50, 400)])),
-        "match": draw(st.sampled_from(["gc", "repeat", "gc,repeat"])),
+        "flank_range": draw(st.sampled_from([(0, 100), (50, 400)])),
+        "match_on": draw(st.sampled_from(["gc", "repeat", "gc,repeat"])),
         "seed": draw(st.integers(0, 50)),
     }
     return contigs, peaks, own, given
@@ -81,7 +81,7 @@ def make(place, contigs, peaks, own, given, strategy):
     (place / "own.bed").write_text("".join(f"{c}\t{s}\t{e}\tn\t0\t{strand}\n" for c, s, e, strand in own))
     config = WindowsConfig(
         genome=place / "genome.fa", peaks=place / "peaks.bed", validation=["b"], test=["c"], negatives=strategy,
-        negatives_bed=place / "own.bed" if strategy == "bed" else None, **given,
+        negatives_file=place / "own.bed" if strategy == "bed" else None, **given,
     )  # fmt: skip
     said, logger = Said(), logging.getLogger("capsight")
     before = logger.level
@@ -143,10 +143,10 @@ def check_zones(negatives, peaks, own, given):
     """No negative shares a base with a widened peak; those of flank and bed are where they have to be."""
     for row in negatives[~negatives.source.str.startswith("shuffled")].itertuples():
         gaps = [max(s - row.end, row.start - e) for c, s, e, _ in peaks if c == row.chrom]
-        assert min(gaps) >= given["exclusion"]
+        assert min(gaps) >= given["exclusion_bp"]
         assert row.distance == min(gaps)
         if row.source == "flank":
-            assert given["flank"][0] <= min(gaps) <= given["flank"][1]
+            assert given["flank_range"][0] <= min(gaps) <= given["flank_range"][1]
         if row.source == "bed":
             middle = row.start + given["length"] // 2
             assert any(c == row.chrom and (s + e) // 2 == middle and t in (row.strand, ".") for c, s, e, t in own)

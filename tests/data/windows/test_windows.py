@@ -37,7 +37,7 @@ def world(write_fasta, tmp_path):
         genome = write_fasta(contigs)
         bed = tmp_path / "peaks.bed"
         bed.write_text("".join(f"{c}\t{s}\t{e}\tp\t0\t{strand}\t{t}\t{t + 1}\t0\n" for c, s, e, strand, t in peaks))
-        given = {"length": LENGTH, "validation": ["chrII"], "test": ["chrIII"], "exclusion": 20} | settings
+        given = {"length": LENGTH, "validation": ["chrII"], "test": ["chrIII"], "exclusion_bp": 20} | settings
         return Windows.open(windows(WindowsConfig(genome=genome, peaks=bed, **given), tmp_path / out))
 
     make.contigs = contigs
@@ -111,7 +111,7 @@ def test_a_negative_of_test_does_not_displace_a_positive_of_training(world, tmp_
     place = contigs["chrI"][487:527]  # the window of the positive on chrI
     contigs["chrIII"] = contigs["chrIII"][:2_000] + place + contigs["chrIII"][2_040:]
     (tmp_path / "own.bed").write_text("chrIII\t2000\t2040\nchrIII\t100\t140\nchrI\t1000\t1040\nchrII\t100\t140\n")
-    data = world(EACH, contigs=contigs, negatives="bed", negatives_bed=tmp_path / "own.bed", ratio=2.0)
+    data = world(EACH, contigs=contigs, negatives="bed", negatives_file=tmp_path / "own.bed", ratio=2.0)
     assert data.table[["chrom", "start", "source"]].to_numpy().tolist() == [
         ["chrI", 487, "peak"], ["chrI", 1_000, "bed"], ["chrII", 100, "bed"], ["chrII", 892, "peak"],
         ["chrIII", 100, "bed"], ["chrIII", 980, "peak"],
@@ -150,7 +150,7 @@ def test_ratio_sets_the_number_of_negatives(world):
 
 
 def test_strategies_are_mixed_by_their_shares_and_named_in_the_source(world, tmp_path):
-    data = world(EACH, ratio=8.0, negatives="matched:2,flank:1,shuffled:1", flank="0,200")
+    data = world(EACH, ratio=8.0, negatives="matched:2,flank:1,shuffled:1", flank_range="0,200")
     sources = data.table[data.table.fold == "test"].source.value_counts().to_dict()
     assert sources == {"matched": 4, "flank": 2, "peak": 1, "shuffled": 1, "shuffled:2": 1}
     assert summary(data)["negatives_wanted"] == {"train": 8, "validation": 8, "test": 8}
@@ -199,9 +199,9 @@ def test_contigs_without_peaks_get_no_negatives(world):
 
 def test_a_shortfall_is_stated(world, caplog):
     with caplog.at_level(logging.INFO):
-        data = world(EACH, exclusion=1_470)  # leaves chrI its last stretch only
+        data = world(EACH, exclusion_bp=1_470)  # leaves chrI its last stretch only
     assert summary(data)["folds"]["train"] == {"positive": 1, "negative": 1}
-    data = world(EACH, exclusion=1_900, out="other")
+    data = world(EACH, exclusion_bp=1_900, out="other")
     assert summary(data)["folds"]["validation"] == {"positive": 1, "negative": 1}
 
 
@@ -278,9 +278,9 @@ def test_negatives_lie_in_one_stretch_of_their_fold_and_touch_no_peak_of_another
     if settings.get("negatives") == "bed":
         own = "".join(f"{name}\t{at}\t{at + 10}\n" for name, size in sizes.items() for at in range(95, size - 50, 100))
         (tmp_path / "negatives.bed").write_text(own)
-        settings = settings | {"negatives_bed": tmp_path / "negatives.bed"}
+        settings = settings | {"negatives_file": tmp_path / "negatives.bed"}
     parts = {"validation": "chrI:1-20000,chrII:1-9999", "test": "chrIII", "exclude": "chrI:40001-60000"}
-    data = world(peaks, contigs=contigs, flank="0,20000", **parts, **settings)
+    data = world(peaks, contigs=contigs, flank_range="0,20000", **parts, **settings)
     table = data.table
     contig = data.genome.index(table.chrom)
     for fold in schema.FOLDS:
@@ -318,9 +318,13 @@ def test_chromosomes_are_left_out_by_the_peaks_that_are_not_excluded(write_fasta
     bed = "".join(f"{name}\t{at}\t{at + 9}\tp\t0\t+\n" for name in contigs for at in range(500, 29_500, 1_000))
     (tmp_path / "peaks.bed").write_text(bed)
     config = WindowsConfig(
-        genome=genome, peaks=tmp_path / "peaks.bed", length=LENGTH, loco=True, exclude="chrII:5001-30000"
+        genome=genome,
+        peaks=tmp_path / "peaks.bed",
+        length=LENGTH,
+        leave_one_chromosome_out=True,
+        exclude="chrII:5001-30000",
     )
-    out = windows(config, tmp_path / "loco")
+    out = windows(config, tmp_path / "folds")
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["chrI", "chrIII", "chrIV"]
     data = Windows.open(out / "chrIII")
     assert data.stretches("train").names == ("chrII:1-5000", "chrIV")
@@ -329,7 +333,7 @@ def test_chromosomes_are_left_out_by_the_peaks_that_are_not_excluded(write_fasta
 
 def test_no_place_for_negatives_is_refused(world, caplog):
     with pytest.raises(InputError, match="train fold: 1 positives, but 0 negatives found"):
-        world(EACH, exclusion=3_000)
+        world(EACH, exclusion_bp=3_000)
     assert "negatives: validation: matched: 1 wanted, 0 found" in caplog.text
     with pytest.raises(InputError, match=r"0 negatives found .*take protocol capsight"):
         world(EACH, protocol="haldar2026")
@@ -422,11 +426,11 @@ class TestLeaveOneOut:
         peaks = [(c, s, s + 9, "+", s) for c in names for s in range(200, 5_800, 250)]
         peaks = [peak for peak in peaks if peak[0] != "chr3" or peak[1] < 5_000]  # fewer, but enough
         world(peaks, contigs=contigs, validation=["chr1"], test=["chr2"], out="single")
-        return {"genome": tmp_path / "genome.fa", "peaks": tmp_path / "peaks.bed", "length": LENGTH, "exclusion": 20}
+        return {"genome": tmp_path / "genome.fa", "peaks": tmp_path / "peaks.bed", "length": LENGTH, "exclusion_bp": 20}
 
     def test_each_chromosome_gets_a_folder(self, config, tmp_path, caplog):
         with caplog.at_level(logging.INFO):
-            out = windows(WindowsConfig(**config, loco=True), tmp_path / "loco")
+            out = windows(WindowsConfig(**config, leave_one_chromosome_out=True), tmp_path / "folds")
         assert sorted(path.name for path in out.iterdir()) == ["chr1", "chr2", "chr3"]
         assert "for training only (mitochondrial, or fewer than 20 positives): chrM 23" in caplog.text
         assert "test has only 20 positives: if its accuracy is 0.80, the 95 % interval is 0.65 to 0.90" in caplog.text
@@ -438,7 +442,7 @@ class TestLeaveOneOut:
         assert (out / "chr2" / "windows.parquet").read_bytes() == (tmp_path / "single/windows.parquet").read_bytes()
         caplog.clear()
         with caplog.at_level(logging.INFO):
-            windows(WindowsConfig(**config, loco=True), tmp_path / "loco")
+            windows(WindowsConfig(**config, leave_one_chromosome_out=True), tmp_path / "folds")
         assert caplog.text.count("is done already") == 3
 
     def test_too_few_chromosomes_or_a_single_result_are_refused(self, config, tmp_path):
@@ -446,10 +450,10 @@ class TestLeaveOneOut:
         (tmp_path / "two.bed").write_text("\n".join(kept))
         two = config | {"peaks": tmp_path / "two.bed"}
         with pytest.raises(InputError, match=r"needs three with at least 20 positives, not 2"):
-            windows(WindowsConfig(**two, loco=True), tmp_path / "loco")
-        assert not (tmp_path / "loco").exists()
+            windows(WindowsConfig(**two, leave_one_chromosome_out=True), tmp_path / "folds")
+        assert not (tmp_path / "folds").exists()
         with pytest.raises(InputError, match="single: is a single result"):
-            windows(WindowsConfig(**config, loco=True), tmp_path / "single")
+            windows(WindowsConfig(**config, leave_one_chromosome_out=True), tmp_path / "single")
 
 
 def test_haldar2026_windows(world, tmp_path):
@@ -537,7 +541,7 @@ class TestWindows:
             (folder / f"{name}.fa").write_text(f">{name}\n{text}\n")
         config = WindowsConfig(
             genome=folder, peaks=tmp_path / "peaks.bed", length=LENGTH, validation=["chrII"], test=["chrIII"],
-            exclusion=20,
+            exclusion_bp=20,
         )  # fmt: skip
         split = Windows.open(windows(config, tmp_path / "split"))
         assert (split.folder / "windows.parquet").read_bytes() == (data.folder / "windows.parquet").read_bytes()
@@ -567,7 +571,7 @@ def test_aliases_hold_for_peaks_and_folds(world, tmp_path):
 
 
 def test_unstranded_peaks_are_read_on_plus(world):
-    table = world([(c, s, e, ".", t) for c, s, e, _, t in EACH], unstranded=True).table
+    table = world([(c, s, e, ".", t) for c, s, e, _, t in EACH], assume_plus_strand=True).table
     assert table.strand[table.label == 1].tolist() == ["+"] * 3
     assert table.start[table.label == 1].tolist() == [487, 891, 980]
 

@@ -40,7 +40,7 @@ def test_sequences_are_scanned(database: Path, fasta: Path, tmp_path: Path) -> N
 def test_the_record_says_how_it_was_made(database: Path, fasta: Path, tmp_path: Path) -> None:
     config = MotifScanConfig(motif_db=str(database))
     out = motif_scan(config, fasta, tmp_path / "hits.tsv")
-    record = yaml.safe_load((tmp_path / "hits.tsv.config.yaml").read_text())
+    record = yaml.safe_load((tmp_path / "hits.tsv.provenance.yaml").read_text())
     assert record["stage"] == "motif-scan"
     assert record["inputs"]["motif_db"]["sha256"] == artefact.sha256(database)
     assert artefact.is_done(out, "motif-scan", config, {"sequences": fasta, "motif_db": database})

@@ -70,7 +70,7 @@ def test_the_forest_is_that_of_scikit_learn(motif_windows: Path, tmp_path: Path)
 @pytest.mark.parametrize("change", ["loop", "outside", "feature", "short", "uneven"])
 def test_a_forest_that_cannot_be_walked_is_refused(motif_windows: Path, tmp_path: Path, change: str) -> None:
     folder = baseline(BaselineConfig(model="rf"), motif_windows, tmp_path / "b")
-    (folder / "config.yaml").unlink()  # without its checksums only its shape can tell
+    (folder / "provenance.yaml").unlink()  # without its checksums only its shape can tell
     arrays = load_file(folder / "forest.safetensors")
     arrays["left"][0] = {"loop": 0, "outside": 10**6}.get(change, arrays["left"][0])
     arrays["feature"][0] = 64 if change == "feature" else arrays["feature"][0]
@@ -86,7 +86,7 @@ def test_a_card_that_does_not_fit_is_refused(trained: Path, tmp_path: Path, chan
     folder = tmp_path / "b"
     folder.mkdir()
     for path in trained.iterdir():
-        if path.is_file() and path.name != "config.yaml":
+        if path.is_file() and path.name != "provenance.yaml":
             (folder / path.name).write_bytes(path.read_bytes())
     card = json.loads((folder / "baseline.json").read_text())
     (folder / "baseline.json").write_text(json.dumps(card | change))

@@ -62,14 +62,14 @@ def test_a_planted_motif_is_learned_and_measured_like_any_model(
 def test_the_folder_says_what_it_holds(trained: Path, motif_windows: Path) -> None:
     card = json.loads((trained / "baseline.json").read_text())
     log = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
-    assert (card["model"], card["length"], card["cnn"]["width"], card["cnn"]["pool"]) == ("cnn", 64, 8, 1)
+    assert (card["model"], card["length"], card["cnn"]["width"], card["cnn"]["downsample"]) == ("cnn", 64, 8, 1)
     assert card["n_train"] == len(Windows.open(motif_windows).fold("train").table)
     assert card["metrics"]["validation"]["auroc"] == max(record["auroc"] for record in log)
     assert card["n_parameters"] == sum(array.size for array in load_file(trained / "cnn.safetensors").values())
     took = json.loads((trained / "logs" / "cnn" / "seconds.json").read_text())
     assert took["cpu_seconds"] > 0
     assert 0 < took["seconds"] < 600
-    record = load_yaml(trained / "config.yaml")
+    record = load_yaml(trained / "provenance.yaml")
     assert set(record["outputs"]) == {"baseline.json", "cnn.safetensors", "metrics.jsonl"}
     assert not (trained / "checkpoint").exists()
 
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_refused(trained: Path, tmp_path: Path, name: str, 
     folder = tmp_path / "b"
     folder.mkdir()
     for path in trained.iterdir():
-        if path.is_file() and path.name != "config.yaml":  # without its checksums only its shape can tell
+        if path.is_file() and path.name != "provenance.yaml":  # without its checksums only its shape can tell
             (folder / path.name).write_bytes(path.read_bytes())
     if change:
         card = json.loads((folder / name).read_text())
@@ -179,12 +179,12 @@ def test_a_recipe_trains_it_as_the_network_but_for_what_it_says_itself(tmp_path:
     finetune = {"lora": {"rank": 4}, "dropout": 0.3, "epochs": 3, "shift": 2, "seed": 5}
     recipe = parse(Recipe, STAGES | {"finetune": finetune, "baseline": {"model": "lgbm", "seed": 9}})
     config = cnn_baseline(recipe)
-    assert config.training == FinetuneConfig(epochs=3, shift=2, seed=5)
+    assert config.training == FinetuneConfig(epochs=3, max_jitter=2, seed=5)
     assert (config.seed, config.cnn) == (5, CnnConfig())
     own = {"model": "cnn", "cnn": {"width": 16}, "training": {"epochs": 9}, "seed": 6}
     (tmp_path / "r.yaml").write_text(json.dumps(STAGES | {"finetune": finetune, "baseline": own}))
     read = read_recipe(tmp_path / "r.yaml", tmp_path)
     assert read.baseline is not None
-    assert read.baseline.training == FinetuneConfig(epochs=9, shift=2, seed=6)
+    assert read.baseline.training == FinetuneConfig(epochs=9, max_jitter=2, seed=6)
     assert read.baseline.cnn == CnnConfig(width=16)
     assert cnn_baseline(read) == read.baseline

@@ -70,7 +70,7 @@ def test_updates_follow_the_number_of_peaks_and_not_the_size_of_the_genome(
 
 @pytest.mark.parametrize(("bases", "peaks", "share"), [(9_500_000, 4_600, 0), (2_900_000_000, 190_000, PEAK_SHARE)])
 def test_crops_are_laid_at_peaks_where_these_are_rare(chosen: Choose, bases: int, peaks: int, share: float) -> None:
-    assert chosen(bases, peaks).crops.peaks == share
+    assert chosen(bases, peaks).crops.peak_fraction == share
 
 
 def test_a_small_genome_is_not_read_for_ever(chosen: Choose) -> None:
@@ -99,9 +99,9 @@ def test_too_few_peaks_are_warned_of(
 def test_what_is_given_is_kept(chosen: Choose, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         config = chosen(
-            9_500_000, 100, epochs=3, pretrain_epochs=0, crops=CropsConfig(peaks=0.25, length=4096), members=2
+            9_500_000, 100, epochs=3, pretrain_epochs=0, crops=CropsConfig(peak_fraction=0.25, length=4096), members=2
         )
-    assert (config.epochs, config.pretrain_epochs, config.crops.peaks) == (3, 0, 0.25)
+    assert (config.epochs, config.pretrain_epochs, config.crops.peak_fraction) == (3, 0, 0.25)
     assert (config.crops.length, config.members) == (4096, 2)
     assert caplog.text.count("as given") == 3
     assert "no pre-training" in caplog.text
@@ -111,7 +111,7 @@ def test_who_starts_from_a_model_needs_no_pretraining(chosen: Choose) -> None:
     assert chosen(9_500_000, 100, init=Path("yeast")).pretrain_epochs == 0
 
 
-TINY: dict[str, Any] = {"model": TrackConfig(width=8, dilations=(1,), average=0), "pretrain_epochs": 0}
+TINY: dict[str, Any] = {"model": TrackConfig(width=8, dilations=(1,), average_radius=0), "pretrain_epochs": 0}
 
 
 def test_the_record_has_what_was_chosen(
@@ -124,11 +124,11 @@ def test_the_record_has_what_was_chosen(
     assert "58 peaks are too few" in caplog.text
     data, nothing = Windows.open(motif_windows), Tags(*(np.zeros(0, np.int64),) * 4)
     source = CropSource(data.genome, nothing, nothing, data.stretches(schema.TRAIN), 0, config.crops, 1)
-    recorded = artefact.read_record(model / "config.yaml")["config"]
+    recorded = artefact.read_record(model / "provenance.yaml")["config"]
     assert recorded["epochs"] == pytest.approx(7 * config.crops.batch_size / source.crops_per_pass, abs=1e-6)
-    before = (model / "config.yaml").stat().st_mtime_ns
+    before = (model / "provenance.yaml").stat().st_mtime_ns
     train(config, motif_windows, model)
-    assert (model / "config.yaml").stat().st_mtime_ns == before
+    assert (model / "provenance.yaml").stat().st_mtime_ns == before
 
 
 def test_labelled_sequences_are_refused(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_labelled_sequences_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("auto_too"), [False, True])
 def test_without_a_validation_chromosome_nothing_begins(motif_windows: Path, tmp_path: Path, auto_too: bool) -> None:
     folder = motif_windows.parent
-    config = WindowsConfig(genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=64, exclusion=10)
+    config = WindowsConfig(genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=64, exclusion_bp=10)
     data = windows(config, tmp_path / "windows")
     with pytest.raises(InputError, match=r"the validation fold has no windows \(make them anew, with chromosomes"):
         train(TrainConfig(auto=auto_too, **TINY), data, tmp_path / "model")

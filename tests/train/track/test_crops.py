@@ -238,7 +238,7 @@ def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Tags)
 
 def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Tags) -> None:
     empty = pd.DataFrame({schema.CHROM: [], schema.SUMMIT: [], schema.STRAND: []})
-    config = CropsConfig(length=64, peaks=1.0)
+    config = CropsConfig(length=64, peak_fraction=1.0)
     crops = CropSource.of(genome, tags, empty, ["chrC"], HALO, config, 1)
     assert not len(summit_tags(empty, genome).contig)
     assert crops.batch(0).codes.shape == (config.batch_size, 64 + 2 * HALO)
@@ -248,4 +248,4 @@ def test_unknown_contigs_and_shares_above_one_are_refused(genome: Genome, tags: 
     with pytest.raises(ValueError, match="not all in the genome"):
         source(genome, tags, ["chrA", "chrX"])
     with pytest.raises(ValueError, match="more than 1 together"):
-        CropsConfig(peaks=0.7, weak=0.4)
+        CropsConfig(peak_fraction=0.7, weak_site_fraction=0.4)

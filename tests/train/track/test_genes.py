@@ -142,7 +142,7 @@ def test_frames_and_their_tags_are_read_in_each_stretch_alone(tmp_path: Path) ->
 @pytest.mark.parametrize("average", [0, 4, 16])
 def test_the_track_is_that_of_the_network_itself(average: int) -> None:
     torch.manual_seed(0)
-    network = TrackNetwork(TrackConfig(width=8, dilations=(1, 2), average=average)).eval()
+    network = TrackNetwork(TrackConfig(width=8, dilations=(1, 2), average_radius=average)).eval()
     both = WithGenes(network).eval()
     bases = one_hot(torch.randint(0, 4, (2, 100)))
     track, logits = both(bases)

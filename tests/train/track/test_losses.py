@@ -23,7 +23,7 @@ def example(n: int = 3, length: int = 37) -> tuple[Track, torch.Tensor, torch.Te
 @pytest.mark.parametrize("offset", [0, 1, 9])
 def test_losses_are_their_formulas(offset: int) -> None:
     track, tags, summits = example()
-    config = TrackLossConfig(profile=2, total=0.3, summit=7, block=10, doubt=5)
+    config = TrackLossConfig(profile_weight=2, count_weight=0.3, summit_weight=7, block_size=10, tag_pseudocount=5)
     found = track_losses(track, tags, summits, config, offset)
     profile, total, blocks = 0.0, 0.0, 0
     for row in range(3):
@@ -54,7 +54,7 @@ def test_strengths_are_asked_for_near_summits() -> None:
         total = float(tags[row, at - PROMOTER_REACH : at + PROMOTER_REACH + 1].sum())
         near = track.log_strength[row, at - CALL_REACH : at + CALL_REACH + 1].tolist()
         expected += sum((answer - log1p(total)) ** 2 for answer in near) / len(near)
-    config = TrackLossConfig(profile=0, total=0, strength=3, summit=0, block=10)
+    config = TrackLossConfig(profile_weight=0, count_weight=0, strength_weight=3, summit_weight=0, block_size=10)
     found = track_losses(track, tags, summits, config)
     assert float(found.strength) == pytest.approx(expected * STRENGTH_BASES / 1200)
     assert float(found.weighted) == pytest.approx(3 * float(found.strength))
@@ -67,14 +67,14 @@ def test_the_expectation_of_the_counts_has_the_least_loss_of_totals() -> None:
     for expected in (0.5, 4.0, 5.0, 6.0, 40.0):
         answer = torch.full((8, 10), log(expected / 10))
         losses[expected] = float(
-            track_losses(Track(answer, answer, answer), tags, tags * 0, TrackLossConfig(block=10)).total
+            track_losses(Track(answer, answer, answer), tags, tags * 0, TrackLossConfig(block_size=10)).total
         )
     assert min(losses, key=lambda expected: losses[expected]) == 5.0
 
 
 def test_a_giant_promoter_weighs_no_more_than_one() -> None:
     track, tags, summits = example()
-    config = TrackLossConfig(block=10, doubt=0)
+    config = TrackLossConfig(block_size=10, tag_pseudocount=0)
     loss = float(track_losses(track, tags, summits, config).profile)
     tags[1, 20:30] *= 1000
     assert float(track_losses(track, tags, summits, config).profile) == pytest.approx(loss, rel=1e-6)
@@ -82,7 +82,7 @@ def test_a_giant_promoter_weighs_no_more_than_one() -> None:
 
 def test_blocks_without_5_ends_have_no_profile_and_no_nan() -> None:
     track, tags, summits = example()
-    losses = track_losses(track, tags * 0, summits * 0, TrackLossConfig(block=10, doubt=0))
+    losses = track_losses(track, tags * 0, summits * 0, TrackLossConfig(block_size=10, tag_pseudocount=0))
     assert float(losses.profile) == 0
     assert torch.isfinite(losses.weighted)
 
@@ -90,7 +90,7 @@ def test_blocks_without_5_ends_have_no_profile_and_no_nan() -> None:
 def test_the_right_expectation_has_the_least_summit_loss() -> None:
     summits = torch.zeros(1, 100)
     summits[0, ::20] = 1
-    nothing, config = torch.zeros(1, 100), TrackLossConfig(block=10)
+    nothing, config = torch.zeros(1, 100), TrackLossConfig(block_size=10)
     tracks = [Track(nothing, torch.full((1, 100), log(p)), nothing) for p in (0.03, 0.05, 0.08)]
     losses = [float(track_losses(track, summits, summits, config).summit) for track in tracks]
     assert losses[1] < min(losses[0], losses[2])
@@ -99,7 +99,7 @@ def test_the_right_expectation_has_the_least_summit_loss() -> None:
 @pytest.mark.parametrize("offset", [-1, 28, 40])
 def test_crops_shorter_than_a_block_are_refused(offset: int) -> None:
     with pytest.raises(ValueError, match="no block of 10 bases"):
-        track_losses(*example(), TrackLossConfig(block=10), offset)
+        track_losses(*example(), TrackLossConfig(block_size=10), offset)
 
 
 def test_a_summit_is_spread_over_its_neighbours() -> None:
@@ -108,6 +108,6 @@ def test_a_summit_is_spread_over_its_neighbours() -> None:
     summits[0, 5] = 1
     spread = torch.zeros_like(tags)
     spread[0, 3:8] = 0.2
-    found = track_losses(track, tags, summits, TrackLossConfig(block=10, spread=2)).summit
-    expected = track_losses(track, tags, spread, TrackLossConfig(block=10)).summit
+    found = track_losses(track, tags, summits, TrackLossConfig(block_size=10, spread=2)).summit
+    expected = track_losses(track, tags, spread, TrackLossConfig(block_size=10)).summit
     assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)

@@ -32,7 +32,7 @@ from capsight.train.track.mosaics import (
 from capsight.train.track.task import GENES, GENES_KNOWN, KNOWN, SUMMITS, TAGS, TrackTask
 
 SIZES = {"chrA": 9_000, "chrB": 5_000, "chrC": 4_000}
-SHAPE = TrackConfig(width=8, dilations=(1, 2), average=8, dropout=0.0)
+SHAPE = TrackConfig(width=8, dilations=(1, 2), average_radius=8, dropout=0.0)
 HALO = TrackNetwork(SHAPE).halo
 SUMMITS_AT = [("chrA", position, "+-"[i % 2]) for i, position in enumerate(range(100, 8_900, 40))]
 
@@ -140,8 +140,8 @@ def test_what_reaches_beyond_an_end_is_cut(start: int, expected: str) -> None:
 
 def test_nothing_unknown_is_learned_and_genes_follow_the_pieces(genome: Genome, promoters: Promoters) -> None:
     found = mosaics(genome, promoters, promoters=0.5)
-    losses = TrackLossConfig(block=64, minimum_codons=10)
-    genes = GeneTargets.of(found.crops.stretches, losses.minimum_codons, found.crops.tags)
+    losses = TrackLossConfig(block_size=64, min_orf_codons=10)
+    genes = GeneTargets.of(found.crops.stretches, losses.min_orf_codons, found.crops.tags)
     task = TrackTask(found.crops, losses, genes, genome.index(["chrC"]), found.crops.summits, mosaics=found)
     batch = dict(task.batch(0))
     for row, start, end, contig, minus, first, _ in found.pieces(0):
@@ -195,7 +195,7 @@ def test_promoters_are_drawn_by_their_weights(genome: Genome, promoters: Promote
 
 def test_where_all_is_known_the_loss_is_that_without_a_mask(genome: Genome) -> None:
     found = mosaics(genome, None)
-    task = TrackTask(found.crops, TrackLossConfig(block=64), None, genome.index(["chrC"]), found.crops.summits)
+    task = TrackTask(found.crops, TrackLossConfig(block_size=64), None, genome.index(["chrC"]), found.crops.summits)
     torch.manual_seed(0)
     network, batch = TrackNetwork(SHAPE), dict(task.batch(0))
     whole = batch | {KNOWN: torch.ones_like(batch[TAGS], dtype=torch.bool)}

@@ -23,14 +23,14 @@ from capsight.train.track.start import Start
 from capsight.train.track.train import train
 
 SHAPE: dict[str, Any] = {
-    "width": 16, "first_kernel": 15, "dilations": (1, 2), "head_kernel": 9, "average": 8, "dropout": 0.0,
+    "width": 16, "first_kernel": 15, "dilations": (1, 2), "head_kernel": 9, "average_radius": 8, "dropout": 0.0,
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "crops": CropsConfig(length=1024, batch_size=4),
-    "loss": TrackLossConfig(block=64, minimum_codons=10, doubt=5),
+    "loss": TrackLossConfig(block_size=64, min_orf_codons=10, tag_pseudocount=5),
     "learning_rate": 1e-2,
     "warmup_steps": 5,
-    "average": 0.9,
+    "ema_decay": 0.9,
 }
 
 
@@ -47,7 +47,7 @@ def other_windows(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory)
     folder, place = motif_windows.parent, tmp_path_factory.mktemp("other")
     config = WindowsConfig(
         genome=folder / "genome.fa", peaks=folder / "peaks.bed", length=64, validation=("chr2",), test=("chr1",),
-        exclusion=10,
+        exclusion_bp=10,
     )  # fmt: skip
     return windows(config, place / "windows")
 
@@ -80,7 +80,7 @@ def test_record_and_card_name_it_with_the_checksum_of_its_weights(
 ) -> None:
     model = train(TrainConfig(**SETTINGS, init=first, epochs=0.1), motif_windows, tmp_path / "model")
     checksum = artefact.sha256(first / "model.safetensors")
-    record = artefact.read_record(model / "config.yaml")
+    record = artefact.read_record(model / "provenance.yaml")
     assert record["inputs"]["init"]["sha256"] == checksum
     assert record["config"]["init"] == str(first)
     assert record["config"]["model"]["width"] == 16
@@ -102,7 +102,11 @@ def test_the_shape_is_that_of_the_model_and_dropout_is_free(first: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
-    [("width", 32, "32, .* has 16"), ("dilations", (1, 2, 4), r"\[1, 2, 4\], .* has \[1, 2\]"), ("average", 0, "0, ")],
+    [
+        ("width", 32, "32, .* has 16"),
+        ("dilations", (1, 2, 4), r"\[1, 2, 4\], .* has \[1, 2\]"),
+        ("average_radius", 0, "0, "),
+    ],
 )
 def test_another_shape_is_refused(
     first: Path, motif_windows: Path, tmp_path: Path, name: str, value: object, shown: str
@@ -183,7 +187,7 @@ def test_a_scan_knows_what_it_started_from_has_seen(
     from capsight.data.genome.genome import Genome
 
     model = train(TrainConfig(**SETTINGS, init=first, epochs=0.1), other_windows, tmp_path / "model")
-    same = Genome.open(Path(artefact.read_record(other_windows / "config.yaml")["inputs"]["genome"]["path"]))
+    same = Genome.open(Path(artefact.read_record(other_windows / "provenance.yaml")["inputs"]["genome"]["path"]))
     assert model_prediction(model, same, 50, 64, "model").learned == ("chr1", "chr3")
     another = Genome.open(write_fasta({"chr1": "ACGT" * 50, "chr3": "ACGT" * 50}))
     assert model_prediction(model, another, 50, 64, "model").learned == ()

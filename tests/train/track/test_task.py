@@ -21,7 +21,7 @@ from capsight.train.track.genes import GeneTargets, WithGenes
 from capsight.train.track.task import GENES, TrackTask
 
 MOTIF = "TATAAAGGCACGTC"
-SHAPE = TrackConfig(width=16, dilations=(1, 2), average=8, dropout=0.0)
+SHAPE = TrackConfig(width=16, dilations=(1, 2), average_radius=8, dropout=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     tags = Tags(summits.contig, summits.position, summits.minus, np.full(len(summits.contig), 40.0))
     config = CropsConfig(length=512, batch_size=8)
     crops = CropSource.of(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
-    losses = TrackLossConfig(block=64, minimum_codons=10)
-    genes = GeneTargets.of(crops.stretches, losses.minimum_codons, tags)
+    losses = TrackLossConfig(block_size=64, min_orf_codons=10)
+    genes = GeneTargets.of(crops.stretches, losses.min_orf_codons, tags)
     return TrackTask(crops, losses, genes, Stretches.named(genome, ["chr2"]), summits)
 
 

@@ -140,7 +140,7 @@ def _nearest(config: AuditConfig, similarity: pd.DataFrame) -> list[_Picture]:
             identity = similarity.loc[similarity[schema.FOLD] == fold, IDENTITY]
             found = identity.dropna()
             axes.stairs(np.histogram(found, edges)[0], edges, fill=True, color=_BLUE)
-            axes.axvline(config.identity, color=_GREY, ls="--", lw=1)
+            axes.axvline(config.min_identity, color=_GREY, ls="--", lw=1)
             axes.set(title=fold, xlabel="identity with the nearest training window", ylabel="windows", ylim=(0, None))
             none = f"{len(identity) - len(found):,} of {len(identity):,}\nhave none"
             axes.text(0.03, 0.95, none, transform=axes.transAxes, va="top", fontsize=8)
@@ -148,7 +148,7 @@ def _nearest(config: AuditConfig, similarity: pd.DataFrame) -> list[_Picture]:
         return draw
 
     caption = (
-        f"Identity of the best stretch that covers at least {config.coverage:.0%} of a window; right of the dashed "
+        f"Identity of the best stretch that covers at least {config.min_coverage:.0%} of a window; right of the dashed "
         "line windows count as similar. Below about 0.75 not all such pairs are found."
     )
     return [_Picture(_svg([panel(fold) for fold in folds]), caption)]

@@ -56,12 +56,12 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         logger.info("audit: %s is done already", out)
         return out
     with artefact.building(out, "audit", config, inputs) as folder:
-        found = [leaks.compare_places(data), *leaks.compare_copies(data, config.tolerated)]
+        found = [leaks.compare_places(data), *leaks.compare_copies(data, config.max_fraction)]
         logger.info("audit: looking for windows that resemble one of an earlier fold")
-        similar, nearest = leaks.compare_similar(data, config.identity, config.coverage, config.tolerated)
+        similar, nearest = leaks.compare_similar(data, config.min_identity, config.min_coverage, config.max_fraction)
         found.insert(2, similar)
         checks = [shortcuts.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
-        checks.append(shortcuts.look_at_negatives(data, config.tolerated))
+        checks.append(shortcuts.look_at_negatives(data, config.max_fraction))
         checks += shortcuts.compare_distributions(data, config) + shortcuts.try_blind(data, config)
         pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
         pairs.to_csv(

@@ -54,13 +54,13 @@ def cluster(
 def _cluster(config: ClusterConfig, ends: FiveEnds, out: Path) -> None:
     """Find the clusters and write them."""
     million = ends.total / 1e6
-    usable = ends.where(ends.count >= max(config.position_tags, config.position_tpm * million))
+    usable = ends.where(ends.count >= max(config.min_tags, config.min_tpm * million))
     left_out = len(ends.count) - len(usable.count)
     logger.info("cluster: %s of %s positions are below the threshold", f"{left_out:,}", f"{len(ends.count):,}")
-    least = max(config.cluster_tags, config.cluster_tpm * million)
+    least = max(config.min_cluster_tags, config.min_cluster_tpm * million)
     clusters = _find(config, usable, least)
     if not len(clusters.first):
-        raise InputError("no cluster reaches the thresholds", remedy="lower --position-tpm or --cluster-tpm")
+        raise InputError("no cluster reaches the thresholds", remedy="lower --min-tpm or --min-cluster-tpm")
     tags = sums(usable, clusters)
     with out.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(_records(usable, clusters, tags))
@@ -88,7 +88,7 @@ def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path])
 def _find(config: ClusterConfig, ends: FiveEnds, least: float) -> Clusters:
     """Return the clusters of at least so many tags, by the method of the config."""
     if config.method == "paraclu":
-        return by_density(ends, least, config.max_length, config.density_rise)
+        return by_density(ends, least, config.max_length, config.min_fold_density)
     clusters = by_distance(ends, config.distance)
     enough = sums(ends, clusters) >= least
     logger.info("cluster: %s of %s clusters are below the threshold", f"{(~enough).sum():,}", f"{len(enough):,}")

@@ -1,4 +1,4 @@
-"""The 5' ends that go with windows, ``five_ends.parquet``: those that were counted, else the summits of the peaks."""
+"""The 5' ends that go with windows, ``ctss.parquet``: those that were counted, else the summits of the peaks."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-FIVE_ENDS_FILE: Final = "five_ends.parquet"
+FIVE_ENDS_FILE: Final = "ctss.parquet"
 #: Where 5' ends are from.
 CTSS: Final = "ctss"
 SUMMITS: Final = "summits"
@@ -133,7 +133,7 @@ def sorted_tags(genome: Genome, contig: Ints, position: Ints, minus: Ints, count
 
 
 def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
-    """Write ``five_ends.parquet``, the same bytes for the same tags; return what the summary says of them."""
+    """Write ``ctss.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
     table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
@@ -143,7 +143,7 @@ def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[st
 
 
 def read_tags(path: Path, genome: Genome) -> Tags:
-    """Read ``five_ends.parquet``.
+    """Read ``ctss.parquet``.
 
     Raises
     ------

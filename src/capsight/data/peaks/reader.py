@@ -169,8 +169,8 @@ def _check_strands(table: pd.DataFrame, path: Path) -> None:
     if len(without):
         raise InputError(
             "no strand: a cap site is a position on one strand", where=f"{path}:{table['line'].iloc[without[0]]}",
-            remedy="the strand (BED column 6) must be + or -; or take all peaks as unstranded: --unstranded, in a "
-            "recipe windows.unstranded: true",
+            remedy="the strand (BED column 6) must be + or -; or take all peaks as on plus: --assume-plus-strand, in a "
+            "recipe windows.assume_plus_strand: true",
         )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, fol
     lost = partial(_lost, config, genome, peaks, folds)
     check_positives(positives[schema.FOLD].to_numpy(), config.validation, config.test, lost)
     aliases = Aliases.read(config.aliases, genome) if config.aliases else None
-    regions = read_regions(config.negatives_bed, genome, aliases) if config.negatives_bed else None
+    regions = read_regions(config.negatives_file, genome, aliases) if config.negatives_file else None
     parts, wanted, moved = [positives], {}, {}
     for number, fold in enumerate(schema.FOLDS):
         rows = positives[positives[schema.FOLD] == fold]
@@ -216,7 +216,9 @@ def _check_negatives(laid: pd.DataFrame, config: WindowsConfig, wanted: Mapping[
     for fold in schema.FOLDS:
         labels = laid.loc[laid[schema.FOLD] == fold, schema.LABEL]
         if len(labels) and labels.all() and wanted.get(fold, 1):
-            remedy = f"lower exclusion, which is {config.exclusion}, take shorter windows than {config.length}, or"
+            remedy = (
+                f"lower exclusion_bp, which is {config.exclusion_bp}, take shorter windows than {config.length}, or"
+            )
             remedy += " other negatives: --negatives shuffled needs no free place"
             if config.protocol == HALDAR2026:
                 far = f"{NEAREST:,} to {FARTHEST:,} bases before peaks"

@@ -82,7 +82,7 @@ class Wanted:
 
     def excluded(self, margin: int = 0) -> PeakIndex:
         """Return the peaks widened by the exclusion zone, or by `margin` if that is more."""
-        return PeakIndex.of(self.avoided, self.genome, max(self.config.exclusion, margin))
+        return PeakIndex.of(self.avoided, self.genome, max(self.config.exclusion_bp, margin))
 
     def strands(self, n: int) -> Mask:
         """Draw strands, evenly."""
@@ -103,7 +103,7 @@ def matched(wanted: Wanted) -> Drawn:
     Cells of 0.02 in GC content and 0.1 in repeat content (or one of them: setting `match`) get as many negatives
     as positives, times the ratio. What a cell lacks is taken from the nearest cells.
     """
-    grid = Grid.of(wanted.config.match)
+    grid = Grid.of(wanted.config.match_on)
     like = wanted.genome.composition(wanted.like.contig, wanted.like.start, wanted.config.length)
     cells = np.bincount(spread(grid.cell(like), wanted.n), minlength=grid.size)
     return _from_pool(wanted, Pool(wanted.genome, wanted.reach, wanted.excluded(), wanted.config.length), cells, grid)
@@ -115,8 +115,8 @@ def uniform(wanted: Wanted) -> Drawn:
 
 
 def flank(wanted: Wanted) -> Drawn:
-    """Draw places near peaks: the gap to the nearest one is in the range of setting `flank`."""
-    nearest, farthest = wanted.config.flank
+    """Draw places near peaks: the gap to the nearest one is in the range of setting `flank_range`."""
+    nearest, farthest = wanted.config.flank_range
     reach = both(around(wanted.genome, wanted.peaks, farthest, wanted.config.length), wanted.reach)
     return _unmatched(wanted, Pool(wanted.genome, reach, wanted.excluded(nearest), wanted.config.length))
 
@@ -147,7 +147,7 @@ def haldar2026(wanted: Wanted) -> Drawn:
 
 
 def bed(wanted: Wanted) -> Drawn:
-    """Take windows centred on the user's own intervals (setting `negatives_bed`); a strand that it lacks is drawn."""
+    """Take windows centred on the user's own intervals (setting `negatives_file`); a strand that it lacks is drawn."""
     assert wanted.regions is not None
     config, genome = wanted.config, wanted.genome
     contig = genome.index(wanted.regions[schema.CHROM])

@@ -64,13 +64,14 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     in validation or test or earlier in training is dropped, and so is one of validation that occurs in test.
     Duplicates within validation or within test stay, so that published benchmarks remain comparable.
 
-    ``five_ends.parquet`` holds the 5' ends of `config.ctss`, `ctss_plus` and `ctss_minus`, or else the summits of the
+    ``ctss.parquet`` holds the 5' ends of `config.ctss`, `ctss_plus` and `ctss_minus`, or else the summits of the
     peaks; ``peaks.parquet`` all peaks, also those without a window. Labelled sequences have neither.
 
-    With `config.loco`, `out` gets one such folder for each chromosome that can be tested, named as it.
+    With `config.leave_one_chromosome_out`, `out` gets one such folder for each chromosome that can be tested, named
+    as it.
     """
     inputs = _inputs(config)
-    if config.loco:
+    if config.leave_one_chromosome_out:
         return _leave_each_out(config, out)
     if artefact.is_done(out, "windows", config, inputs):
         logger.info("windows: %s is done already", out)
@@ -96,7 +97,7 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
         tags = summit_tags(peaks, genome)
     told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
     write_windows_peaks(peaks, genome, folder)
-    remarks = {"five_ends": told}
+    remarks = {"ctss": told}
     if config.promoters:
         held_out = Stretches.named(genome, (*checked.validation, *checked.test, *checked.exclude))
         promoters = read_promoters(config.promoters, config.promoter_weights)
@@ -129,7 +130,7 @@ def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
     contig = summit_windows(genome, known, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
     return [
-        config.model_copy(update={"loco": False, "validation": (validation,), "test": (test,)})
+        config.model_copy(update={"leave_one_chromosome_out": False, "validation": (validation,), "test": (test,)})
         for validation, test in leave_one_out(tested)
     ]
 
@@ -137,7 +138,7 @@ def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
 def _inputs(config: WindowsConfig) -> dict[str, Path]:
     """Return the input files by name, as absolute paths: later stages may run in another folder."""
     named: Mapping[str, str | Path | None] = {
-        "peaks": config.peaks, "aliases": config.aliases, "negatives_bed": config.negatives_bed,
+        "peaks": config.peaks, "aliases": config.aliases, "negatives_file": config.negatives_file,
         "promoters": config.promoters,
     }  # fmt: skip
     if config.genome:
@@ -165,7 +166,7 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
     peaks = read_peaks(
         config.peaks, genome, aliases,
-        unstranded=config.unstranded, peak_format=config.peak_format, summit_offset=config.summit_offset,
+        unstranded=config.assume_plus_strand, peak_format=config.peak_format, summit_offset=config.summit_offset,
     )  # fmt: skip
     named = (schema.VALIDATION, schema.TEST, EXCLUDE)
     config = config.model_copy(update={name: aliases.regions(getattr(config, name)) for name in named})

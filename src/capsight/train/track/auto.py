@@ -57,7 +57,7 @@ PEAK_SHARE: Final = 0.5
 
 
 def choose(config: TrainConfig, data: Windows) -> TrainConfig:
-    """Return settings in which `epochs`, `pretrain_epochs` and `crops.peaks` are chosen, but for those that are given.
+    """Choose `epochs`, `pretrain_epochs` and `crops.peak_fraction`, but for those that are given.
 
     Two lines of the log report what is chosen, and why.
 
@@ -86,7 +86,7 @@ def choose(config: TrainConfig, data: Windows) -> TrainConfig:
         )  # fmt: skip
     chosen, told = _chosen(config, peaks, per_pass, per_crop)
     logger.info("train: auto: %s", "; ".join(told))
-    crop_settings = config.crops.model_copy(update={"peaks": chosen.pop("peaks")})
+    crop_settings = config.crops.model_copy(update={"peak_fraction": chosen.pop("peaks")})
     return config.model_copy(update={"crops": crop_settings, **chosen})
 
 
@@ -122,7 +122,7 @@ def _chosen(config: TrainConfig, peaks: int, per_pass: float, per_crop: float) -
     told.append(f"{before} pre-training ({reason})")
 
     share, reason = (PEAK_SHARE, "peaks are rare") if per_crop < SPARSE else (0.0, "peaks are frequent")
-    if "peaks" in config.crops.model_fields_set:
-        share, reason = config.crops.peaks, "as given"
+    if "peak_fraction" in config.crops.model_fields_set:
+        share, reason = config.crops.peak_fraction, "as given"
     told.append(f"{share:.0%} of the crops laid at peaks ({reason})")
     return {"epochs": epochs, "pretrain_epochs": pretrain, "peaks": share}, told

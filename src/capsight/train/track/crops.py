@@ -160,8 +160,8 @@ class CropSource:
         rng = np.random.default_rng([self.seed, i])
         kind, shift = rng.random(), int(rng.integers(self.config.length))
         for share, rows, places in (
-            (self.config.peaks, self._peaks, self.summits),
-            (self.config.weak, self._weak, self.tags),
+            (self.config.peak_fraction, self._peaks, self.summits),
+            (self.config.weak_site_fraction, self._weak, self.tags),
         ):
             if kind < share and len(rows):
                 row = int(rng.choice(rows))
@@ -250,7 +250,7 @@ class CropSource:
     def _weak(self) -> Ints:
         """Rows of the 5' ends to draw from that are strong enough, and no peak's."""
         there = self.stretches.find(self.tags.contig, self.tags.position) >= 0
-        rows = np.flatnonzero(there & (self.tags.counts >= self.config.minimum_tags))
+        rows = np.flatnonzero(there & (self.tags.counts >= self.config.min_weak_site_tags))
         if not len(self._peaks):
             return rows
         # strands further apart than the reach: a summit at the end of one is no neighbour of the next one's start

@@ -4,8 +4,8 @@ A crop is cut into blocks. Parting the counts of a block into their shape (multi
 BPNet's loss (Avsec et al. 2021, Nat. Genet. 53, 354-366); doing so in blocks of long crops from anywhere on the
 chromosomes is Borzoi's (Linder et al. 2025, Nat. Genet. 57, 949-961). Different here:
 
-* The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + doubt). So a giant promoter
-  weighs no more than one, and a handful of 5' ends, whose profile is mostly chance, little.
+* The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + tag_pseudocount). So a giant
+  promoter weighs no more than one, and a handful of 5' ends, whose profile is mostly chance, little.
 * Totals have the likelihood of a negative binomial distribution of dispersion 1. Its expectation is that of the counts,
   as with Poisson's (Borzoi), but an error of a factor of two costs the same for a strong promoter as for a weak one.
   (BPNet's squared error of log(1 + n) expects too little wherever it is doubtful whether there is a promoter.)
@@ -88,27 +88,30 @@ def track_losses(
     ValueError
         If not one block fits.
     """
-    n_blocks = (tags.shape[1] - offset) // config.block
+    n_blocks = (tags.shape[1] - offset) // config.block_size
     if offset < 0 or n_blocks < 1:
-        raise ValueError(f"no block of {config.block} bases fits into {tags.shape[1]} from {offset}")
-    inside = slice(offset, offset + n_blocks * config.block)
+        raise ValueError(f"no block of {config.block_size} bases fits into {tags.shape[1]} from {offset}")
+    inside = slice(offset, offset + n_blocks * config.block_size)
     asked = summits if not config.spread else _spread(summits, config.spread)
     log_tags, log_summits, expected = track.log_tags, track.log_summits, track.log_summits.exp()
     if known is not None:
         tags, asked, expected = tags * known, asked * known, expected * known
         log_tags = log_tags.masked_fill(~known, _NOTHING)
-    log_tags = log_tags[:, inside].reshape(-1, config.block)
-    counts = tags[:, inside].reshape(-1, config.block)
+    log_tags = log_tags[:, inside].reshape(-1, config.block_size)
+    counts = tags[:, inside].reshape(-1, config.block_size)
     totals = counts.sum(dim=1)
     likelihood = (counts * functional.log_softmax(log_tags, dim=1)).sum(dim=1)
-    # n / (n + doubt) times the mean over n 5' ends; a block without any has none
-    profile = -10 * (likelihood / (totals + config.doubt).clamp_min(1e-6)).mean()
+    # n / (n + tag_pseudocount) times the mean over n 5' ends; a block without any has none
+    profile = -10 * (likelihood / (totals + config.tag_pseudocount).clamp_min(1e-6)).mean()
     log_total = torch.logsumexp(log_tags, dim=1)
     total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
     strength = _strengths(track.log_strength, tags, summits, known).sum() * STRENGTH_BASES / tags.numel()
     summit = (expected - asked * log_summits).mean() * SUMMIT_BASES
     weighted = (
-        config.profile * profile + config.total * total + config.strength * strength + config.summit * summit / 100
+        config.profile_weight * profile
+        + config.count_weight * total
+        + config.strength_weight * strength
+        + config.summit_weight * summit / 100
     )
     return TrackLosses(profile, total, strength, summit, weighted)
 

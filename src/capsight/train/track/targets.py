@@ -53,7 +53,7 @@ def targets_of(data: Windows) -> Targets:
     """
     tags = read_tags(data.folder / FIVE_ENDS_FILE, data.genome)
     peaks = read_windows_peaks(data.folder, data.genome)
-    counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["five_ends"]["source"] == CTSS
+    counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"] == CTSS
     if not _are_bare(peaks):
         return Targets(tags, summit_tags(peaks, data.genome), CTSS if counted else SUMMITS)
     if counted:

@@ -72,7 +72,7 @@ class TrackTask:
         """Return micro-batch number `index`, a pure function of it."""
         places = self.crops.places(index)
         crops = self.crops.at(*places)
-        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block)
+        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block_size)
         parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
         if self.genes:
             parts[GENES] = self.genes.at(*places, self.crops.config.length)
@@ -106,7 +106,7 @@ class TrackTask:
         losses = track_losses(track, batch[TAGS], batch[SUMMITS], self.config, int(batch[OFFSET]), batch.get(KNOWN))
         if genes is None:
             return losses.weighted
-        return losses.weighted + self.config.genes * gene_loss(genes, batch[GENES], batch.get(GENES_KNOWN))
+        return losses.weighted + self.config.orf_weight * gene_loss(genes, batch[GENES], batch.get(GENES_KNOWN))
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Scan the validation fold: AUPRC of summits in stranded bins, with the expected summits as the score."""

@@ -124,8 +124,8 @@ def _on_crops(
         fit(WithBases(network), masked, _plan(config, network, steps, seed, f"pretrain{suffix}"), folder)
     loss = config.loss
     if targets.counts != CTSS:
-        loss = loss.model_copy(update={"strength": 0.0})
-    genes = GeneTargets.of(source.stretches, loss.minimum_codons, targets.tags) if loss.genes else None
+        loss = loss.model_copy(update={"strength_weight": 0.0})
+    genes = GeneTargets.of(source.stretches, loss.min_orf_codons, targets.tags) if loss.orf_weight else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
     mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics else None
     if promoters and not config.crops.mosaics * config.crops.promoters:
@@ -154,10 +154,10 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
         batch_size=config.crops.batch_size,
         learning_rate=config.learning_rate,
         warmup_steps=min(config.warmup_steps, steps - 1),
-        min_ratio=0.0,
+        min_lr_ratio=0.0,
         betas=config.betas,
         weight_decay=config.weight_decay,
-        clip=config.clip,
+        max_grad_norm=config.max_grad_norm,
     )
     return Plan(
         name=name,
@@ -167,7 +167,7 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
         checkpoint_every=config.checkpoint_every,
         evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
         precision=config.precision,
-        average=config.average,
+        ema_decay=config.ema_decay,
         optimizer=lambda model: Muon(model, layers, config.learning_rate, config.betas, config.weight_decay),
     )
 
