@@ -20,7 +20,8 @@ from capsight.data import schema
 from capsight.data.attributions import Attributions
 from capsight.errors import ConfigError, InputError, NothingPredicted
 from capsight.motifs.motifs import motifs
-from capsight.pipeline import read_recipe, run
+from capsight.pipeline import run
+from capsight.recipe import read_recipe
 
 pytestmark = pytest.mark.pipeline
 

@@ -12,8 +12,8 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
-from capsight.data.ctss.five_ends import check_named_once
-from capsight.data.ctss.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
+from capsight.data.ctss.reader import check_named_once
+from capsight.data.ctss.table import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, Windows

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
+from capsight.data.drop_reasons import DUPLICATE, Dropped
 from capsight.data.genome.alphabet import Codes, Mask, reverse_complement
 from capsight.data.genome.genome import Genome
-from capsight.data.windows.drop_reasons import DUPLICATE, Dropped
 from capsight.data.windows.stranded import Places, read_codes
 
 _ROWS_AT_ONCE: Final = 1 << 14

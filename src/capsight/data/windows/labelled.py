@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
+from capsight.data.drop_reasons import Dropped
 from capsight.data.genome.alphabet import SOFT_MASK, Mask, encode, reverse_complement
 from capsight.data.io.sequences import Labelled, read_labelled, sequence_store
 from capsight.data.io.text import shown
 from capsight.data.windows.build import Made
-from capsight.data.windows.drop_reasons import Dropped
 from capsight.data.windows.duplicates import count_copies, digests, first_copies
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from capsight.config import ClusterConfig, FetchConfig
+from capsight.data.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
 from capsight.data.ctss.stage import cluster
-from capsight.data.fetch.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
 from capsight.data.fetch.stage import Fetched, fetch
 from capsight.errors import InputError
 
