@@ -26,7 +26,7 @@ from capsight.errors import InputError
 from capsight.evaluate.compare import HeldOut, least_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
 from capsight.recipe import SIMULATION, cnn_baseline, read_recipe
-from capsight.stats.loci import Loci
+from capsight.stats.bootstrap import Loci
 from capsight.train.baselines.baseline import baseline
 
 logger = logging.getLogger(__name__)

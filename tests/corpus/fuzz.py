@@ -37,6 +37,7 @@ from capsight.config import Recipe, WindowsConfig
 from capsight.config.yaml_files import load_yaml, parse
 from capsight.data.attributions import Attributions
 from capsight.data.genome.genome import Genome
+from capsight.data.io.meme import read_meme, sniff_motif_format
 from capsight.data.io.sequences import read_labelled, read_sequences
 from capsight.data.io.text import readable
 from capsight.data.io.vcf import VariantFile
@@ -45,7 +46,6 @@ from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.known.meme import read_meme, sniff_motif_format
 from capsight.motifs.known.scan import read_scannable
 from capsight.predict.windows import load_scorer
 from capsight.recipe import read_recipe

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from capsight.data.attributions import Attributions
+from capsight.data.io.meme import MotifSet, read_meme
 from capsight.motifs.discover import FEWEST_SITES, Motif, consensus, discover, probabilities
-from capsight.motifs.known.meme import MotifSet, read_meme
 from capsight.motifs.known.motif_compare import compare
 from capsight.simulate import ELEMENTS
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from capsight.compiled import load_compiled
 from capsight.data.attributions import Attributions, Codes, Ints, Scores
-from capsight.motifs.known.meme import BASES, Pwm
+from capsight.data.io.meme import BASES, Pwm
 from capsight.motifs.places import PLACE_TOLERANCE, Sites
 
 logger = logging.getLogger(__name__)

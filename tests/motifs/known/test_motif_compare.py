@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from capsight.config import MotifCompareConfig
+from capsight.data.io.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.known.database import read_motif_db
-from capsight.motifs.known.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.known.motif_compare import TOMTOM_COLUMNS, compare, motif_compare
 
-from .conftest import sharp
+from ..conftest import sharp
 
 
 def test_pwms_are_compared(fungi: MotifSet, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from capsight.data.ctss.clustering import Clusters, by_density, by_distance, sum
 from capsight.data.ctss.ctss import Ctss
 from capsight.data.ctss.reader import CtssFile, check_named_once, read_ctss
 from capsight.data.genome.alphabet import Floats
+from capsight.data.naming import peak_name
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -109,5 +110,5 @@ def _records(names: Sequence[str], ends: Ctss, clusters: Clusters, tags: Floats)
     for i in np.lexsort((minus, end, start, contig)):
         number, first, after, on_minus, top, sum_ = rows[i]
         chrom, strand = names[number], "-" if on_minus else "+"
-        name, score = f"{chrom}:{first}..{after},{strand}", f"{sum_:.0f}" if sum_ == int(sum_) else f"{sum_:.6f}"
+        name, score = peak_name(chrom, first, after, strand), f"{sum_:.0f}" if sum_ == int(sum_) else f"{sum_:.6f}"
         yield f"{chrom}\t{first}\t{after}\t{name}\t{score}\t{strand}\t{top}\t{top + 1}\t{_COLOURS[strand]}\n"
