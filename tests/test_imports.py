@@ -40,7 +40,7 @@ FORBIDDEN = {
     "train": ("report", "explain", "motifs", "plot", "variants"),
     "train/track": (
         "model.llama",
-        "model.checkpoint",
+        "model.llama_folder",
         "train.pretrain",
         "train.finetune",
         "train.classifier",

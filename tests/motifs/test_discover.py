@@ -7,8 +7,10 @@ import pytest
 
 from capsight.data.attributions import Attributions
 from capsight.data.io.meme import MotifSet, read_meme
-from capsight.motifs.discover import FEWEST_SITES, Motif, consensus, discover, probabilities
+from capsight.motifs.blocks import probabilities
+from capsight.motifs.discover import Motif, consensus, discover
 from capsight.motifs.known.motif_compare import compare
+from capsight.motifs.modisco import FEWEST_SITES
 from capsight.simulate import ELEMENTS
 
 from .conftest import LENGTH, Planted

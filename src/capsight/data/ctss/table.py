@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
@@ -16,6 +15,7 @@ from capsight.data.ctss.reader import CtssFile, read_ctss
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome, namesake
+from capsight.data.io.parquet import read_parquet, write_parquet
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -111,8 +111,7 @@ def write_tags(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[st
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
     table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
-    with (folder / FIVE_ENDS_FILE).open("wb") as file:
-        pq.write_table(table, file)
+    write_parquet(table, folder / FIVE_ENDS_FILE)
     return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
@@ -124,17 +123,7 @@ def read_tags(path: Path, genome: Genome) -> Ctss:
     InputError
         If there is none, or it is not of this genome.
     """
-    if not path.is_file():
-        raise InputError(
-            "there is no such file: these windows know no 5' ends", where=path,
-            remedy="make them again with capsight windows, from a genome and peaks",
-        )  # fmt: skip
-    try:
-        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
-            table = pq.read_table(file, columns=list(schema.FIVE_END_COLUMNS)).cast(_SCHEMA)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"is not a table of 5' ends: {reason}", where=path, remedy="make it again") from None
+    table = read_parquet(path, _SCHEMA, "5' ends", "these windows know no 5' ends")
     chrom, strand = (table[name].combine_chunks().dictionary_encode() for name in (schema.CHROM, schema.STRAND))
     position, count = (table[name].to_numpy() for name in (schema.POSITION, schema.COUNT))
     contig = genome.index(chrom.dictionary.to_pylist())[chrom.indices.to_numpy()]
