@@ -25,8 +25,8 @@ from capsight.config import Recipe
 from capsight.config.yaml_files import dump, load_yaml
 from capsight.data.windows.stage import windows
 from capsight.evaluate.evaluate import METRICS_FILE, evaluate
-from capsight.model.checkpoint import WEIGHTS
-from capsight.pipeline import read_recipe
+from capsight.model.llama_folder import WEIGHTS
+from capsight.recipe import read_recipe
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 

@@ -26,7 +26,7 @@ from capsight.predict.track import TrackScorer
 from capsight.progress import progress
 from capsight.shipped import find_model
 from capsight.variants.effects import LEAST_TAGS, UPSTREAM, Summary
-from capsight.variants.variants import summary_of
+from capsight.variants.scoring import summary_of
 
 #: Bases of the insert, and fixed ones before and behind it that belong to the sequences of the tables.
 INSERT, BEFORE, BEHIND = 80, 17, 13

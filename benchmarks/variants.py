@@ -25,7 +25,7 @@ from capsight.predict.regions import spans
 from capsight.predict.track import Codes, TrackScorer
 from capsight.shipped import find_model
 from capsight.variants.effects import Summary
-from capsight.variants.variants import summary_of
+from capsight.variants.scoring import summary_of
 
 #: Changes of one kind that are measured together, and how often: the fastest time counts.
 HELD, TIMES = 1024, 3

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from capsight import artefact
+from capsight.artefact import folder as folders
 from capsight.config import PretrainConfig, SimulateConfig
 from capsight.errors import DamagedCheckpoint, InputError
 from capsight.output import folder_name, writing
@@ -133,7 +134,7 @@ def test_killed_between_the_end_and_the_name(tmp_path: Path, monkeypatch: pytest
     out = tmp_path / "out"
     make(out, {}, "old", SimulateConfig(seed=2))
     with monkeypatch.context() as patch:
-        patch.setattr(artefact, "_swap", lambda *_: None)  # as if the process had ended before
+        patch.setattr(folders, "_swap", lambda *_: None)  # as if the process had ended before
         with artefact.building(out, "stage", CONFIG, {}) as folder:
             (folder / "checkpoint").mkdir()
             (folder / "checkpoint" / "weights").write_text("days")

@@ -22,7 +22,7 @@ from capsight.errors import ConfigError, InputError
 from capsight.report.report import report
 from capsight.report.tables import crossval_tables
 
-from ..conftest import TINY_TRACK
+from .conftest import TINY_TRACK
 
 RECIPE = {
     "simulate": {"bases": 200_000, "chromosomes": 4, "spacing": 700, "seed": 4},

@@ -1,6 +1,7 @@
 """The import law, and cheap help."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,52 +9,139 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "capsight"
+#: No room has more files than a reader takes in at once, but `cli`, which has one for each command.
+MOST_FILES = 12
 
-#: What each part of the package must not import.
+#: What each part of the package must not import. A part is a folder or a file of the package, or a room in a folder.
 FORBIDDEN = {
-    "data": ("model", "train", "predict", "report", "cli"),
-    "model": ("data", "train", "predict", "report", "cli"),
-    "predict": ("train", "explain", "report", "plot", "cli"),
-    "evaluate": ("train", "explain", "report", "plot", "cli"),
-    "explain": ("train", "report", "plot", "cli"),
-    "motifs": ("model", "train", "predict", "explain", "plot", "cli"),
-    "train": ("report", "cli"),
-    "plot": ("train", "evaluate", "cli"),
-    "report": ("model", "train", "predict", "plot", "cli"),
+    "artefact": ("model", "train", "predict", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "config": ("artefact", "model", "train", "predict", "evaluate", "explain", "motifs", "report", "plot"),
+    "data": ("model", "train", "predict", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "model": ("data", "train", "predict", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "stats": ("model", "train", "predict", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "paper": (
+        "data/windows",
+        "model",
+        "train",
+        "predict",
+        "evaluate",
+        "explain",
+        "motifs",
+        "report",
+        "plot",
+        "variants",
+    ),
+    "simulate": ("model", "train", "predict", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "predict": ("train", "evaluate", "explain", "motifs", "report", "plot", "variants"),
+    "variants": ("train", "evaluate", "explain", "motifs", "plot"),
+    "evaluate": ("train", "explain", "report", "plot", "variants"),
+    "explain": ("train", "evaluate", "motifs", "report", "plot", "variants"),
+    "motifs": ("model", "train", "predict", "evaluate", "explain", "plot", "variants"),
+    "train": ("report", "explain", "motifs", "plot", "variants"),
+    "train/track": (
+        "model.llama",
+        "model.llama_folder",
+        "train.pretrain",
+        "train.finetune",
+        "train.classifier",
+        "train.tasks",
+    ),
+    "plot": ("train", "evaluate", "motifs"),
+    "report": ("model", "train", "predict", "explain", "plot"),
 }
+#: Who alone may import these.
+ONLY = {"cli": ("cli", "__main__"), "pipeline": ("cli",), "crossval": ("cli",), "paper": ("data/windows", "paper")}
+
+
+def module(path: Path) -> str:
+    """Return the name of the module that a file holds, without that of the package."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module(path): path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"}
 
 
 def imported(path: Path) -> set[str]:
-    """List the modules that a file imports, wherever in it."""
+    """List the modules that a file imports, wherever in it; those of the package without its name."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            names |= {alias.name.removeprefix("capsight.") for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            source = str(node.module)
+            for name in (f"{source}.{alias.name}".removeprefix("capsight.") for alias in node.names):
+                names.add(name if name in MODULES else source.removeprefix("capsight."))
     return names
+
+
+IMPORTED = {name: imported(path) for name, path in MODULES.items()}
+
+
+def room(name: str) -> str:
+    """Return the room of a module: its folder, or the module itself if it lies at the top."""
+    folder = MODULES[name].parent.relative_to(SOURCE).as_posix()
+    return name if folder == "." else folder
+
+
+def part_of(name: str, part: str) -> bool:
+    """Tell whether a module is, or lies in, a part of the package."""
+    return f"{name}.".startswith(f"{part.replace('/', '.')}.")
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return a circle of a directed graph; an empty list if there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle({name: (IMPORTED[name] & MODULES.keys()) - {name} for name in MODULES}) == []
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {room(name): set() for name in MODULES}
+    for name in MODULES:
+        graph[room(name)] |= {room(other) for other in IMPORTED[name] & MODULES.keys()} - {room(name)}
+    assert {"data/genome", "train/track", "stats", "artefact"} <= graph.keys()
+    assert circle(graph) == []
+
+
+def test_no_room_has_too_many_files() -> None:
+    folders = {path.parent for path in SOURCE.rglob("*.py")} - {SOURCE / "cli"}
+    counts = {str(f.relative_to(SOURCE)): len(set(f.glob("*.py")) - {f / "__init__.py"}) for f in folders}
+    assert {folder: n for folder, n in counts.items() if n > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize("part", FORBIDDEN)
 def test_parts_keep_the_import_law(part: str) -> None:
-    files = sorted((SOURCE / part).rglob("*.py"))
-    assert files
-    for path in files:
-        for name in imported(path):
-            top = name.removeprefix("capsight.").split(".")[0] if name.startswith("capsight.") else ""
-            assert top not in FORBIDDEN[part], f"{path.name} imports {name}"
+    inside = [name for name in MODULES if part_of(name, part)]
+    assert inside
+    for name in inside:
+        for other in IMPORTED[name]:
+            assert not any(part_of(other, forbidden) for forbidden in FORBIDDEN[part]), f"{name} imports {other}"
 
 
-def test_nothing_imports_the_command_line() -> None:
-    for path in SOURCE.rglob("*.py"):
-        if path.parent.name != "cli" and path.name != "__main__.py":
-            assert not any(name.startswith("capsight.cli") for name in imported(path)), path
+@pytest.mark.parametrize("part", ONLY)
+def test_some_parts_are_imported_by_few(part: str) -> None:
+    assert any(part_of(name, part) for name in MODULES)
+    for name, others in IMPORTED.items():
+        if not any(part_of(name, allowed) for allowed in ONLY[part]):
+            assert not any(part_of(other, part) for other in others), f"{name} imports {part}"
 
 
 def test_data_needs_no_torch() -> None:
-    for path in (SOURCE / "data").rglob("*.py"):
-        assert not any(name.split(".")[0] in ("torch", "transformers", "peft") for name in imported(path)), path
+    for name in MODULES:
+        if part_of(name, "data"):
+            assert not any(other.split(".")[0] in ("torch", "transformers", "peft") for other in IMPORTED[name]), name
 
 
 def test_every_stage_is_a_function_of_the_package() -> None:

@@ -20,7 +20,8 @@ from capsight.data import schema
 from capsight.data.attributions import Attributions
 from capsight.errors import ConfigError, InputError, NothingPredicted
 from capsight.motifs.motifs import motifs
-from capsight.pipeline import read_recipe, run
+from capsight.pipeline import run
+from capsight.recipe import read_recipe
 
 pytestmark = pytest.mark.pipeline
 
@@ -157,7 +158,7 @@ def test_model_folder_of_plain_llama_opens_with_auto_classes(recipe: Path, finis
 
     from capsight.data.sequence.tokenizer import make_tokenizer
     from capsight.data.windows.windows import Windows
-    from capsight.model.checkpoint import load_classifier
+    from capsight.model.classifier import load_classifier
 
     plain = ["pretrain.model={width: 16, mlp_size: 24, layers: 1, heads: 2, stem_channels: 0,"
              " causal: true, pooling: last}",
@@ -179,7 +180,7 @@ def test_adapter_beside_the_model_is_a_peft_adapter(finished: Path) -> None:
     import torch
     from peft import PeftModel
 
-    from capsight.model.checkpoint import load_classifier, start_classifier
+    from capsight.model.classifier import load_classifier, start_classifier
 
     merged, _ = load_classifier(finished / "model")
     base = start_classifier(finished / "pretrained", seed=1)

@@ -32,9 +32,9 @@ from capsight.predict.track import Precision, Tracks, TrackScorer, best_device
 from capsight.shipped import find_model
 from capsight.variants.changes import changes_of, find_region
 from capsight.variants.frames import as_file, rows_of
+from capsight.variants.scoring import score, summary_of, survey
 from capsight.variants.sites import Places
 from capsight.variants.tally import Tally
-from capsight.variants.variants import score, summary_of, survey
 
 #: DNA: a string, several, codes (0 to 4 for A, C, G, T, N) or characters as arrays of one or two dimensions.
 Dna: TypeAlias = str | Sequence[str] | NDArray[Any]

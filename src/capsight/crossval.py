@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from capsight import artefact, output
+from capsight.artefact.claim import check_claim
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.fetch.named import with_files
@@ -24,8 +25,8 @@ from capsight.data.windows.stage import leaving_one_out, windows
 from capsight.errors import InputError
 from capsight.evaluate.compare import HeldOut, least_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
-from capsight.pipeline import SIMULATION, check_claim, cnn_baseline, read_recipe
-from capsight.stats.loci import Loci
+from capsight.recipe import SIMULATION, cnn_baseline, read_recipe
+from capsight.stats.bootstrap import Loci
 from capsight.train.baselines.baseline import baseline
 
 logger = logging.getLogger(__name__)

@@ -9,24 +9,18 @@ everything → report/
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from capsight import artefact, output
-from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
-from capsight.config.variables import fill_variables
-from capsight.config.yaml_files import load_yaml, override, parse
-from capsight.data.fetch.named import may_be_asset, with_files
-from capsight.data.io.text import passes
-from capsight.errors import InputError, NothingPredicted
-from capsight.recipe import find_recipe, is_shipped
-from capsight.shipped import shipped_models
+from capsight import artefact
+from capsight.artefact.claim import check_claim, claiming
+from capsight.config import Recipe
+from capsight.data.fetch.named import with_files
+from capsight.errors import NothingPredicted
+from capsight.recipe import SIMULATION, read_recipe
 
 logger = logging.getLogger(__name__)
 
-SIMULATION = "simulation"
 WINDOWS = "windows"
 PRETRAINED = "pretrained"
 MODEL = "model"
@@ -195,110 +189,6 @@ def _name_factors(settings: Recipe, out: Path) -> None:
     if settings.motif_enrich:
         _announce("motif-enrich", f"factors of {settings.motif_enrich.motif_db} that hit positives more than negatives")
         motif_enrich(settings.motif_enrich, folder / POSITIVES_FASTA, folder / NEGATIVES_FASTA, out / FACTORS)
-
-
-def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
-    file = find_recipe(recipe)
-    values, overrides = fill_variables(load_yaml(file), overrides, where=recipe)
-    values = _resolve(values, Path() if passes(file) or is_shipped(file) else file.parent)
-    values = override(values, overrides)
-    windows = values.get("windows")
-    if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
-        windows.setdefault("genome", str(out / SIMULATION / "genome.fa"))
-        windows.setdefault("peaks", str(out / SIMULATION / "peaks.bed"))
-        windows.setdefault("ctss", [str(out / SIMULATION / "ctss.bed")])
-        for section in ("motif_scan", "motif_compare", "motif_enrich"):  # what was planted is what can be found
-            if isinstance(values.get(section), dict):
-                values[section].setdefault("motif_db", str(out / SIMULATION / "motifs.meme"))
-    settings = parse(Recipe, values, where=recipe)
-    if settings.train and settings.train.init:  # a name or shape that is wrong is found before any work is done
-        from capsight.train.track.start import Start
-
-        Start.of(settings.train.init).shaped(settings.train)
-    if settings.baseline and settings.baseline.model == "cnn":
-        settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
-    return settings
-
-
-def cnn_baseline(settings: Recipe) -> BaselineConfig:
-    """Return the CNN of a recipe: trained as its `finetune` says, but for what its section `baseline` says itself.
-
-    A recipe without `finetune` trains it by the defaults of that section.
-
-    So budget, augmentation and selection are those of the network that it is compared with.
-    """
-    given = settings.baseline.model_dump(exclude_unset=True) if settings.baseline else {}
-    given = given if given.get("model") == "cnn" else {}
-    own = {key: FinetuneConfig.model_fields[key].default for key in NOT_FOR_CNN}
-    training = (settings.finetune or FinetuneConfig()).model_dump() | own | given.get("training", {})
-    return BaselineConfig.model_validate({"model": "cnn", **given, "training": training, "seed": training["seed"]})
-
-
-def _resolve(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make the paths in a recipe relative to the current folder rather than to the recipe's."""
-    windows = values.get("windows")
-    if isinstance(windows, dict):
-        keys = ["genome", "peaks", "aliases", "negatives_file", "promoters", "train"]
-        keys += ["validation", "test"] if windows.get("train") else []
-        for key in keys:
-            if isinstance(windows.get(key), str):
-                windows[key] = _beside(folder, windows[key])
-        for key in ("ctss", "ctss_plus", "ctss_minus"):
-            paths = windows.get(key)
-            if isinstance(paths, str):  # a comma in the name of a file that exists is its own
-                paths = [paths] if (folder / paths).exists() else paths.split(",")
-            if isinstance(paths, list):
-                windows[key] = [_beside(folder, path) if isinstance(path, str) else path for path in paths]
-    train = values.get("train")
-    init = train.get("init") if isinstance(train, dict) else None
-    if isinstance(init, str) and (init not in shipped_models() or (folder / init / "capsight.json").is_file()):
-        values["train"]["init"] = _beside(folder, init)
-    pretrain = values.get("pretrain")
-    if isinstance(pretrain, dict) and isinstance(pretrain.get("genome"), str):
-        pretrain["genome"] = _beside(folder, pretrain["genome"])
-    tokenizer = pretrain.get("tokenizer") if isinstance(pretrain, dict) else None
-    if isinstance(tokenizer, dict) and isinstance(tokenizer.get("file"), str):
-        tokenizer["file"] = str(folder / tokenizer["file"])
-    return values
-
-
-def _beside(folder: Path, name: str) -> str:
-    """Return the path of a file beside a recipe; the name of an asset stays, unless there is such a file."""
-    return name if may_be_asset(name) and not (folder / name).exists() else str(folder / name)
-
-
-@contextmanager
-def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
-    """Make the folder of a run or a cross-validation, and hold other processes off it for the length of the block.
-
-    Raises
-    ------
-    InputError
-        If `out` holds something that is not a run, or not one of this stage, or another process works in it.
-    """
-    check_claim(out, record)
-    with artefact.folders_above(output.resolve(out)), output.locked(output.resolve(out), record["stage"]):
-        out.mkdir(exist_ok=True)
-        yield
-
-
-def check_claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Refuse a folder that is not one of this stage, or that cannot be written.
-
-    Raises
-    ------
-    InputError
-        Naming the folder.
-    """
-    output.check_folder(out)
-    made = out / artefact.RECORD
-    others = out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir())  # another may be claiming it
-    if others and not made.is_file():
-        raise InputError("exists and is not a run of capsight", where=out, remedy="name another folder")
-    if made.is_file() and (stage := artefact.read_record(made).get("stage")) != record["stage"]:
-        was = f"was made by {stage}, not by {record['stage']}" if stage else "is not a run of capsight"
-        raise InputError(was, where=out, remedy="name another folder")
 
 
 def _announce(stage: str, purpose: str) -> None:

@@ -143,8 +143,8 @@ def twobit(contigs: Mapping[str, str]) -> bytes:
 
 def _write_network(folder: Path) -> None:
     """Write the smallest of all models, with random weights."""
-    from capsight.model.checkpoint import ModelCard, save_model
     from capsight.model.llama import CapsightConfig, CapsightForClassification
+    from capsight.model.llama_folder import ModelCard, save_model
 
     tokenizer = TokenizerConfig()
     config = CapsightConfig(

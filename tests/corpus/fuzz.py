@@ -37,6 +37,7 @@ from capsight.config import Recipe, WindowsConfig
 from capsight.config.yaml_files import load_yaml, parse
 from capsight.data.attributions import Attributions
 from capsight.data.genome.genome import Genome
+from capsight.data.io.meme import read_meme, sniff_motif_format
 from capsight.data.io.sequences import read_labelled, read_sequences
 from capsight.data.io.text import readable
 from capsight.data.io.vcf import VariantFile
@@ -45,10 +46,9 @@ from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.known.meme import read_meme, sniff_motif_format
 from capsight.motifs.known.scan import read_scannable
-from capsight.pipeline import read_recipe
 from capsight.predict.windows import load_scorer
+from capsight.recipe import read_recipe
 from conftest import build_world
 
 BATCH = 200
@@ -111,12 +111,12 @@ def _aliases(folder: Path) -> object:
 
 
 def _counts(folder: Path) -> object:
-    return import_module("capsight.data.ctss.five_ends").read_five_ends([folder / "counts.bed"])
+    return import_module("capsight.data.ctss.reader").read_ctss([folder / "counts.bed"])
 
 
 def _strands(folder: Path) -> object:
     plus, minus = ([folder / f"{strand}.bedGraph"] for strand in ("plus", "minus"))
-    return import_module("capsight.data.ctss.five_ends").read_five_ends(plus=plus, minus=minus)
+    return import_module("capsight.data.ctss.reader").read_ctss(plus=plus, minus=minus)
 
 
 def _peaks(name: str, **options: Any) -> Target:
@@ -150,7 +150,7 @@ def _through_a_pipe(folder: Path) -> object:
 #: Readers that are not always there: their modules.
 NEEDS = {
     "aliases": "capsight.data.genome.contig_names",
-    "counts": "capsight.data.ctss.five_ends",
+    "counts": "capsight.data.ctss.reader",
     "2bit": "capsight.data.io.twobit",
 }
 TARGETS = {

@@ -6,7 +6,7 @@ import pytest
 
 from capsight.data.fetch import download as transport
 
-from .web import Site, serving
+from .fetch.web import Site, serving
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from capsight.data.ctss.tags import Tags, read_tags, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import read_tags, summit_tags
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -71,7 +72,7 @@ def test_a_part_is_measured_as_if_it_were_all_of_its_chromosome(world, track, tr
     whole = Truth.of(part, summits, tags, seed=3)
     inside, there = (part.find(each.contig, each.position) >= 0 for each in (summits, tags))
     alone = Truth.of(
-        part, Tags(*(column[inside] for column in summits)), Tags(*(column[there] for column in tags)), seed=3
+        part, Ctss(*(column[inside] for column in summits)), Ctss(*(column[there] for column in tags)), seed=3
     )
     assert whole.block_bases.tolist() == [6_020, 10_000, 10_000, 2_000]
     assert whole.block(2, np.array([12_345, 22_344, 22_345])).tolist() == [1, 1, 2]

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from capsight.crossval import METRICS, summarise_folds
 from capsight.evaluate import compare as paired
 from capsight.evaluate.compare import DRAWS, HeldOut, _auroc, least_p, paired_tests, window_tests
-from capsight.stats.loci import Loci
+from capsight.stats.bootstrap import Loci
 
 
 @pytest.fixture

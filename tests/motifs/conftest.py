@@ -11,11 +11,11 @@ import pytest
 from capsight.config import SimulateConfig, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.genome.alphabet import encode
+from capsight.data.io.meme import MotifSet, Pwm, write_meme
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.motifs.counts import Counts
 from capsight.motifs.known.database import read_motif_db
-from capsight.motifs.known.meme import MotifSet, Pwm, write_meme
 from capsight.simulate import simulate
 
 LENGTH = 256

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from capsight.data.attributions import Attributions
-from capsight.motifs.discover import FEWEST_SITES, Motif, consensus, discover, probabilities
-from capsight.motifs.known.meme import MotifSet, read_meme
+from capsight.data.io.meme import MotifSet, read_meme
+from capsight.motifs.blocks import probabilities
+from capsight.motifs.discover import Motif, consensus, discover
 from capsight.motifs.known.motif_compare import compare
+from capsight.motifs.modisco import FEWEST_SITES
 from capsight.simulate import ELEMENTS
 
 from .conftest import LENGTH, Planted

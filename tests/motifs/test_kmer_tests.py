@@ -7,16 +7,15 @@ from scipy import stats
 from capsight.data.sequence.kmers import encode_kmers, string_to_kmer
 from capsight.motifs.counts import Counts, count_encoded
 from capsight.motifs.kmer_tests import (
-    fisher_exact,
     mann_whitney,
-    odds,
-    q_values,
     rank_biserial,
     seqlet_enrichment_p,
     van_elteren,
 )
 from capsight.motifs.kmers import count_kmers
 from capsight.motifs.seqlets import find_seqlets
+from capsight.stats.fisher import fisher_exact, odds_ratio
+from capsight.stats.multiple_testing import q_values
 
 from .conftest import dense, random_codes
 
@@ -75,17 +74,17 @@ def test_fisher_is_scipys() -> None:
 
 def test_q_values_are_benjamini_and_hochbergs_where_every_p_is_possible() -> None:
     p = np.random.default_rng(5).random(500) ** 2
-    np.testing.assert_allclose(q_values(p, np.zeros(500)), stats.false_discovery_control(p))
+    np.testing.assert_allclose(q_values(p, least=np.zeros(500)), stats.false_discovery_control(p))
 
 
 def test_tests_that_cannot_reach_a_p_value_do_not_count_against_it() -> None:
     p = np.array([0.01, *np.ones(99)])
-    assert q_values(p, np.zeros(100))[0] == pytest.approx(1)
-    assert q_values(p, np.array([0.001, 0.002, *np.full(98, 0.3)]))[0] == pytest.approx(0.02)
+    assert q_values(p, least=np.zeros(100))[0] == pytest.approx(1)
+    assert q_values(p, least=np.array([0.001, 0.002, *np.full(98, 0.3)]))[0] == pytest.approx(0.02)
 
 
 def test_odds() -> None:
-    found = odds(np.array([3, 0]), 10, np.array([1, 0]), 20)
+    found = odds_ratio(np.array([3, 0]), 10, np.array([1, 0]), 20)
     assert found[0] == pytest.approx(np.log2((3.5 / 7.5) / (1.5 / 19.5)))
     assert found[1] == pytest.approx(np.log2((0.5 / 10.5) / (0.5 / 20.5)))
 

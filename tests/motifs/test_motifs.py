@@ -14,10 +14,10 @@ from capsight.cli.motifs import command
 from capsight.config import MotifsConfig
 from capsight.config.yaml_files import parse
 from capsight.data.attributions import Attributions
+from capsight.data.io.meme import read_meme
 from capsight.data.io.sequences import read_sequences
 from capsight.errors import ConfigError, InputError
 from capsight.motifs.kmers import KMER_COLUMNS
-from capsight.motifs.known.meme import read_meme
 from capsight.motifs.motifs import motifs
 from capsight.motifs.places import POSITION_COLUMNS
 
@@ -62,7 +62,7 @@ def test_seqlets_of_a_called_kmer_carry_it(out: Path, few: Attributions) -> None
     names, sequences = read_sequences(out / "seqlets" / "TATAAA.fa")
     assert len({name.partition("@")[0] for name in names}) == 20
     assert all("TATAAA" in sequence for sequence in sequences)
-    assert names[0].startswith("chrI:0-256(+)@")
+    assert names[0].startswith("chrI:1-256:+@")
     everything = read_sequences(out / "seqlets" / "positives.fa")
     assert len(everything.names) == 3 * few.positive.sum()
     assert len(set(everything.names)) == len(everything.names)
@@ -149,7 +149,7 @@ def test_contigs_of_any_name_stand_in_the_names_of_seqlets(few: Attributions, tm
     data = replace(few, chrom=np.full(len(few.score), name))
     folder = motifs(MotifsConfig(de_novo=False), data.write(tmp_path / "a.npz"), tmp_path / "out")
     names = read_sequences(folder / "seqlets" / "positives.fa").names
-    assert names[0].startswith(f"{name}:0-256(+)@")
+    assert names[0].startswith(f"{name}:1-256:+@")
 
 
 def test_settings_are_checked() -> None:

@@ -110,7 +110,7 @@ def test_intervals_are_read_with_their_neighbours(tiny_track: Path, tmp_path: Pa
     (tmp_path / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
     (tmp_path / "in.bed").write_text(BED)
     table = run(tiny_track, tmp_path / "in.bed", tmp_path, genome=tmp_path / "genome.fa", stranded=stranded)
-    assert table["name"].tolist() == ["mine", "chr1:0..30,+", "chr2:590..600,.", "one"]
+    assert table["name"].tolist() == ["mine", "chr1:1-30:+", "chr2:591-600", "one"]
     for (_, row), line in zip(table.iterrows(), BED.splitlines(), strict=True):
         chrom, start, end, _, _, strand = line.split("\t")
         assert (row["chrom"], row["start"], row["end"]) == (chrom, int(start), int(end))

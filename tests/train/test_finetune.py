@@ -25,7 +25,8 @@ from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.evaluate.evaluate import evaluate
-from capsight.model.checkpoint import read_card, start_classifier
+from capsight.model.classifier import start_classifier
+from capsight.model.llama_folder import read_card
 from capsight.train.baselines.baseline import baseline
 from capsight.train.classifier import rating, schedule
 from capsight.train.finetune import finetune

@@ -23,7 +23,7 @@ from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import start_classifier
+from capsight.model.classifier import start_classifier
 from capsight.model.llama import CapsightForPretraining, architecture
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import LanguageTask, SubstitutionTask, check_asked, make_corpus, pretrain

@@ -26,10 +26,11 @@ from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import load_track
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.track import TrackScorer
-from capsight.variants import variants as stage
+from capsight.variants import scoring
+from capsight.variants.columns import COLUMNS, FIELDS, PREFIX
 from capsight.variants.effects import LEAST_TAGS, Summary
 from capsight.variants.sites import Places
-from capsight.variants.variants import COLUMNS, FIELDS, PREFIX, variants
+from capsight.variants.variants import variants
 
 RNG = np.random.default_rng(5)
 CONTIGS = {name: "".join(RNG.choice(list("ACGT"), length)) for name, length in (("chr1", 6000), ("chr2", 3000))}
@@ -481,7 +482,7 @@ def test_long_contigs_are_indexed_as_csi(tiny_track: Path, genome: Path, tmp_pat
 def test_shards_together_are_the_whole(
     tiny_track: Path, genome: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int, kind: str
 ) -> None:
-    monkeypatch.setattr(stage, "BATCH", 4)
+    monkeypatch.setattr(scoring, "BATCH", 4)
     source = write(tmp_path / "in.vcf", records())
     whole = variants(config(), tiny_track, genome, source, tmp_path / f"whole.{kind}")
     header = text(whole)[: -len("".join(rows_of(whole, kind)))]
@@ -508,7 +509,7 @@ def test_shards_of_a_file_with_fewer_batches_are_empty(
 def test_shards_join_by_bcftools_concat(
     tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "BATCH", 4)
+    monkeypatch.setattr(scoring, "BATCH", 4)
     whole = variants(config(), tiny_track, genome, vcf, tmp_path / "whole.vcf.gz")
     parts = [variants(config(shard=f"{i}/3"), tiny_track, genome, vcf, tmp_path / f"{i}.vcf.gz") for i in (1, 2, 3)]
     bcftools("concat", "--naive", "-o", tmp_path / "joined.vcf.gz", *parts)
@@ -518,7 +519,7 @@ def test_shards_join_by_bcftools_concat(
 def test_threads_change_no_byte(
     tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "BATCH", 3)
+    monkeypatch.setattr(scoring, "BATCH", 3)
     one = variants(config(), tiny_track, genome, vcf, tmp_path / "one.vcf")
     assert text(variants(config(threads=3), tiny_track, genome, vcf, tmp_path / "three.vcf")) == text(one)
 
@@ -778,9 +779,9 @@ def test_killed_and_run_again(tiny_track: Path, genome: Path, tmp_path: Path) ->
 def test_memory_does_not_grow_with_the_file(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
     def peak(n: int) -> int:
         code = (
-            "import sys; from capsight.predict import variants as stage; from capsight.cli import main\n"
+            "import sys; from capsight.variants import scoring; from capsight.cli import main\n"
             "from capsight.variants.effects import NO_EFFECT\n"
-            "stage.effects_of = lambda contig, changes, *rest: iter([NO_EFFECT] * len(changes))\n"
+            "scoring.effects_of = lambda contig, changes, *rest: iter([NO_EFFECT] * len(changes))\n"
             "try: main()\nexcept SystemExit: pass\n"
             # getrusage would count this process too, which the other one was forked from
             "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"

@@ -38,7 +38,7 @@ def command(
     wanted = [
         settings(FetchConfig, config, assignments, name=name, cache=cache, table=table, only=only) for name in names
     ]
-    from capsight.data.fetch.assets import choose, read_table
+    from capsight.data.assets import choose, read_table
     from capsight.data.fetch.stage import fetch
 
     for each in wanted:  # a misspelt name is reported before the first download

@@ -33,7 +33,7 @@ def show_scan_metrics(folder: Path) -> None:
 
 def show_assets(own: Path | None) -> None:
     """Print the table of assets, and where each would come from; nobody is asked."""
-    from capsight.data.fetch.assets import read_table, where_from
+    from capsight.data.assets import read_table, where_from
     from capsight.data.fetch.download import readable
 
     rows = [("name", "kind", "size", "from", "species", "assembly", "licence")]

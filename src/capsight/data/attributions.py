@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from capsight.data import schema
 from capsight.data.io.text import readable
+from capsight.data.naming import region_name
 from capsight.errors import InputError
 from capsight.output import writing
 
@@ -24,7 +25,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 #: Windows that score this or more are predicted positives, unless `Attributions.meta` has another `POSITIVE_FROM`.
-THRESHOLD: Final = 0.5
+THRESHOLD: Final = schema.THRESHOLD
 
 CODES: Final = "codes"
 ISM_FULL: Final = "ism_full"
@@ -112,9 +113,9 @@ class Attributions:
         return self.meta.get(BEST_METHOD)
 
     def names(self) -> list[str]:
-        """Return a name for each window, as ``chrI:100-612(+)``."""
+        """Return a name for each window, as `region_name` spells it."""
         places = zip(self.chrom, self.start, self.end, self.strand, strict=True)
-        return [f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in places]
+        return [region_name(str(chrom), int(start), int(end), str(strand)) for chrom, start, end, strand in places]
 
     def of(self, chosen: Mask) -> Self:
         """Return some of the windows, ``(n,)``."""

@@ -28,6 +28,9 @@ WINDOW_COLUMNS: Final = (CHROM, START, END, STRAND, LABEL, FOLD, SOURCE, GC, REP
 #: Columns of a peaks table: 0-based half-open; `summit` is the position of the +1 base.
 PEAK_COLUMNS: Final = (CHROM, START, END, NAME, SCORE, STRAND, SUMMIT)
 
+#: A window is called a cap site from this probability on, unless its model says otherwise.
+THRESHOLD: Final = 0.5
+
 #: Columns of `ctss.parquet`: 0-based positions of RNA 5' ends on a strand of a contig, and how many there are.
 FIVE_END_COLUMNS: Final = (CHROM, POSITION, STRAND, COUNT)
 

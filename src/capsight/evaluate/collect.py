@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.ctss.tags import Tags
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.genome.stretches import Stretches
 from capsight.evaluate.matching import (
     BIN,
@@ -69,15 +69,15 @@ class Truth:
     """
 
     stretches: Stretches
-    summits: Tags
+    summits: Ctss
     counts: TagCounts | None
     shift: Ints
 
     @classmethod
-    def of(cls, stretches: Stretches, summits: Tags, tags: Tags | None, seed: int) -> "Truth":
+    def of(cls, stretches: Stretches, summits: Ctss, tags: Ctss | None, seed: int) -> "Truth":
         """Draw the regions, and keep the summits that lie in the fold."""
         here = stretches.find(summits.contig, summits.position) >= 0
-        there = Tags(summits.contig[here], summits.position[here], summits.minus[here], summits.counts[here])
+        there = summits.where(here)
         shift = draw_regions(len(there.position), DRAWS, np.random.default_rng([seed, 21]))
         return cls(stretches, there, TagCounts(tags, stretches.genome) if tags else None, shift)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
-from capsight.stats.loci import Loci
+from capsight.stats.bootstrap import Loci, interval
 
 Floats = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> 
         differences = np.mean([auroc[model] - auroc[other] for auroc in drawn], axis=0)
         differences = differences[~np.isnan(differences)]
         least = min((differences <= 0).sum(), (differences >= 0).sum())
-        low, high = np.quantile(differences, [0.025, 0.975])
+        low, high = interval(differences) or (np.nan, np.nan)
         rows.append(
             {
                 "metric": "auroc", "model": model, "other": other, "mean_difference": observed,

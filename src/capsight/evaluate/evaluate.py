@@ -21,11 +21,10 @@ from capsight.errors import ConfigError, InputError
 from capsight.evaluate.scan import evaluate_scan
 from capsight.evaluate.window_scores import window_scores
 from capsight.shipped import find_model
-from capsight.stats.loci import Loci
+from capsight.stats.bootstrap import Loci, intervals
 
 logger = logging.getLogger(__name__)
 
-THRESHOLD = 0.5
 METRICS_FILE = "metrics.json"
 SCORES_FILE = "scores.parquet"
 #: Equal-width bins of the expected calibration error (Guo et al. 2017).
@@ -89,7 +88,11 @@ def evaluate(
     strata = similarity_strata(audit, fold) if audit else None
     with artefact.building(out, "evaluate", config, inputs) as folder:
         score = scores(fold)
-        result = {"fold": config.fold, "threshold": THRESHOLD, **summarise(truth, score, config, Loci.of(fold.table))}
+        result = {
+            "fold": config.fold,
+            "threshold": schema.THRESHOLD,
+            **summarise(truth, score, config, Loci.of(fold.table)),
+        }
         scored = fold.table.assign(score=score)
         chroms = fold.table[schema.CHROM].to_numpy()
         if len(names := list(dict.fromkeys(chroms))) <= MOST_CHROMOSOMES:
@@ -126,22 +129,14 @@ def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | 
     result: dict[str, Any] = {"n": len(truth), "n_positive": int(truth.sum()), **values}
     if config.bootstrap:
         rng = np.random.default_rng([config.seed, 5])
-        draws: dict[str, list[float]] = {name: [] for name in values}
-        for _ in range(config.bootstrap):
-            rows = loci.draw(rng)
-            for name, value in compute(truth[rows], score[rows]).items():
-                if value is not None:
-                    draws[name].append(value)
-        result["intervals"] = {
-            name: [float(q) for q in np.quantile(drawn, [0.025, 0.975])] if drawn else None
-            for name, drawn in draws.items()
-        }
+        draws = (compute(truth[rows], score[rows]) for rows in loci.draws(config.bootstrap, rng))
+        result["intervals"] = intervals(values, draws)
     return result
 
 
 def compute(truth: Truth, score: Scores) -> dict[str, float | None]:
     """Return every metric of probabilities against labels; `None` where it is undefined."""
-    called = (score >= THRESHOLD).astype(np.int64)
+    called = (score >= schema.THRESHOLD).astype(np.int64)
     both = 0 < truth.sum() < len(truth)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(truth, called, average="binary", zero_division=0)
     return {

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from capsight.data.ctss.tags import Tags, counted_tags, place_numbers
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import counted_tags, place_numbers
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.evaluate.pwm import promoter_scores
@@ -156,7 +157,7 @@ def pwm_prediction(genome: Genome, name: str) -> Prediction:
 class TagCounts:
     """5' ends of a genome, of which pieces are read base by base."""
 
-    def __init__(self, tags: Tags, genome: Genome) -> None:
+    def __init__(self, tags: Ctss, genome: Genome) -> None:
         self.tags, self._genome = tags, genome
         self._number = place_numbers(genome, tags.contig, tags.minus, tags.position)
 

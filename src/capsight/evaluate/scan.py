@@ -12,8 +12,8 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
-from capsight.data.ctss.five_ends import check_named_once
-from capsight.data.ctss.tags import CTSS, FIVE_ENDS_FILE, read_tags, summit_tags
+from capsight.data.ctss.reader import check_named_once
+from capsight.data.ctss.table import CTSS, CTSS_FILE, read_tags, summit_tags
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
@@ -118,7 +118,7 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
     peaks = read_windows_peaks(data.folder, genome)
     summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     counted = summary["ctss"]["source"] == CTSS
-    tags = read_tags(data.folder / FIVE_ENDS_FILE, genome) if counted else None
+    tags = read_tags(data.folder / CTSS_FILE, genome) if counted else None
     truth = Truth.of(stretches, summit_tags(peaks, genome), tags, config.seed)
     if not len(truth.summits.position):
         raise InputError(f"the chromosomes of the {config.fold} fold have no peaks", where=data.folder)

@@ -1,6 +1,6 @@
 """Every figure of a scan, over the blocks of a fold as they are, or as often as a bootstrap draws each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from capsight.evaluate import weighted
 from capsight.evaluate.collect import WITHIN, Found, Truth
 from capsight.evaluate.weighted import Calibration, Ranking
 from capsight.model.track_folder import Calling
+from capsight.stats.bootstrap import Loci, intervals
 
 Floats = NDArray[np.float64]
 
@@ -137,14 +138,13 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
     }
     if bootstrap:
         rng = np.random.default_rng([seed, 22])
-        drawn = np.empty((bootstrap, len(values)))
-        for row in drawn:
-            row[:] = list(metrics.at(rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64)).values())
-            advance(1)
-        columns = dict(zip(values, drawn.T, strict=True))
-        result["intervals"] = {
-            name: None if np.isnan(values[name]) else _interval(column) for name, column in columns.items()
-        }
+
+        def draws() -> Iterator[dict[str, float]]:
+            for times in Loci.single(n).draw_times(bootstrap, rng):
+                yield metrics.at(times.astype(np.float64))
+                advance(1)
+
+        result["intervals"] = intervals(values, draws())
     result["reliability"] = {
         name: {key: column.tolist() for key, column in each.reliability()._asdict().items()}
         for name, (_, each) in metrics.calibrations.items()
@@ -154,9 +154,3 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _interval(drawn: Floats) -> list[float] | None:
-    """Return the middle 95 % of what was drawn and is defined."""
-    drawn = drawn[~np.isnan(drawn)]
-    return [float(q) for q in np.quantile(drawn, [0.025, 0.975])] if len(drawn) else None

@@ -24,6 +24,7 @@ from capsight.data.attributions import (
 )
 from capsight.data.genome.store import genome_inputs
 from capsight.data.io.text import given
+from capsight.data.naming import region_names
 from capsight.errors import ConfigError, InputError
 from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
@@ -32,7 +33,6 @@ from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, Explained, PerBase, Reader, Sequences, TrackReader
 from capsight.explain.sources import Source, of_records, of_windows
 from capsight.model.track_folder import is_track
-from capsight.predict.records import window_names
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def _tell_of_repeats(codes: Codes, table: pd.DataFrame, seed: int) -> None:
     """Count and name the windows whose dinucleotides cannot be shuffled."""
     repeats = shuffled(codes, 1, seed).repeats
     if repeats.any():
-        names = window_names(table[repeats].iloc[:NAMED])
+        names = region_names(table[repeats].iloc[:NAMED])
         more = f" and {repeats.sum() - NAMED} more" if repeats.sum() > NAMED else ""
         logger.warning(
             "explain: %d of %d windows are repeats with one order of their dinucleotides: their single bases are "

@@ -12,9 +12,8 @@ import torch
 from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from capsight.compiled import load_compiled
+from capsight.data.sequence.shuffle import dinucleotide_shuffle
 from capsight.explain.reader import Codes, Explained, PerBase, Sequences
 from capsight.progress import progress
 
@@ -53,21 +52,15 @@ def shuffled(codes: Codes, n: int, seed: int) -> Shuffles:
     """Return `n` dinucleotide shuffles of every window; N stay where they are.
 
     Single bases are shuffled where dinucleotides cannot be: in windows with N, since a dinucleotide with N has no
-    place, and in repeats such as (CA)n, of which there is one order only. A window of one base is its own shuffle.
+    place, and in repeats such as (CA)n, of which there is one order only. A window of one base is its own shuffle. The
+    draws of a window depend on `seed` and on its number.
     """
-    ersatz = load_compiled("tangermeme.ersatz")
-    result = np.repeat(codes[:, None], n, axis=1)
     whole = (codes < 4).all(axis=1)
-    repeats = np.zeros(len(codes), dtype=bool)
-    # One by one, each with a seed of its own: tangermeme refuses all of a batch for one repeat in it.
-    for i, row in enumerate(np.flatnonzero(whole)):
-        one_hot = functional.one_hot(torch.from_numpy(codes[row : row + 1].astype(np.int64)), 4).transpose(1, 2).float()
-        try:
-            drawn = ersatz.dinucleotide_shuffle(one_hot, n=n, random_state=seed + i)
-            result[row] = drawn.argmax(dim=2).to(torch.uint8).numpy()[0]
-        except ValueError:  # all shuffles are the same
-            repeats[row] = True
-        repeats[row] |= bool((result[row] == codes[row]).all())
+    rows = np.repeat(np.flatnonzero(whole), n)
+    result = np.repeat(codes[:, None], n, axis=1)
+    keys = np.column_stack([rows, np.arange(len(rows)) % n])
+    result[whole] = dinucleotide_shuffle(codes[rows], seed, keys).reshape(-1, n, codes.shape[1])
+    repeats = whole & (result == codes[:, None]).all(axis=(1, 2))
     rng = np.random.default_rng([seed, 6])
     for row in np.flatnonzero(~whole | repeats):
         known = np.flatnonzero(codes[row] < 4)

@@ -7,14 +7,15 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from capsight.data.attributions import Attributions, Codes, Mask
+from capsight.data.genome.alphabet import Floats
 from capsight.data.io.text import open_text
 from capsight.errors import InputError
 from capsight.motifs.counts import starts_inside
-from capsight.motifs.kmer_tests import Floats, fisher_exact, odds
 from capsight.motifs.seqlets import Seqlets
+from capsight.stats.fisher import fisher_exact, odds_ratio
+from capsight.stats.multiple_testing import q_values
 
 #: Bases that each letter stands for (NC-IUB 1984).
 IUPAC: Final = {
@@ -187,4 +188,4 @@ def _tests(table: pd.DataFrame, group: str, prefix: str) -> dict[str, Floats]:
     a, b = table["positive_matches"].to_numpy(), table[f"{group}_matches"].to_numpy()
     n1, n2 = int(table["positives"].iloc[0]), int(table[f"{group}s"].iloc[0])
     p = fisher_exact(a, a + b, n1, n1 + n2).p
-    return {f"{prefix}log2_odds": odds(a, n1, b, n2), f"{prefix}p": p, f"{prefix}q": false_discovery_control(p)}
+    return {f"{prefix}log2_odds": np.log2(odds_ratio(a, n1, b, n2)), f"{prefix}p": p, f"{prefix}q": q_values(p)}

@@ -1,4 +1,4 @@
-"""Tests of each k-mer between sequences: rank sums, Fisher's, q-values; all on sparse counts.
+"""Tests of each k-mer between sequences: rank sums, and enrichment in seqlets; all on sparse counts.
 
 The sequence is the unit of every test, never the peak or the occurrence. The time of a test depends on the bases that
 were read and not on the 4**k k-mers.
@@ -7,13 +7,10 @@ were read and not on the 4**k k-mers.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
-from capsight.data.attributions import Ints, Mask
+from capsight.data.genome.alphabet import Floats, Ints, Mask
 from capsight.motifs.counts import Counts
-
-Floats = NDArray[np.float64]
 
 
 class RankSum(NamedTuple):
@@ -86,73 +83,6 @@ def van_elteren(counts: Counts, positive: Mask, strata: Ints) -> Floats:
         variance += (weight * deviation) ** 2
     z = np.divide(np.abs(total), np.sqrt(variance), out=np.zeros_like(total), where=variance > 0)
     return np.minimum(2 * stats.norm.sf(z), 1.0)
-
-
-class Fisher(NamedTuple):
-    """Two-sided p-values, and the smallest that each table's margins allow."""
-
-    p: Floats
-    least: Floats
-
-
-def fisher_exact(a: Ints, carriers: Ints, positives: int, n: int) -> Fisher:
-    """Test many 2 × 2 tables that share one margin (two-sided; Fisher 1934).
-
-    Parameters
-    ----------
-    a
-        Positives that carry the k-mer.
-    carriers
-        All sequences that carry it.
-    positives, n
-        Number of positives, and of all sequences.
-    """
-    p, least = np.ones(len(a)), np.ones(len(a))
-    logs = special.gammaln(np.arange(n + 1) + 1)  # of factorials; SciPy's hypergeom is 20 times slower
-
-    def choose(total: int, part: Ints) -> Floats:
-        return logs[total] - logs[part] - logs[total - part]
-
-    for m in np.unique(carriers):
-        chosen = carriers == m
-        low, high = max(0, positives + m - n), min(m, positives)
-        x = np.arange(low, high + 1)
-        probability = np.exp(choose(positives, x) + choose(n - positives, m - x) - choose(n, m))
-        order = np.sort(probability)
-        total = np.minimum(np.cumsum(order), 1.0)
-        # As likely as what was seen counts as no more likely, whatever the rounding (as SciPy and R have it).
-        last = np.searchsorted(order, np.append(probability[a[chosen] - low], order[0]) * (1 + 1e-7), side="right") - 1
-        p[chosen], least[chosen] = total[last[:-1]], total[last[-1]]
-    return Fisher(p, least)
-
-
-def q_values(p: Floats, least: Floats) -> Floats:
-    """Return q-values after Benjamini and Hochberg (1995), for tests whose p-values cannot be arbitrarily small.
-
-    Parameters
-    ----------
-    p
-        p-values of all tests.
-    least
-        The smallest p-value that each test could have reached, given its margins.
-
-    Notes
-    -----
-    Benjamini and Hochberg bound the p-values below t that chance would give by t times the number of tests. A
-    test that cannot reach t gives none, so t is multiplied by the number of those that can (Tarone 1990;
-    Gilbert 2005). Nothing is left out: all tests are ranked, and with `least` of 0 the result is theirs.
-    """
-    order = np.argsort(p, kind="stable")
-    able = np.searchsorted(np.sort(least), p[order] * (1 + 1e-9), side="right")
-    ratio = p[order] * able / np.arange(1, len(p) + 1)
-    result = np.empty_like(ratio)
-    result[order] = np.minimum(np.minimum.accumulate(ratio[::-1])[::-1], 1.0)
-    return result
-
-
-def odds(a: Ints, positives: int, b: Ints, negatives: int) -> Floats:
-    """Return log2 of the odds ratio of a among positives to b among negatives, each cell plus one half."""
-    return np.log2((a + 0.5) / (positives - a + 0.5)) - np.log2((b + 0.5) / (negatives - b + 0.5))
 
 
 def seqlet_enrichment_p(in_seqlets: Counts, in_windows: Counts, share: Floats) -> Floats:

@@ -7,18 +7,12 @@ import pandas as pd
 from scipy import stats
 
 from capsight.data.attributions import Codes, Ints, Mask
+from capsight.data.genome.alphabet import Floats
 from capsight.data.sequence.kmers import encode_kmers, kmer_to_string
 from capsight.motifs.counts import Counts, count_encoded, starts_inside
-from capsight.motifs.kmer_tests import (
-    Floats,
-    fisher_exact,
-    mann_whitney,
-    odds,
-    q_values,
-    rank_biserial,
-    seqlet_enrichment_p,
-    van_elteren,
-)
+from capsight.motifs.kmer_tests import mann_whitney, rank_biserial, seqlet_enrichment_p, van_elteren
+from capsight.stats.fisher import fisher_exact, odds_ratio
+from capsight.stats.multiple_testing import q_values
 
 #: Columns of `motifs.tsv`. Counts are of sequences unless they say occurrences; `positive` and `negative` are
 #: as predicted.
@@ -113,7 +107,7 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     concentrated = [seqlet_enrichment_p(*each) for each in zip(seqlets, windows, shares, strict=True)]
     columns: dict[str, Any] = {
         ENRICHED_IN: np.where(more, POSITIVES, NEGATIVES),
-        LOG2_ODDS: odds(a, n1, b, n2),
+        LOG2_ODDS: np.log2(odds_ratio(a, n1, b, n2)),
         RANK_BISERIAL: rank_biserial(counted.seqlets, positive),
         POSITIVES: a,
         NEGATIVES: b,
@@ -129,7 +123,7 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
         P_GC: van_elteren(counted.seqlets, positive, gc_strata(counted.gc)),
     }
     columns[P] = np.maximum.reduce([columns[P_MWU], columns[P_FISHER], columns[P_SEQLETS]])
-    columns[Q] = q_values(columns[P], fisher.least)
+    columns[Q] = q_values(columns[P], least=fisher.least)
     seen = np.flatnonzero(a + b)
     seen = seen[np.lexsort((-columns[LOG2_ODDS][seen], columns[P][seen], columns[Q][seen]))]
     table = pd.DataFrame({name: values[seen] for name, values in columns.items()})

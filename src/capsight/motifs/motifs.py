@@ -14,13 +14,13 @@ from capsight import artefact
 from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.genome.alphabet import decode
+from capsight.data.io.meme import MotifSet, write_meme
 from capsight.data.sequence.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError, NothingPredicted
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
-from capsight.motifs.known.meme import MotifSet, write_meme
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
 from capsight.shipped import find_model
 

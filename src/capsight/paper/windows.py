@@ -41,9 +41,9 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
+from capsight.data.drop_reasons import DUPLICATE, OFF_CONTIG, SURPLUS, WITH_N, Dropped
 from capsight.data.genome.alphabet import Ints, Mask
 from capsight.data.genome.genome import Genome
-from capsight.data.windows.drop_reasons import DUPLICATE, OFF_CONTIG, SURPLUS, WITH_N, Dropped
 
 NEAREST: Final = 10_000
 FARTHEST: Final = 20_000

@@ -11,7 +11,7 @@ import pyBigWig
 
 from capsight import artefact, output
 from capsight.config import PlotConfig
-from capsight.data.ctss.five_ends import check_named_once, read_five_ends
+from capsight.data.ctss.reader import check_named_once, read_ctss
 from capsight.data.genome.alphabet import LETTERS, Codes
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genes import Stretch, check_contigs, read_genes
@@ -153,15 +153,13 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
 
 def _observed(config: PlotConfig, genome: Genome, span: Span, aliases: Aliases) -> Floats:
     """Return observed 5' ends, ``(2, length)``."""
-    ends = read_five_ends(config.ctss, config.ctss_plus, config.ctss_minus, ("--ctss-plus", "--ctss-minus"))
-    names = aliases.names(ends.names)
+    read, ends = read_ctss(config.ctss, config.ctss_plus, config.ctss_minus, ("--ctss-plus", "--ctss-minus"))
+    names = aliases.names(read)
     check_contigs(names, genome, (*config.ctss, *config.ctss_plus, *config.ctss_minus)[0])
     found = np.zeros((2, span.end - span.start))
-    for own, name in zip(ends.names, names, strict=True):
-        for row, strand in enumerate("+-") if name == span.chrom else ():
-            position, count = ends.on(own, strand)
-            inside = (position >= span.start) & (position < span.end)
-            found[row, position[inside] - span.start] += count[inside]
+    there = np.array([name == span.chrom for name in names])[ends.contig]
+    inside = ends.where(there & (ends.position >= span.start) & (ends.position < span.end))
+    np.add.at(found, (inside.minus, inside.position - span.start), inside.counts)  # a contig may have two names
     if not found.any():
         logger.warning("plot: no 5' ends were observed in %s", config.region)
     return found

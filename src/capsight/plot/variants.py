@@ -17,8 +17,8 @@ from capsight.errors import InputError
 from capsight.explain.reader import TrackReader
 from capsight.plot.locus import Variant
 from capsight.predict.alleles import AlleleScorer, Change
+from capsight.variants.scoring import summary_of
 from capsight.variants.sites import Places
-from capsight.variants.variants import summary_of
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from capsight.data import schema
 from capsight.data.genome.alphabet import N_CODE, encode
 from capsight.data.io.sequences import read_sequences
 from capsight.data.io.text import given
+from capsight.data.naming import region_names
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import is_track
@@ -84,7 +85,8 @@ def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: P
     columns = list(schema.PREDICTION_COLUMNS)
     with out.open("w", encoding="utf-8", newline="") as handle:
         table.to_csv(handle, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6f", columns=columns)
-    logger.info("predict: %d scores, %d of them at least 0.5", len(table), (table[schema.SCORE] >= 0.5).sum())
+    called = (table[schema.SCORE] >= schema.THRESHOLD).sum()
+    logger.info("predict: %d scores, %d of them at least %g", len(table), called, schema.THRESHOLD)
 
 
 def _load_windows(source: Path, fold: str | None, length: int) -> Loaded:
@@ -94,13 +96,7 @@ def _load_windows(source: Path, fold: str | None, length: int) -> Loaded:
     if data.length != length:
         raise InputError(f"the model reads {length} bases and the windows have {data.length}", where=source)
     table = data.table[[schema.CHROM, schema.START, schema.END, schema.STRAND]]
-    return Loaded(data.codes(np.arange(len(table))), table.assign(name=window_names(table)))
-
-
-def window_names(table: pd.DataFrame) -> pd.Series:
-    """Return a name for each window by its place: ``chrI:100..612,+``."""
-    text = table[[schema.CHROM, schema.START, schema.END, schema.STRAND]].astype(str)
-    return text[schema.CHROM] + ":" + text[schema.START] + ".." + text[schema.END] + "," + text[schema.STRAND]
+    return Loaded(data.codes(np.arange(len(table))), table.assign(name=region_names(table)))
 
 
 def _load_sequences(source: Path, length: int) -> Loaded:

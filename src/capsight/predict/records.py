@@ -21,6 +21,7 @@ from capsight.data.io.bed import NO_STRAND, records, split
 from capsight.data.io.fasta import fasta_pieces
 from capsight.data.io.sequences import check_letters, is_fasta, read_csv_sequences, report_letters
 from capsight.data.io.text import kind_of, open_text
+from capsight.data.naming import region_names
 from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.stranded import shuffle_number
 from capsight.data.windows.windows import Windows
@@ -151,18 +152,12 @@ def _windows(source: Path, fold: str | None) -> tuple[pd.DataFrame, Genome]:
 
 def interval_records(table: pd.DataFrame, genome: Genome) -> Records:
     """Return intervals of a genome; one without a name is called by its position."""
-    names = window_names(table)
+    names = pd.Series(region_names(table), table.index)
     if schema.NAME in table:
         names = table[schema.NAME].where(~table[schema.NAME].isin(("", NO_STRAND)), names)
     table = table.assign(name=names)
     bases = int((table[schema.END] - table[schema.START]).sum())
     return Records(partial(_intervals, table, genome), len(table), 0, bases)
-
-
-def window_names(table: pd.DataFrame) -> pd.Series:
-    """Return a name for each interval by its position: ``chrI:100..612,+``."""
-    text = table[[schema.CHROM, schema.START, schema.END, schema.STRAND]].astype(str)
-    return text[schema.CHROM] + ":" + text[schema.START] + ".." + text[schema.END] + "," + text[schema.STRAND]
 
 
 def _intervals(table: pd.DataFrame, genome: Genome) -> Iterator[Record]:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from capsight import artefact, output
 from capsight.config import ScanConfig
-from capsight.data.ctss.tags import CTSS
+from capsight.data.ctss.table import CTSS
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.genome.stretches import Span

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from capsight import artefact
 from capsight.config import CnnConfig, TokenizerConfig
 from capsight.data.sequence.tokenizer import Tokenizer, make_tokenizer
-from capsight.model.checkpoint import load_classifier, without_former_parts
+from capsight.model.classifier import load_classifier
 from capsight.model.cnn import load_cnn
 from capsight.model.llama import CapsightForClassification
+from capsight.model.llama_folder import without_former_parts
 from capsight.predict.classical import BASELINE_CARD, load_classical, read_baseline_card, unreadable
 
 Scores = NDArray[np.float64]

@@ -15,7 +15,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.errors import InputError
 
-THRESHOLD = 0.5
+THRESHOLD = schema.THRESHOLD
 #: Folder of the evaluation by a scan, in a run.
 SCAN_EVALUATION = "evaluation-scan"
 #: Tables of `crossval`.

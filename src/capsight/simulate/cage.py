@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from capsight.data.naming import peak_name
 from capsight.data.schema import CHROM, END, NAME, SCORE, START, STRAND
 from capsight.simulate.genome import Caps, Genome
 from capsight.simulate.grammar import Ints
@@ -55,7 +56,7 @@ def _bed6(genome: Genome, places: Ints, sizes: Ints, scores: Ints, strands: Ints
     chrom, start = genome.locate(places)
     sign = np.where(strands > 0, "+", "-")
     table = pd.DataFrame({CHROM: chrom, START: start, END: start + sizes, SCORE: scores, STRAND: sign})
-    names = [f"{c}:{s}..{e},{x}" for c, s, e, x in zip(chrom, start, start + sizes, sign, strict=True)]
+    names = [peak_name(*row) for row in zip(chrom, start, start + sizes, sign, strict=True)]
     table.insert(3, NAME, names)
     return table
 

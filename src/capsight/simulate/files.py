@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from capsight.data.io.meme import MotifSet, Pwm, write_meme
 from capsight.data.schema import CHROM, END, START, STRAND
 from capsight.simulate.cage import write_table
 from capsight.simulate.genome import Genome
@@ -42,11 +43,6 @@ def write_motifs(path: Path, genome: Genome, elements: pd.DataFrame) -> None:
     """Write the planted PWMs in MEME's minimal format, with the genome's base frequencies on both strands."""
     counts = np.bincount(genome.codes, minlength=5)[:4]
     background = (counts + counts[::-1]) / (2 * counts.sum())
-    lines = ["MEME version 4", "", "ALPHABET= ACGT", "", "strands: + -", "", "Background letter frequencies"]
-    lines.append(" ".join(f"{base} {share:.5f}" for base, share in zip("ACGT", background, strict=True)))
-    for name, (pwm, _, _) in ELEMENTS.items():
-        sites = int((elements["element"] == name).sum())
-        lines += ["", f"MOTIF {name}"]
-        lines.append(f"letter-probability matrix: alength= 4 w= {len(pwm)} nsites= {sites} E= 0")
-        lines += [" ".join(f"{share:.6f}" for share in position) for position in pwm]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sites = elements["element"].value_counts()
+    pwms = [Pwm(name, "", pwm, float(sites.get(name, 0))) for name, (pwm, _, _) in ELEMENTS.items()]
+    write_meme(path, MotifSet(tuple(pwms), background))

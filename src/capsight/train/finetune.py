@@ -8,7 +8,8 @@ from capsight.config import FinetuneConfig
 from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import read_card, save_model, start_classifier
+from capsight.model.classifier import start_classifier
+from capsight.model.llama_folder import read_card, save_model
 from capsight.train.classifier import train_classifier, write_log
 from capsight.train.launch import check_launch
 from capsight.train.loop import on_threads

@@ -26,13 +26,13 @@ from capsight.data.sequence.sampling import Codes, Corpus, GenomeCorpus, Shuffle
 from capsight.data.sequence.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
-from capsight.model.checkpoint import ModelCard, save_model
 from capsight.model.llama import (
     CapsightForClassification,
     CapsightForPretraining,
     CapsightPreTrainedModel,
     architecture,
 )
+from capsight.model.llama_folder import ModelCard, save_model
 from capsight.model.relora import (
     add_adapters,
     jagged_schedule,

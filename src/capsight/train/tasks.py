@@ -92,7 +92,7 @@ class ClassificationTask:
         score = expit(odds)
         return {
             "auroc": float(roc_auc_score(truth, score)),
-            "mcc": float(matthews_corrcoef(truth, score >= 0.5)),
+            "mcc": float(matthews_corrcoef(truth, score >= schema.THRESHOLD)),
             "loss": float(log_loss(truth, score)),
         }
 

@@ -14,6 +14,7 @@ from capsight.data import schema
 from capsight.data.genome.alphabet import CODE_BITS, LETTERS, N_CODE, Codes
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Span
+from capsight.data.naming import region_name
 from capsight.errors import InputError
 from capsight.predict.alleles import Allele, AlleleScorer, Change
 from capsight.predict.regions import spans
@@ -72,8 +73,8 @@ def changes_of(
     codes = genome.view(contig)
     known = sum(int(_known(codes, first, end).sum()) for first in range(start, end, _PIECE))
     if not known:
-        raise InputError(f"{chrom}:{start + 1}-{end} has no base but N", where=genome.path)
-    logger.info("mutate: %s:%d-%d: %s changes of %s bases", chrom, start + 1, end, f"{3 * known:,}", f"{known:,}")
+        raise InputError(f"{region_name(chrom, start, end)} has no base but N", where=genome.path)
+    logger.info("mutate: %s: %s changes of %s bases", region_name(chrom, start, end), f"{3 * known:,}", f"{known:,}")
     if left_out := end - start - known:
         logger.warning("mutate: %s of %s bases are N, and left out", f"{left_out:,}", f"{end - start:,}")
 

@@ -16,10 +16,11 @@ from capsight.predict.alleles import Change
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer
 from capsight.progress import progress
+from capsight.variants.columns import COLUMNS, fields
 from capsight.variants.effects import Effect, Summary
+from capsight.variants.scoring import BATCH, Survey, batches, effects_of
 from capsight.variants.sites import Places, Unscored
 from capsight.variants.tally import Tally
-from capsight.variants.variants import BATCH, COLUMNS, Survey, batches, effects_of, fields
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from capsight.predict.scan import check_track
 from capsight.predict.track import TrackScorer, best_device
 from capsight.shipped import find_model
 from capsight.variants.changes import changes_of, find_region, write_table
-from capsight.variants.variants import summary_of
+from capsight.variants.scoring import summary_of
 
 logger = logging.getLogger(__name__)
 

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import IO, Final, NamedTuple, TypeVar
+from typing import IO, Final
 
 import pysam
 
@@ -16,54 +15,26 @@ from capsight.data.genome.store import genome_inputs
 from capsight.data.io.text import given, shown
 from capsight.data.io.vcf import Kind, Variant, VariantFile
 from capsight.errors import InputError
-from capsight.model.track_folder import TrackCard, load_track
-from capsight.predict.alleles import AlleleScorer, Change
-from capsight.predict.scan import calling_rule, check_track
-from capsight.predict.stream import in_order, working_threads
+from capsight.model.track_folder import load_track
+from capsight.predict.scan import check_track
+from capsight.predict.stream import working_threads
 from capsight.predict.track import TrackScorer, best_device
 from capsight.progress import progress
 from capsight.shipped import find_model
-from capsight.variants.effects import NO_EFFECT, UPSTREAM, Effect, Move, Summary
-from capsight.variants.sites import FAULTS, Places, Unscored
-from capsight.variants.tally import Answer, Tally
+from capsight.variants.columns import COLUMNS, FIELDS, PREFIX, fields
+from capsight.variants.effects import UPSTREAM, Effect, Summary
+from capsight.variants.scoring import Survey, score, share, summary_of, survey
+from capsight.variants.sites import Places
+from capsight.variants.tally import Tally
 from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-
-#: Records that are scored together. The batches are those of the whole file whatever its shard and the number of
-#: threads: an answer then has the same bits in every run.
-BATCH: Final = 256
-#: Pairs of alleles that are held at a time.
-_HELD: Final = 64
 #: Positions of tabix indices (.tbi) end here; others are indexed as .csi.
 _LARGEST_TBI: Final = 1 << 29
 
-PREFIX: Final = "CAPSIGHT_"
-#: Fields of the output: name, type, description.
-FIELDS: Final = (
-    ("LOG2_PLUS", "Float", "Change of log2 expected tags on the plus strand, {reach}"),
-    ("LOG2_MINUS", "Float", "Change of log2 expected tags on the minus strand, {reach}"),
-    ("GAIN", "Float", "Largest gain of probability of a TSS at a base"),
-    ("GAIN_AT", "String", "Position (from 1) and strand of the largest gain"),
-    ("LOSS", "Float", "Largest loss of probability of a TSS at a base"),
-    ("LOSS_AT", "String", "Position (from 1) and strand of the largest loss"),
-    ("TSS_LOG2", "Float", "Of the called TSS that changes most, change of log2 expected tags within 10 bases"),
-    ("TSS_AT", "String", "Position (from 1) and strand of the called TSS that changes most"),
-)
-COLUMNS: Final = tuple(name.lower() for name, _, _ in FIELDS)
 #: First columns of the table that is made of a VCF.
 _FIRST: Final = b"chrom\tposition\tid\tref\talt"
-_NOTHING: Final = (".",) * len(FIELDS)
-
-
-class Survey(NamedTuple):
-    """What is known of a file before it is scored: its records, whether they are sorted, and the last base of any."""
-
-    n: int
-    is_sorted: bool
-    last: int
 
 
 def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, out: Path) -> Path:
@@ -122,12 +93,6 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
     return out
 
 
-def summary_of(card: TrackCard, distance: int) -> Summary:
-    """Return how effects are read with a model."""
-    rule = calling_rule(card)
-    return Summary(card.calibration, rule.min_probability, rule.distance, distance)
-
-
 def _kind(file: VariantFile, out: Path, haplotypes: bool) -> Kind:
     """Return what is written: by the name of the output, else what was read.
 
@@ -161,35 +126,6 @@ def _unless(clash: Iterable[object], file: VariantFile, what: str) -> Kind:
             remedy="remove that first (bcftools annotate -x), or score the original",
         )  # fmt: skip
     return file.kind
-
-
-def survey(file: VariantFile, places: Places, fail_on_error: bool = False) -> Survey:
-    """Read all records before any of them is scored, so that a malformed one is found in time.
-
-    Raises
-    ------
-    InputError
-        Of `VariantFile.records`; with `fail_on_error`, of the first record that cannot be scored.
-    """
-    n, last, is_sorted, before, seen = 0, 0, True, ("", 0), set()
-    for n, variant in enumerate(file.records(), start=1):  # noqa: B007 (n is returned)
-        if fail_on_error:
-            for allele in places.alleles(variant):
-                if isinstance(allele, Unscored) and allele.why in FAULTS:
-                    raise InputError(
-                        f"cannot be scored: {allele.why}: {allele.what}",
-                        where=f"{file.path}:{variant.number}", remedy="without --fail-on-error it is passed through",
-                    )  # fmt: skip
-        if variant.chrom != before[0]:
-            is_sorted = is_sorted and variant.chrom not in seen
-            seen.add(variant.chrom)
-        elif variant.position < before[1]:
-            is_sorted = False
-        before = (variant.chrom, variant.position)
-        last = max(last, variant.position + len(variant.ref))
-    if fail_on_error:
-        places.genome.release()
-    return Survey(n, is_sorted, last)
 
 
 def _index(found: Survey, out: Path) -> artefact.Beside | None:
@@ -248,66 +184,6 @@ def _write(
     tally.report()
 
 
-def share(n: int, shard: str | None) -> tuple[int, int]:
-    """Return from which record to which a shard reaches: whole batches, as many as the others have."""
-    if shard is None:
-        return 0, n
-    number, shards = map(int, shard.split("/"))
-    batches = -(-n // BATCH)
-    first, last = ((batches * part // shards) * BATCH for part in (number - 1, number))
-    return min(first, n), min(last, n)
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
-    """Yield items that follow each other in tuples of `size`; the last one may be shorter."""
-    left = iter(items)
-    while batch := tuple(islice(left, size)):
-        yield batch
-
-
-def score(
-    records: Iterable[Variant], places: Places, scorer: TrackScorer, summary: Summary, threads: int = 1
-) -> Iterator[Answer]:
-    """Score records batch by batch, in their order."""
-
-    def answer(batch: tuple[Variant, ...]) -> Answer:
-        return _score_batch(batch, places, scorer, summary)
-
-    yield from in_order(answer, batches(records, BATCH), threads)
-
-
-def _score_batch(batch: tuple[Variant, ...], places: Places, scorer: TrackScorer, summary: Summary) -> Answer:
-    """Score records together, those of one contig by their positions."""
-    effects: list[list[Effect | None]] = [[None] * len(variant.alts) for variant in batch]
-    unscored: list[tuple[Variant, Unscored]] = []
-    found: dict[int, list[tuple[Change, int, int]]] = {}
-    for i, variant in enumerate(batch):
-        for j, allele in enumerate(places.alleles(variant)):
-            if isinstance(allele, Unscored):
-                unscored.append((variant, allele))
-            elif allele.start == allele.end and not len(allele.alternative):
-                effects[i][j] = NO_EFFECT  # the reference itself
-            else:
-                found.setdefault(places.contig(variant.chrom), []).append((allele, i, j))
-    for contig, of_contig in sorted(found.items()):
-        of_contig.sort(key=lambda one: (one[0].start, one[0].end))
-        changes = [change for change, _, _ in of_contig]
-        for (_, i, j), effect in zip(of_contig, effects_of(contig, changes, places, scorer, summary), strict=True):
-            effects[i][j] = effect
-    places.genome.release()
-    return Answer(batch, effects, unscored)
-
-
-def effects_of(
-    contig: int, changes: list[Change], places: Places, scorer: TrackScorer, summary: Summary
-) -> Iterator[Effect]:
-    """Yield the effect of changes of one contig."""
-    codes = places.genome.view(contig)
-    alleles = AlleleScorer(scorer, summary.distance).alleles(codes, changes)
-    for held in batches(zip(changes, alleles, strict=True), _HELD):
-        yield from summary.effects([change for change, _ in held], [pair for _, pair in held], len(codes))
-
-
 def _line(variant: Variant, effects: list[Effect | None], file: VariantFile, kind: Kind) -> bytes:
     """Return a record with what was found."""
     if not variant.line:
@@ -328,21 +204,3 @@ def _around_info(line: bytes) -> list[bytes]:
     """Split a line of a VCF into what stands before INFO, INFO, and what stands behind, if there is anything."""
     parts = line.split(b"\t", 8)
     return [b"\t".join(parts[:7]), *parts[7:]]
-
-
-def fields(effect: Effect | None) -> tuple[str, ...]:
-    """Return the values of `FIELDS` for one allele."""
-    if effect is None:
-        return _NOTHING
-    plus, minus = (_number(value) for value in effect.log2)
-    return plus, minus, *_moved(effect.gain, 1), *_moved(effect.loss, -1), *_moved(effect.tss, 1, ".")
-
-
-def _moved(move: Move | None, sign: int, none: str = "0") -> tuple[str, str]:
-    text = _number(sign * move.change) if move else "0"
-    return (none, ".") if move is None or text == "0" else (text, f"{move.position + 1}:{'+-'[move.strand]}")
-
-
-def _number(value: float) -> str:
-    """Return a number with four decimals at the most; nothing is 0, never -0."""
-    return f"{round(value, 4) + 0.0:.6g}"

@@ -8,17 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capsight.data.ctss.clustering import by_density, by_distance, summits, sums
-from capsight.data.ctss.five_ends import FiveEnds
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.ctss.paraclu import paraclu
 
 
 def five_ends(places):
-    """Return places ``{(contig, minus, position): count}`` as `FiveEnds`."""
+    """Return places ``{(contig, minus, position): count}`` as `Ctss`."""
     keys = sorted(places)
     contig, minus, position = (np.array(column) for column in zip(*keys, strict=True))
-    names = tuple(f"chr{i}" for i in range(int(contig.max()) + 1))
     count = np.array([places[key] for key in keys], np.float64)
-    return FiveEnds(names, contig.astype(np.int64), position.astype(np.int64), minus.astype(bool), count)
+    return Ctss(contig.astype(np.int64), position.astype(np.int64), minus.astype(np.int64), count)
 
 
 PLACES = st.dictionaries(
@@ -33,7 +32,7 @@ def runs(clusters):
 def joined(ends, distance):
     """Walk from place to place, and begin a new cluster wherever the next is too far, or elsewhere."""
     clusters = []
-    for i in range(len(ends.count)):
+    for i in range(len(ends.counts)):
         same = i and (ends.contig[i], ends.minus[i]) == (ends.contig[i - 1], ends.minus[i - 1])
         if same and ends.position[i] - ends.position[i - 1] <= distance:
             clusters[-1][1] = i + 1
@@ -48,8 +47,8 @@ def test_distance_clusters_equal_a_walk(places, distance):
     ends = five_ends(places)
     clusters = by_distance(ends, distance)
     assert runs(clusters) == joined(ends, distance)
-    assert sums(ends, clusters).tolist() == [ends.count[a:b].sum() for a, b in runs(clusters)]
-    highest = [max(range(a, b), key=lambda i: (ends.count[i], -ends.position[i])) for a, b in runs(clusters)]
+    assert sums(ends, clusters).tolist() == [ends.counts[a:b].sum() for a, b in runs(clusters)]
+    highest = [max(range(a, b), key=lambda i: (ends.counts[i], -ends.position[i])) for a, b in runs(clusters)]
     assert summits(ends, clusters).tolist() == ends.position[highest].tolist()
 
 
@@ -133,7 +132,7 @@ def test_density_clusters_equal_paraclu_and_paraclu_cut(places, min_count, max_l
     for contig, minus in sorted({key[:2] for key in places}):
         rows = np.flatnonzero((ends.contig == contig) & (ends.minus == minus))
         position = ends.position[rows].tolist()
-        listed = list(zip(position, ends.count[rows].tolist(), strict=True))
+        listed = list(zip(position, ends.counts[rows].tolist(), strict=True))
         found = split(listed, 0, -math.inf, min_count)
         expected += [(rows[0] + a, rows[0] + b) for a, b in cut(found, position, max_length, min_rise)]
     clusters = by_density(ends, min_count, max_length, min_rise)

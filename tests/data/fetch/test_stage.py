@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from capsight.config import FetchConfig
+from capsight.data.assets import Asset, choose, read_table
 from capsight.data.fetch import download as transport
-from capsight.data.fetch.assets import Asset, choose, read_table
 from capsight.data.fetch.stage import fetch
 from capsight.errors import InputError
 

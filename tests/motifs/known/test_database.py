@@ -7,9 +7,9 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
+from capsight.data.io.meme import MotifSet, write_meme
 from capsight.errors import InputError
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.meme import MotifSet, write_meme
 
 
 def test_jaspar_is_the_core_collection_in_its_latest_versions(fungi: MotifSet) -> None:

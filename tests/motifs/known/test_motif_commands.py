@@ -11,9 +11,9 @@ import pytest
 from capsight.cli.options import settings
 from capsight.config import MotifCompareConfig, MotifEnrichConfig, MotifScanConfig
 from capsight.data.genome.alphabet import decode
+from capsight.data.io.meme import MotifSet, write_meme
 from capsight.errors import InputError
 from capsight.motifs.known import motif_compare, motif_enrich, motif_scan
-from capsight.motifs.known.meme import MotifSet, write_meme
 
 from ..conftest import sharp
 

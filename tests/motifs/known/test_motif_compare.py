@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from capsight.config import MotifCompareConfig
+from capsight.data.io.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.known.database import read_motif_db
-from capsight.motifs.known.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.known.motif_compare import TOMTOM_COLUMNS, compare, motif_compare
 
 from ..conftest import sharp

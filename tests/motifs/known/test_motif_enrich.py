@@ -12,9 +12,9 @@ from scipy.stats import fisher_exact
 from capsight import artefact
 from capsight.config import MotifEnrichConfig
 from capsight.data.genome.alphabet import Codes, decode, encode
+from capsight.data.io.meme import MotifSet, Pwm, write_meme
 from capsight.errors import InputError
 from capsight.motifs.known.database import read_motif_db
-from capsight.motifs.known.meme import MotifSet, Pwm, write_meme
 from capsight.motifs.known.motif_compare import compare
 from capsight.motifs.known.motif_enrich import FACTOR_COLUMNS, enrich, gc_matched, motif_enrich
 from capsight.motifs.known.scan import scan

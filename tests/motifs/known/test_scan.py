@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from capsight.data.genome.alphabet import Codes, encode, reverse_complement
+from capsight.data.io.meme import MotifSet, Pwm
 from capsight.errors import InputError
 from capsight.motifs.known import scan as module
-from capsight.motifs.known.meme import MotifSet, Pwm
 from capsight.motifs.known.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites, tail
 
 SITE = [SEQUENCE, START, MINUS]

@@ -29,9 +29,9 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.evaluate.evaluate import evaluate
 from capsight.explain.explain import explain
-from capsight.pipeline import cnn_baseline, read_recipe
 from capsight.predict.predict import predict
 from capsight.predict.windows import load_scorer
+from capsight.recipe import cnn_baseline, read_recipe
 from capsight.train.baselines.baseline import baseline
 
 SMALL = {

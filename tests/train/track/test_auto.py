@@ -13,7 +13,7 @@ import pytest
 from capsight import artefact
 from capsight.config import CropsConfig, TrackConfig, TrainConfig, WindowsConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import Tags
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
@@ -122,7 +122,7 @@ def test_the_record_has_what_was_chosen(
     model = train(config, motif_windows, tmp_path / "model")
     assert '"step": 7,' in (model / "metrics.jsonl").read_text().splitlines()[-1]
     assert "58 peaks are too few" in caplog.text
-    data, nothing = Windows.open(motif_windows), Tags(*(np.zeros(0, np.int64),) * 4)
+    data, nothing = Windows.open(motif_windows), Ctss(*(np.zeros(0, np.int64),) * 4)
     source = CropSource(data.genome, nothing, nothing, data.stretches(schema.TRAIN), 0, config.crops, 1)
     recorded = artefact.read_record(model / "provenance.yaml")["config"]
     assert recorded["epochs"] == pytest.approx(7 * config.crops.batch_size / source.crops_per_pass, abs=1e-6)

@@ -10,7 +10,8 @@ import pytest
 
 from capsight.config.track import CropsConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import Tags, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import summit_tags
 from capsight.data.genome.alphabet import encode
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -37,7 +38,7 @@ def genome(contigs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def tags(genome: Genome) -> Tags:
+def tags(genome: Genome) -> Ctss:
     rng = np.random.default_rng(1)
     places = [
         (contig, minus, position)
@@ -47,7 +48,7 @@ def tags(genome: Genome) -> Tags:
         if rng.random() < 0.1
     ]
     contig, minus, position = np.array(places).T
-    return Tags(contig, position, minus, rng.integers(1, 9, len(places)).astype(float))
+    return Ctss(contig, position, minus, rng.integers(1, 9, len(places)).astype(float))
 
 
 PEAKS = [
@@ -60,7 +61,7 @@ PEAKS = [
 ]
 
 
-def source(genome: Genome, tags: Tags, names: list[str], seed: int = 5, **settings: Any) -> CropSource:
+def source(genome: Genome, tags: Ctss, names: list[str], seed: int = 5, **settings: Any) -> CropSource:
     peaks = pd.DataFrame(PEAKS, columns=[schema.CHROM, schema.SUMMIT, schema.STRAND])
     config = CropsConfig(length=64, **settings)
     return CropSource.of(genome, tags, peaks, names, HALO, config, seed)
@@ -70,7 +71,7 @@ def source(genome: Genome, tags: Tags, names: list[str], seed: int = 5, **settin
 @pytest.mark.parametrize("contig", [0, 1, 2])
 @pytest.mark.parametrize("start", [-63, -20, 0, 17, 60, 89, 350, 699])
 def test_a_crop_is_what_stands_there(
-    genome: Genome, tags: Tags, contigs: dict[str, str], contig: int, minus: bool, start: int
+    genome: Genome, tags: Ctss, contigs: dict[str, str], contig: int, minus: bool, start: int
 ) -> None:
     crops = source(genome, tags, list(SIZES))
     found = crops.at(np.array([contig]), np.array([minus]), np.array([start]))
@@ -89,7 +90,7 @@ def test_a_crop_is_what_stands_there(
     assert found.summits[0].tolist() == summits
 
 
-def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Tags) -> None:
+def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Ctss) -> None:
     crops = source(genome, tags, list(SIZES))
     contig, minus, start = np.array([0, 2, 0]), np.array([True, False, False]), np.array([600, -5, 30])
     together = crops.at(contig, minus, start)
@@ -99,7 +100,7 @@ def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Tags) -> N
             assert np.array_equal(one[[i]], other)
 
 
-def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Tags) -> None:
+def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Ctss) -> None:
     settings = {"peaks": 0.4, "weak": 0.3, "batch_size": 6}
     there, again = (source(genome, tags, ["chrA", "chrC"], **settings) for _ in range(2))
     assert np.array_equal(there.at(*there.places(2)).codes, again.batch(2).codes)
@@ -115,20 +116,20 @@ def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Tags) -
     assert len(there.batch(3).codes) == 6
 
 
-def test_a_crop_does_not_depend_on_the_size_of_its_batch(genome: Genome, tags: Tags) -> None:
+def test_a_crop_does_not_depend_on_the_size_of_its_batch(genome: Genome, tags: Ctss) -> None:
     small, large = (source(genome, tags, ["chrA"], batch_size=size) for size in (2, 6))
     assert np.array_equal(np.concatenate([small.batch(i).codes for i in range(3)]), large.batch(0).codes)
 
 
 @pytest.mark.parametrize("settings", [{}, {"peaks": 1.0}, {"weak": 1.0}, {"peaks": 0.5, "weak": 0.5}])
-def test_only_the_training_contigs_are_drawn(genome: Genome, tags: Tags, settings: dict[str, float]) -> None:
+def test_only_the_training_contigs_are_drawn(genome: Genome, tags: Ctss, settings: dict[str, float]) -> None:
     crops = source(genome, tags, ["chrA", "chrC"], **settings)
     drawn = [crops._draw(i) for i in range(500)]
     assert {contig for contig, _, _ in drawn} == {0, 2}
     assert {minus for _, minus, _ in drawn} == {0, 1}
 
 
-def test_each_pass_reads_every_base_of_both_strands_once(genome: Genome, tags: Tags) -> None:
+def test_each_pass_reads_every_base_of_both_strands_once(genome: Genome, tags: Ctss) -> None:
     crops = source(genome, tags, ["chrA", "chrB"])
     starts = []
     for number in (0, 1, 7):
@@ -147,7 +148,7 @@ PARTS = ["chrA:101-340", "chrA:501-680", "chrB", "chrC:301-364"]
 BOUNDS = {0: [(100, 340), (500, 680)], 2: [(300, 364)]}
 
 
-def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, tags: Tags) -> None:
+def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, tags: Ctss) -> None:
     crops = source(genome, tags, PARTS)
     assert crops.crops_per_pass == 2 * (3 + 2 + 3 + 1)
     starts = set()
@@ -167,7 +168,7 @@ def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, t
 
 @pytest.mark.parametrize("settings", [{"peaks": 1.0}, {"weak": 1.0, "minimum_tags": 1}])
 def test_crops_around_sites_of_a_part_are_moved_inside(
-    genome: Genome, tags: Tags, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
+    genome: Genome, tags: Ctss, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PEAK_REACH", 10)
     crops = source(genome, tags, ["chrA:201-340", "chrA:501-680", "chrC:301-400"], **settings)
@@ -182,10 +183,10 @@ def test_crops_around_sites_of_a_part_are_moved_inside(
         assert {(contig, minus) for contig, minus, _ in drawn} == {(0, 1), (2, 1)}
 
 
-def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Tags) -> None:
+def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Ctss) -> None:
     parts = Stretches.named(genome, PARTS)
     inside = parts.find(tags.contig, tags.position) >= 0
-    other = Tags(*(column[inside] for column in tags))
+    other = Ctss(*(column[inside] for column in tags))
     settings = {"peaks": 0.3, "weak": 0.4, "minimum_tags": 2.0}
     one = source(genome, tags, PARTS, **settings)
     peaks = pd.DataFrame(
@@ -209,7 +210,7 @@ def test_parts_shorter_than_a_crop_are_left_out_and_named(genome: Genome, caplog
         croppable(Stretches.named(genome, ["chrA:1-63"]), 64, "train")
 
 
-def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Tags) -> None:
+def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Ctss) -> None:
     crops = source(genome, tags, ["chrA"], peaks=1.0)
     places: Counter[int] = Counter()
     for i in range(3000):
@@ -223,7 +224,7 @@ def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Tags) -> None:
     assert max(places.values()) < 3 * min(places.values())
 
 
-def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Tags) -> None:
+def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Ctss) -> None:
     crops = source(genome, tags, ["chrA", "chrC"], weak=1.0, minimum_tags=5)
     found = {(tags.contig[row], tags.minus[row], tags.position[row]) for row in crops._weak}
     peaks = [(list(SIZES).index(name), int(strand == "-"), at) for name, at, strand in PEAKS]
@@ -236,7 +237,7 @@ def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Tags)
     assert found == expected
 
 
-def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Tags) -> None:
+def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Ctss) -> None:
     empty = pd.DataFrame({schema.CHROM: [], schema.SUMMIT: [], schema.STRAND: []})
     config = CropsConfig(length=64, peak_fraction=1.0)
     crops = CropSource.of(genome, tags, empty, ["chrC"], HALO, config, 1)
@@ -244,7 +245,7 @@ def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Tags) 
     assert crops.batch(0).codes.shape == (config.batch_size, 64 + 2 * HALO)
 
 
-def test_unknown_contigs_and_shares_above_one_are_refused(genome: Genome, tags: Tags) -> None:
+def test_unknown_contigs_and_shares_above_one_are_refused(genome: Genome, tags: Ctss) -> None:
     with pytest.raises(ValueError, match="not all in the genome"):
         source(genome, tags, ["chrA", "chrX"])
     with pytest.raises(ValueError, match="more than 1 together"):

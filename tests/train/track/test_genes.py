@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from capsight.config.track import TrackConfig
-from capsight.data.ctss.tags import Tags
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.genome.alphabet import decode, encode, reverse_complement
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.orfs import CONTIG, END, MINUS, START
@@ -108,7 +108,7 @@ def test_the_strength_of_a_gene_is_that_of_its_promoter(tmp_path: Path, minus: b
     position = np.sort(len(text) - 1 - position) if minus else np.sort(position)
     counts = [found[len(text) - 1 - p if minus else p] for p in position.tolist()]
     here = np.full(len(position), int(minus))
-    tags = Tags(np.zeros_like(here), position, here, np.array(counts))
+    tags = Ctss(np.zeros_like(here), position, here, np.array(counts))
     table = GeneTargets.of(Stretches.whole(genome, [0]), 150, tags).table
     expected = np.log1p([7.0, 30.0, 0.0])
     expected = (expected - expected.mean()) / expected.std()
@@ -128,7 +128,7 @@ def test_frames_and_their_tags_are_read_in_each_stretch_alone(tmp_path: Path) ->
     stretches = Stretches.named(genome, [f"a:1-{first[0] + 700}", f"a:{first[1] - 29}-{first[2] + 300}"])
     position = np.array([first[0] - 10, first[1] - 31, first[1] - 30, first[2] - 5])
     here = np.zeros_like(position)
-    tags = Tags(here, position, here, np.array([3.0, 99.0, 8.0, 99.0]))
+    tags = Ctss(here, position, here, np.array([3.0, 99.0, 8.0, 99.0]))
     table = GeneTargets.of(stretches, 150, tags).table
     assert table[START].tolist() == first[:2]
     assert (table[END] - table[START]).tolist() == [len(frame)] * 2

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import summit_tags
+from capsight.data.ctss.table import summit_tags
 from capsight.data.genome.alphabet import reverse_complement
 from capsight.data.genome.genome import Genome
 from capsight.data.peaks.promoters import Promoters

@@ -11,7 +11,8 @@ from sklearn.metrics import average_precision_score
 
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import Tags, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import summit_tags
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.model.track import Track, TrackNetwork
@@ -42,7 +43,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     genome = Genome.open(path)
     table = pd.DataFrame(peaks, columns=[schema.CHROM, schema.SUMMIT, schema.STRAND])
     summits = summit_tags(table, genome)
-    tags = Tags(summits.contig, summits.position, summits.minus, np.full(len(summits.contig), 40.0))
+    tags = Ctss(summits.contig, summits.position, summits.minus, np.full(len(summits.contig), 40.0))
     config = CropsConfig(length=512, batch_size=8)
     crops = CropSource.of(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
     losses = TrackLossConfig(block_size=64, min_orf_codons=10)
@@ -123,7 +124,7 @@ def test_validation_reads_its_stretches_alone(task: TrackTask) -> None:
     summits = task.validation_summits
     inside = part.validation.find(summits.contig, summits.position) >= 0
     assert 0 < inside.sum() < (summits.contig == 1).sum()
-    alone = replace(part, validation_summits=Tags(*(column[inside] for column in summits)))
+    alone = replace(part, validation_summits=Ctss(*(column[inside] for column in summits)))
     assert alone.validate(network, torch.device("cpu"))["auprc"] == found
     truth, score = [], []
     for start, end in ((2_000, 7_030), (9_000, 11_000)):

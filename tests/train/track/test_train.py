@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 from capsight.artefact import sha256
 from capsight.config import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig, WindowsConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import CTSS, Tags, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import CTSS, summit_tags
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.data.windows.stage import windows
@@ -256,7 +257,7 @@ def test_calibration_counts_calls_and_summits_inside_the_fold_alone(trained: Pat
     assert inside.sum() == 20
     found = [
         calibrate(TrackScorer(network, tile=tile), part, given, 0.7)
-        for given in (summits, Tags(*(column[inside] for column in summits)))
+        for given in (summits, Ctss(*(column[inside] for column in summits)))
         for tile in (1 << 14, 1_700)
     ]
     assert found[0][1] is not None

@@ -4,7 +4,6 @@ Folds have an order, train before validation before test. A window is compared w
 what training or the choice of a model has seen must not be what is measured.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ from capsight.data import schema
 from capsight.data.audit.checks import SKIPPED, Check, Verdict, by_any, by_share, placeless
 from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET, find_similar, known_span
 from capsight.data.genome.alphabet import Ints, reverse_complement
+from capsight.data.sequence.digest import digests
 from capsight.data.windows.windows import Windows
 
 #: Names of the checks.
@@ -142,10 +142,9 @@ def _copies(data: Windows) -> pd.DataFrame:
     for i in range(0, len(data.table), _ROWS_AT_ONCE):
         codes = data.codes(np.arange(i, min(i + _ROWS_AT_ONCE, len(data.table))))
         begin, end = known_span(codes)  # sequences that were padded with N are compared without it
-        for row, first, last in zip(codes, begin, end, strict=True):
-            text, other = row[first:last].tobytes(), reverse_complement(row[first:last]).tobytes()
-            turned.append(other < text)
-            keys.append(hashlib.blake2b(min(text, other), digest_size=16).digest())
+        known = [row[first:last] for row, first, last in zip(codes, begin, end, strict=True)]
+        keys += digests(known)
+        turned += [reverse_complement(row).tobytes() < row.tobytes() for row in known]
     table = pd.DataFrame({"row": np.arange(len(keys)), "key": pd.Series(keys, dtype=object), "turned": turned})
     table[[schema.FOLD, schema.LABEL]] = data.table[[schema.FOLD, schema.LABEL]].to_numpy()
     return table[table["key"].duplicated(keep=False)]

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from capsight.data.ctss.five_ends import FiveEnds, Floats, Ints, Mask
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.genome.alphabet import Floats, Ints, Mask
 
 
 class Clusters(NamedTuple):
-    """Runs of places of a `FiveEnds`, in its order, none overlapping: the first of each, and the one after its last."""
+    """Runs of places of a `Ctss`, in its order, none overlapping: the first of each, and the one after its last."""
 
     first: Ints
     stop: Ints
@@ -19,16 +20,16 @@ class Clusters(NamedTuple):
         return Clusters(self.first[chosen], self.stop[chosen])
 
 
-def by_distance(ends: FiveEnds, distance: int) -> Clusters:
+def by_distance(ends: Ctss, distance: int) -> Clusters:
     """Join places of one strand that are at most `distance` bases apart (Haberle et al. 2015: CAGEr's ``distclu``)."""
-    if not len(ends.count):
+    if not len(ends.counts):
         return Clusters(np.zeros(0, np.int64), np.zeros(0, np.int64))
     apart = (np.diff(ends.position) > distance) | _strand_changes(ends)
     first = np.concatenate([[0], np.flatnonzero(apart) + 1])
-    return Clusters(first, np.append(first[1:], len(ends.count)))
+    return Clusters(first, np.append(first[1:], len(ends.counts)))
 
 
-def by_density(ends: FiveEnds, min_count: float, max_length: int, min_rise: float) -> Clusters:
+def by_density(ends: Ctss, min_count: float, max_length: int, min_rise: float) -> Clusters:
     """Find dense stretches by paraclu, and keep one set that does not overlap, by the rules of ``paraclu-cut``.
 
     A stretch of places is a cluster for the densities d at which (sum of its counts) - d × (its length) is larger
@@ -49,10 +50,10 @@ def by_density(ends: FiveEnds, min_count: float, max_length: int, min_rise: floa
     """
     from capsight.data.ctss.paraclu import paraclu
 
-    edges = np.concatenate([[0], np.flatnonzero(_strand_changes(ends)) + 1, [len(ends.count)]])
+    edges = np.concatenate([[0], np.flatnonzero(_strand_changes(ends)) + 1, [len(ends.counts)]])
     parts = []
     for begin, end in pairwise(edges):
-        found = paraclu(ends.position[begin:end], ends.count[begin:end], min_count, max_length)
+        found = paraclu(ends.position[begin:end], ends.counts[begin:end], min_count, max_length)
         outer = _outermost(found.stop)
         baseline = found.min_density[np.maximum.accumulate(np.where(outer, np.arange(len(outer)), 0))]
         risen = baseline * min_rise <= found.max_density
@@ -62,27 +63,27 @@ def by_density(ends: FiveEnds, min_count: float, max_length: int, min_rise: floa
     return Clusters(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def summits(ends: FiveEnds, clusters: Clusters) -> Ints:
+def summits(ends: Ctss, clusters: Clusters) -> Ints:
     """Return the position with the highest count of each cluster; of several, the lowest coordinate."""
     if not len(clusters.first):
         return np.zeros(0, np.int64)
     size = clusters.stop - clusters.first
     begin = np.cumsum(size) - size
     rows = np.arange(int(size.sum())) + np.repeat(clusters.first - begin, size)
-    count = ends.count[rows]
+    count = ends.counts[rows]
     highest = np.flatnonzero(count == np.repeat(np.maximum.reduceat(count, begin), size))
     return ends.position[rows[highest[np.searchsorted(highest, begin)]]]
 
 
-def sums(ends: FiveEnds, clusters: Clusters) -> Floats:
+def sums(ends: Ctss, clusters: Clusters) -> Floats:
     """Return the sum of the counts of each cluster."""
-    total = np.concatenate([[0.0], np.cumsum(ends.count)])
+    total = np.concatenate([[0.0], np.cumsum(ends.counts)])
     return total[clusters.stop] - total[clusters.first]
 
 
-def _strand_changes(ends: FiveEnds) -> Mask:
+def _strand_changes(ends: Ctss) -> Mask:
     """Tell where a place is on another contig or strand than the one before, ``(n_places - 1,)``."""
-    return (np.diff(ends.contig) != 0) | (np.diff(ends.minus.astype(np.int8)) != 0)
+    return (np.diff(ends.contig) != 0) | (np.diff(ends.minus) != 0)
 
 
 def _outermost(stop: Ints) -> Mask:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numba
 import numpy as np
 
-from capsight.data.ctss.five_ends import Floats, Ints
+from capsight.data.genome.alphabet import Floats, Ints
 
 #: Blocks of at most this many places are scanned and no longer halved.
 _BLOCK: Final = 16

@@ -10,7 +10,10 @@ import numpy as np
 from capsight import artefact
 from capsight.config import ClusterConfig
 from capsight.data.ctss.clustering import Clusters, by_density, by_distance, summits, sums
-from capsight.data.ctss.five_ends import FiveEnds, Floats, check_named_once, read_five_ends
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.reader import CtssFile, check_named_once, read_ctss
+from capsight.data.genome.alphabet import Floats
+from capsight.data.naming import peak_name
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -27,7 +30,7 @@ def cluster(
     Parameters
     ----------
     config
-        Method and thresholds. Tags per million are of all tags of all files.
+        Method and thresholds. Ctss per million are of all tags of all files.
     out
         BED file to write: 0-based half-open; the score is the number of tags, thickStart the summit (the position
         with most tags; of several, the lowest coordinate). Contigs are in the order in which the input names
@@ -47,24 +50,26 @@ def cluster(
         logger.info("cluster: %s is done already", out)
         return out
     with artefact.building_file(out, "cluster", config, inputs, suffix=".bed") as partial:
-        _cluster(config, read_five_ends(counts, plus, minus), partial)
+        _cluster(config, read_ctss(counts, plus, minus), partial)
     return out
 
 
-def _cluster(config: ClusterConfig, ends: FiveEnds, out: Path) -> None:
+def _cluster(config: ClusterConfig, read: CtssFile, out: Path) -> None:
     """Find the clusters and write them."""
-    million = ends.total / 1e6
-    usable = ends.where(ends.count >= max(config.min_tags, config.min_tpm * million))
-    left_out = len(ends.count) - len(usable.count)
-    logger.info("cluster: %s of %s positions are below the threshold", f"{left_out:,}", f"{len(ends.count):,}")
+    ends = read.ctss
+    total = float(ends.counts.sum())
+    million = total / 1e6
+    usable = ends.where(ends.counts >= max(config.min_tags, config.min_tpm * million))
+    left_out = len(ends.counts) - len(usable.counts)
+    logger.info("cluster: %s of %s positions are below the threshold", f"{left_out:,}", f"{len(ends.counts):,}")
     least = max(config.min_cluster_tags, config.min_cluster_tpm * million)
     clusters = _find(config, usable, least)
     if not len(clusters.first):
         raise InputError("no cluster reaches the thresholds", remedy="lower --min-tpm or --min-cluster-tpm")
     tags = sums(usable, clusters)
     with out.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(_records(usable, clusters, tags))
-    share = 100 * tags.sum() / ends.total
+        file.writelines(_records(read.names, usable, clusters, tags))
+    share = 100 * tags.sum() / total
     logger.info("cluster: %s peaks with %.1f %% of all tags", f"{len(tags):,}", share)
 
 
@@ -85,7 +90,7 @@ def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path])
     return inputs
 
 
-def _find(config: ClusterConfig, ends: FiveEnds, least: float) -> Clusters:
+def _find(config: ClusterConfig, ends: Ctss, least: float) -> Clusters:
     """Return the clusters of at least so many tags, by the method of the config."""
     if config.method == "paraclu":
         return by_density(ends, least, config.max_length, config.min_fold_density)
@@ -95,7 +100,7 @@ def _find(config: ClusterConfig, ends: FiveEnds, least: float) -> Clusters:
     return clusters.where(enough)
 
 
-def _records(ends: FiveEnds, clusters: Clusters, tags: Floats) -> Iterator[str]:
+def _records(names: Sequence[str], ends: Ctss, clusters: Clusters, tags: Floats) -> Iterator[str]:
     """Yield the lines of the BED file, in order."""
     contig, minus = ends.contig[clusters.first], ends.minus[clusters.first]
     start, end = ends.position[clusters.first], ends.position[clusters.stop - 1] + 1
@@ -104,6 +109,6 @@ def _records(ends: FiveEnds, clusters: Clusters, tags: Floats) -> Iterator[str]:
     rows = list(zip(*columns, strict=True))
     for i in np.lexsort((minus, end, start, contig)):
         number, first, after, on_minus, top, sum_ = rows[i]
-        chrom, strand = ends.names[number], "-" if on_minus else "+"
-        name, score = f"{chrom}:{first}..{after},{strand}", f"{sum_:.0f}" if sum_ == int(sum_) else f"{sum_:.6f}"
+        chrom, strand = names[number], "-" if on_minus else "+"
+        name, score = peak_name(chrom, first, after, strand), f"{sum_:.0f}" if sum_ == int(sum_) else f"{sum_:.6f}"
         yield f"{chrom}\t{first}\t{after}\t{name}\t{score}\t{strand}\t{top}\t{top + 1}\t{_COLOURS[strand]}\n"

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from capsight.data.fetch.assets import Asset
+from capsight.data.assets import Asset
 from capsight.data.fetch.download import Patience, ask_size, readable
 from capsight.data.fetch.stage import Located, locate, mirror_remedy, obtain
 from capsight.data.io.cache import cache_folder

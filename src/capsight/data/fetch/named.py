@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from capsight.config import ASSET_SETTINGS
-from capsight.data.fetch.assets import Asset, nearest, read_table
+from capsight.data.assets import Asset, nearest, read_table
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """`fetch`: assets by name, from a mirror or their public address, checked, into a cache that a user's projects share.
 
-What there is stands in a table (`data.fetch.assets`), which a table of the user's own extends. A mirror that is a
+What there is stands in a table (`data.assets`), which a table of the user's own extends. A mirror that is a
 folder is read in place. Each file is compared with the checksum that the table or its publisher states. Where neither
 states one, the first fetch records the SHA-256, and every later one compares with it.
 """
@@ -20,7 +20,7 @@ import filelock
 
 from capsight import artefact, output
 from capsight.config import FetchConfig
-from capsight.data.fetch.assets import (
+from capsight.data.assets import (
     ALGORITHMS,
     KINDS,
     MIRROR,

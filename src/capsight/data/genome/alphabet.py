@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 LETTERS: Final = "ACGTN"

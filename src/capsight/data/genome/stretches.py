@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from capsight.data.genome.alphabet import Ints, Mask
 from capsight.data.genome.genome import Genome, namesake
+from capsight.data.naming import region_name
 from capsight.errors import ConfigError
 
 
@@ -126,7 +127,8 @@ class Stretches:
         """The regions as `read_span` reads them; a whole contig is its name."""
         rows = zip(self.contig, self.start, self.end, self.is_whole, strict=True)
         return tuple(
-            self.genome.names[contig] + ("" if whole else f":{start + 1}-{end}") for contig, start, end, whole in rows
+            self.genome.names[contig] if whole else region_name(self.genome.names[contig], start, end)
+            for contig, start, end, whole in rows
         )
 
     @property

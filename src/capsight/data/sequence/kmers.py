@@ -5,17 +5,19 @@ import numpy as np
 from capsight.data.genome.alphabet import Codes, Ints
 
 
-def encode_kmers(codes: Codes, k: int, *, merge: bool = False) -> Ints:
+def encode_kmers(codes: Codes, k: int, *, stride: int = 1, merge: bool = False) -> Ints:
     """Return the number of the k-mer that starts at each base, ``(n, length - k + 1)``; -1 where it has an N.
 
-    With `merge` a k-mer and its reverse complement have the lower number of the two.
+    With a `stride` only those that start at its multiples are returned. With `merge` a k-mer and its reverse complement
+    have the lower number of the two.
     """
     n, length = codes.shape
-    places = max(length - k + 1, 0)
+    places = max((length - k) // stride + 1, 0)
+    last = (places - 1) * stride + 1
     kmers = np.zeros((n, places), dtype=np.int64)
     known = np.ones((n, places), dtype=bool)
     for i in range(k):
-        base = codes[:, i : i + places]
+        base = codes[:, i : i + last : stride] if places else codes[:, :0]
         kmers = kmers * 4 + base
         known &= base < 4
     if merge:

@@ -7,7 +7,6 @@ every 4 bases. Both are saved as a Hugging Face ``tokenizer.json`` beside the mo
 import json
 import shutil
 from abc import ABC, abstractmethod
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from capsight.config import TokenizerConfig
 from capsight.data.io.text import readable
+from capsight.data.sequence.kmers import encode_kmers, kmer_to_string
 from capsight.errors import InputError
 
 Codes = NDArray[np.uint8]
@@ -84,18 +84,8 @@ class KmerTokenizer(Tokenizer):
 
     def encode(self, codes: Codes) -> Tokens:
         """Map base codes ``(n_windows, length)`` to tokens ``(n_windows, n_tokens)``."""
-        n, stride = self.n_tokens(codes.shape[1]), self.config.stride
-        last = (n - 1) * stride + 1
-        tokens = np.zeros((len(codes), n), dtype=np.int64)
-        unknown = np.zeros(tokens.shape, dtype=bool)
-        for i in range(self.config.k):
-            base = codes[:, i : i + last : stride]
-            tokens *= 4
-            tokens += base
-            unknown |= base == UNKNOWN_BASE
-        tokens += len(SPECIAL)
-        tokens[unknown] = self.unknown
-        return tokens
+        kmers = encode_kmers(codes, self.config.k, stride=self.config.stride)
+        return np.where(kmers < 0, self.unknown, kmers + len(SPECIAL))
 
     def spans(self, codes: Codes) -> NDArray[np.int32]:
         """Return the bases of every token ``(n_windows, n_tokens, 2)``: the same for all windows."""
@@ -107,8 +97,7 @@ class KmerTokenizer(Tokenizer):
         """Return the k-mer of a token, or its special name."""
         if token < len(SPECIAL):
             return SPECIAL[token]
-        digits = np.base_repr(token - len(SPECIAL), 4).zfill(self.config.k)
-        return "".join(BASES[int(d)] for d in digits)
+        return kmer_to_string(np.array([token - len(SPECIAL)]), self.config.k)[0]
 
     def save(self, folder: Path) -> None:
         """Write a `tokenizers` twin.
@@ -116,7 +105,7 @@ class KmerTokenizer(Tokenizer):
         Blocks (k = stride) are cut by the twin itself; overlapping k-mers must be handed to it already cut and
         joined by spaces, as for DNABERT, because a Hugging Face pre-tokenizer cannot overlap.
         """
-        kmers = ("".join(letters) for letters in product(BASES, repeat=self.config.k))
+        kmers = kmer_to_string(np.arange(4**self.config.k), self.config.k)
         vocab = {word: i for i, word in enumerate((*SPECIAL, *kmers))}
         twin = FastTokenizer(models.WordLevel(vocab, unk_token="[UNK]"))
         twin.normalizer = normalizers.Uppercase() if hasattr(normalizers, "Uppercase") else None

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from capsight.config import WindowsConfig
 from capsight.data import schema
+from capsight.data.drop_reasons import DUPLICATE, OFF_CONTIG, WITH_N, Dropped
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.peaks.index import PeakIndex
 from capsight.data.peaks.regions import read_regions
-from capsight.data.windows.drop_reasons import DUPLICATE, OFF_CONTIG, WITH_N, Dropped
 from capsight.data.windows.duplicates import distinct
 from capsight.data.windows.folds import EXCLUDE, Folds, check_positives
 from capsight.data.windows.negatives import ACROSS, STRATEGIES, Drawn, Wanted, share_out

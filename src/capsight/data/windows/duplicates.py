@@ -1,25 +1,18 @@
 """Exact duplicates: windows with the same bases, on either strand."""
 
-import hashlib
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.genome.alphabet import Codes, Mask, reverse_complement
+from capsight.data.drop_reasons import DUPLICATE, Dropped
+from capsight.data.genome.alphabet import Mask
 from capsight.data.genome.genome import Genome
-from capsight.data.windows.drop_reasons import DUPLICATE, Dropped
+from capsight.data.sequence.digest import digests
 from capsight.data.windows.stranded import Places, read_codes
 
 _ROWS_AT_ONCE: Final = 1 << 14
-
-
-def digests(rows: Iterable[Codes], flipped: Iterable[Codes]) -> list[bytes]:
-    """Return a short key of each sequence and its reverse complement together: the same from either strand."""
-    pairs = zip(rows, flipped, strict=True)
-    return [hashlib.blake2b(min(a.tobytes(), b.tobytes()), digest_size=16).digest() for a, b in pairs]
 
 
 def first_copies(keys: list[bytes], table: pd.DataFrame, *, positives_first: bool = False) -> Mask:
@@ -65,6 +58,6 @@ def distinct(genome: Genome, table: pd.DataFrame, length: int, seed: int, droppe
         rows = table.iloc[i : i + _ROWS_AT_ONCE]
         columns = (rows[name].to_numpy() for name in ("contig", schema.START, "minus", "copy"))
         codes = read_codes(genome, Places(*columns), length, seed)
-        keys += digests(codes, reverse_complement(codes))
+        keys += digests(codes)
     kept = first_copies(keys, table, positives_first=True)
     return table[count_copies(table, kept, dropped)].reset_index(drop=True)

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.genome.alphabet import SOFT_MASK, Mask, encode, reverse_complement
+from capsight.data.drop_reasons import Dropped
+from capsight.data.genome.alphabet import SOFT_MASK, Mask, encode
 from capsight.data.io.sequences import Labelled, read_labelled, sequence_store
 from capsight.data.io.text import shown
+from capsight.data.sequence.digest import digests
 from capsight.data.windows.build import Made
-from capsight.data.windows.drop_reasons import Dropped
-from capsight.data.windows.duplicates import count_copies, digests, first_copies
+from capsight.data.windows.duplicates import count_copies, first_copies
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def lay_labelled(inputs: Mapping[str, Path], folder: Path) -> Made:
     table = pd.concat(tables, ignore_index=True)
     dropped: Dropped = {1: Counter(), 0: Counter()}
     codes = [encode(sequence) for labelled in files.values() for sequence in labelled.sequences]
-    keys = digests(codes, [reverse_complement(row) for row in codes])
+    keys = digests(codes)
     kept = count_copies(table, first_copies(keys, table) | _within_evaluation(keys, table), dropped)
     sizes = np.array([len(row) for row in codes])
     sequences = (sequence for labelled in files.values() for sequence in labelled.sequences)

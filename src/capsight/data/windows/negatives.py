@@ -17,12 +17,12 @@ import pandas as pd
 
 from capsight.config import Strategy, WindowsConfig
 from capsight.data import schema
+from capsight.data.drop_reasons import OFF_CONTIG, SURPLUS, WITH_N
 from capsight.data.genome.alphabet import Ints, Mask
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.data.peaks.index import PeakIndex
 from capsight.data.windows.candidates import Grid, Pool, Reach, around, both, draw_matched, places_in, spread
-from capsight.data.windows.drop_reasons import OFF_CONTIG, SURPLUS, WITH_N
 from capsight.data.windows.stranded import SHUFFLED, Places
 from capsight.paper.windows import FARTHEST, NEAREST, lay_chromosome
 

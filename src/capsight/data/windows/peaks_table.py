@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capsight.data import schema
 from capsight.data.genome.genome import Genome
+from capsight.data.io.parquet import read_parquet, write_parquet
 from capsight.errors import InputError
 
 PEAKS_FILE: Final = "peaks.parquet"
@@ -33,8 +33,7 @@ def write_windows_peaks(peaks: pd.DataFrame, genome: Genome, folder: Path) -> No
     order = np.lexsort([np.asarray(key) for key in reversed(keys)])
     rows = peaks.iloc[order][list(schema.PEAK_COLUMNS)]
     table = pa.Table.from_pandas(rows, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    with (folder / PEAKS_FILE).open("wb") as file:
-        pq.write_table(table, file)
+    write_parquet(table, folder / PEAKS_FILE)
 
 
 def read_windows_peaks(folder: Path, genome: Genome) -> pd.DataFrame:
@@ -46,18 +45,8 @@ def read_windows_peaks(folder: Path, genome: Genome) -> pd.DataFrame:
         If there are none, as with labelled sequences, or they are not of this genome.
     """
     path = folder / PEAKS_FILE
-    if not path.is_file():
-        raise InputError(
-            "there is no such file: these windows are of labelled sequences, or of an earlier version", where=path,
-            remedy="make them anew with capsight windows, from a genome and peaks",
-        )  # fmt: skip
-    try:
-        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
-            table = pq.read_table(file, columns=list(schema.PEAK_COLUMNS)).cast(_SCHEMA)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"is not a table of peaks: {reason}", where=path, remedy="make it again") from None
-    peaks: pd.DataFrame = table.to_pandas()
+    absent = "these windows are of labelled sequences, or of an earlier version"
+    peaks: pd.DataFrame = read_parquet(path, _SCHEMA, "peaks", absent).to_pandas()
     contig = genome.index(peaks[schema.CHROM])
     start, end, summit = (peaks[name] for name in (schema.START, schema.END, schema.SUMMIT))
     inside = (contig >= 0) & (start >= 0) & (start <= summit) & (summit < end) & (end <= genome.lengths[contig])

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
-from capsight.data.ctss.five_ends import check_named_once
-from capsight.data.ctss.tags import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
+from capsight.data.ctss.reader import check_named_once
+from capsight.data.ctss.table import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs

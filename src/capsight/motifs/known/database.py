@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from capsight.data.io.meme import BASES, MotifSet, Pwm, read_meme
 from capsight.data.io.text import readable
 from capsight.errors import InputError
-from capsight.motifs.known.meme import BASES, MotifSet, Pwm, read_meme
 
 logger = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import xlogy
-from scipy.stats import false_discovery_control
 
 from capsight import artefact
 from capsight.compiled import load_compiled
 from capsight.config import MotifCompareConfig
+from capsight.data.io.meme import Floats, MotifSet, Pwm, read_meme
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.meme import Floats, MotifSet, Pwm, read_meme
 from capsight.motifs.known.suite_tables import write_suite_table
+from capsight.stats.multiple_testing import q_values
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def compare(queries: MotifSet, targets: MotifSet) -> pd.DataFrame:
             "Optimal_offset": offset,
             "p-value": p,
             "E-value": p * len(targets.pwms),
-            "q-value": false_discovery_control(p),
+            "q-value": q_values(p),
             "Overlap": overlap,
             "Query_consensus": np.array([pwm.consensus for pwm in queries.pwms], dtype=object)[query],
             "Target_consensus": [spelt[t][int(m)] for t, m in zip(target, minus, strict=True)],

@@ -9,17 +9,18 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, hypergeom
 
 from capsight import artefact
 from capsight.config import MotifEnrichConfig
 from capsight.data.genome.alphabet import N_CODE, Codes
+from capsight.data.io.meme import Floats, MotifSet
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.meme import Floats, MotifSet
 from capsight.motifs.known.scan import PWM, SEQUENCE, Scan, read_scannable, scan
 from capsight.motifs.known.suite_tables import write_suite_table
+from capsight.stats.fisher import fisher_greater, odds_ratio
+from capsight.stats.multiple_testing import q_values
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +100,7 @@ def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) ->
     with_hit, without = (
         _carriers(s, k, len(motifs.pwms))[used] for s, k in zip((positives, negatives), kept, strict=True)
     )
-    p = np.clip(hypergeom.sf(with_hit - 1, 2 * pairs, with_hit + without, pairs), 0.0, 1.0)
-    odds = (with_hit + 0.5) / (pairs - with_hit + 0.5) * (pairs - without + 0.5) / (without + 0.5)
+    p = fisher_greater(with_hit, with_hit + without, pairs, 2 * pairs)
     columns = (
         [motifs.pwms[i].id for i in used],
         [motifs.pwms[i].name for i in used],
@@ -108,9 +108,9 @@ def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) ->
         without,
         with_hit / pairs,
         without / pairs,
-        odds,
+        odds_ratio(with_hit, pairs, without, pairs),
         p,
-        false_discovery_control(p),
+        q_values(p),
     )
     table = pd.DataFrame(dict(zip(FACTOR_COLUMNS, columns, strict=True)))
     return table.sort_values(["p-value", "odds_ratio", "motif_id"], ascending=[True, False, True], ignore_index=True)

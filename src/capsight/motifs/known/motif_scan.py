@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 from capsight import artefact
 from capsight.config import MotifScanConfig
 from capsight.data.genome.alphabet import N_CODE
+from capsight.data.io.meme import MotifSet
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.meme import Floats, MotifSet
 from capsight.motifs.known.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, read_scannable, scan, sites
 from capsight.motifs.known.suite_tables import write_suite_table
+from capsight.stats.multiple_testing import q_values
 
 logger = logging.getLogger(__name__)
 
@@ -80,15 +80,7 @@ def hit_table(motifs: MotifSet, names: Sequence[str], scanned: Scan) -> pd.DataF
         np.where(hits[MINUS], "-", "+"),
         hits[SCORE],
         hits[P],
-        q_values(hits[P].to_numpy(), scanned.tests),
+        q_values(hits[P].to_numpy(), tests=scanned.tests),
         sites(motifs, scanned),
     )
     return pd.DataFrame(dict(zip(FIMO_COLUMNS, columns, strict=True)))
-
-
-def q_values(p: Floats, tests: int) -> Floats:
-    """Return Benjamini–Hochberg q-values of the `p` that are known of `tests`, smallest first.
-
-    All other p-values are larger. Whatever they are, the true q-values are at most these.
-    """
-    return np.minimum(false_discovery_control(p) * (tests / len(p)), 1.0) if len(p) else p

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from capsight.compiled import load_compiled
 from capsight.data.genome.alphabet import N_CODE, Codes, decode, encode, reverse_complement
+from capsight.data.io.meme import UNIFORM, Floats, MotifSet, Pwm, sniff_motif_format
 from capsight.data.io.sequences import read_fasta_sequences
 from capsight.errors import InputError
-from capsight.motifs.known.meme import UNIFORM, Floats, MotifSet, Pwm, sniff_motif_format
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from capsight.config.track import TrainConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import summit_tags
+from capsight.data.ctss.table import summit_tags
 from capsight.data.genome.stretches import Stretches
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SEQUENCES_FILE, Windows

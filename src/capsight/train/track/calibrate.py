@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from capsight.data.ctss.tags import Tags
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.stretches import Stretches
 from capsight.evaluate.matching import Summits, match
@@ -46,7 +46,7 @@ class _Candidates(NamedTuple):
 
 
 def calibrate(
-    scorer: TrackScorer, stretches: Stretches, summits: Tags, min_precision: float
+    scorer: TrackScorer, stretches: Stretches, summits: Ctss, min_precision: float
 ) -> tuple[Calibration | None, Calling | None]:
     """Scan the validation fold, and fit probabilities and the default threshold on them.
 
@@ -89,7 +89,7 @@ def calibrate(
     return calibration, _threshold(found, model.predict_proba(found.features)[:, 1], there, min_precision)
 
 
-def _summits_of(stretches: Stretches, summits: Tags) -> list[Summits]:
+def _summits_of(stretches: Stretches, summits: Ctss) -> list[Summits]:
     """Return the summits in each stretch."""
     number = stretches.find(summits.contig, summits.position)
     rows = (np.flatnonzero(number == i) for i in range(len(stretches.contig)))

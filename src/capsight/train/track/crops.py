@@ -19,7 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig
-from capsight.data.ctss.tags import Tags, place_numbers, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import place_numbers, summit_tags
 from capsight.data.genome.alphabet import Codes, Ints
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -78,8 +79,8 @@ class CropSource:
     """
 
     genome: Genome
-    tags: Tags
-    summits: Tags
+    tags: Ctss
+    summits: Ctss
     stretches: Stretches
     halo: int
     config: CropsConfig
@@ -89,7 +90,7 @@ class CropSource:
     def of(
         cls,
         genome: Genome,
-        tags: Tags,
+        tags: Ctss,
         peaks: pd.DataFrame,
         names: list[str],
         halo: int,
@@ -169,7 +170,7 @@ class CropSource:
             kind -= share
         return self._anywhere(i)
 
-    def _start(self, places: Tags, row: int, shift: int) -> int:
+    def _start(self, places: Ctss, row: int, shift: int) -> int:
         """Return where a crop begins that has a place `shift` bases behind its start, moved into a part of a contig."""
         number = int(self.stretches.find(places.contig[row], places.position[row]))
         start = int(places.position[row]) - shift
@@ -220,7 +221,7 @@ class CropSource:
         return {}
 
     def _counts(
-        self, tags: Tags, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints, length: int
+        self, tags: Ctss, numbers: Ints, contig: Ints, minus: NDArray[np.bool_], start: Ints, length: int
     ) -> Floats:
         """Return the counts at each base of crops, 5'→3', ``(n, length)``."""
         size = self.genome.lengths[contig]
@@ -294,6 +295,6 @@ def _within(sites: NDArray[np.bool_], distance: int, margin: int) -> NDArray[np.
     return np.asarray(sums[:, first + 2 * distance + 1] > sums[:, first])
 
 
-def _apart(tags: Tags) -> Ints:
+def _apart(tags: Ctss) -> Ints:
     """Return what to add to `place_numbers` so that two strands are more than `PEAK_REACH` apart."""
     return (2 * tags.contig + tags.minus) * (PEAK_REACH + 1)

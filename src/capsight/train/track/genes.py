@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from capsight.data.ctss.tags import Tags, place_numbers
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import place_numbers
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.orfs import CONTIG, END, MINUS, START, genes
 from capsight.data.genome.stretches import Stretches
@@ -50,7 +51,7 @@ class GeneTargets:
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, stretches: Stretches, minimum_codons: int, tags: Tags) -> Self:
+    def of(cls, stretches: Stretches, minimum_codons: int, tags: Ctss) -> Self:
         """Find the frames that lie in some stretches of a genome, and count the 5' ends before them, there alone."""
         rows = zip(stretches.contig, stretches.start, stretches.end, strict=True)
         codes = {i: stretches.genome.contig(contig)[start:end] for i, (contig, start, end) in enumerate(rows)}
@@ -111,7 +112,7 @@ class GeneTargets:
         }
 
 
-def _promoter_tags(table: pd.DataFrame, stretches: Stretches, number: Ints, tags: Tags) -> Floats:
+def _promoter_tags(table: pd.DataFrame, stretches: Stretches, number: Ints, tags: Ctss) -> Floats:
     """Return the number of 5' ends from `UPSTREAM` bases before to `DOWNSTREAM` behind the first base of each frame.
 
     Those that lie in another stretch than the frame, of which the numbers are given, are not read.

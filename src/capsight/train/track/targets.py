@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.ctss.tags import CTSS, FIVE_ENDS_FILE, Tags, place_numbers, read_tags, sorted_tags, summit_tags
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.table import CTSS, CTSS_FILE, place_numbers, read_tags, summit_tags
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.genome import Genome
 from capsight.data.windows.peaks_table import read_windows_peaks
@@ -34,8 +35,8 @@ class Targets(NamedTuple):
         What `tags` are: `CTSS`, `SUMMITS`, or `PEAKS`.
     """
 
-    tags: Tags
-    summits: Tags
+    tags: Ctss
+    summits: Ctss
     counts: str
 
 
@@ -51,7 +52,7 @@ def targets_of(data: Windows) -> Targets:
     InputError
         If the folder has no 5' ends or no peaks.
     """
-    tags = read_tags(data.folder / FIVE_ENDS_FILE, data.genome)
+    tags = read_tags(data.folder / CTSS_FILE, data.genome)
     peaks = read_windows_peaks(data.folder, data.genome)
     counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"] == CTSS
     if not _are_bare(peaks):
@@ -70,7 +71,7 @@ def _are_bare(peaks: pd.DataFrame) -> bool:
     return bool((peaks[schema.SUMMIT] == five_prime).all() and (end - start > 1).any())
 
 
-def _with_summits(peaks: pd.DataFrame, tags: Tags, genome: Genome) -> pd.DataFrame:
+def _with_summits(peaks: pd.DataFrame, tags: Ctss, genome: Genome) -> pd.DataFrame:
     """Put the summit of each peak where most 5' ends are, of several the first; where there are none, leave it."""
     numbers = place_numbers(genome, tags.contig, tags.minus, tags.position)
     contig, minus = genome.index(peaks[schema.CHROM]), (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
@@ -82,11 +83,11 @@ def _with_summits(peaks: pd.DataFrame, tags: Tags, genome: Genome) -> pd.DataFra
     return peaks.assign(**{schema.SUMMIT: summit})
 
 
-def _spread(peaks: pd.DataFrame, genome: Genome) -> Tags:
+def _spread(peaks: pd.DataFrame, genome: Genome) -> Ctss:
     """Return one tag for each peak, spread evenly over its bases."""
     start = peaks[schema.START].to_numpy(np.int64)
     size = peaks[schema.END].to_numpy(np.int64) - start
     row = np.repeat(np.arange(len(peaks)), size)
     position: Ints = start[row] + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
     minus = (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
-    return sorted_tags(genome, genome.index(peaks[schema.CHROM])[row], position, minus[row], 1 / size[row])
+    return Ctss.summed(genome.index(peaks[schema.CHROM])[row], position, minus[row], 1 / size[row])

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from capsight.config.track import TrackLossConfig
-from capsight.data.ctss.tags import Tags
+from capsight.data.ctss.ctss import Ctss
 from capsight.data.genome.stretches import Stretches
 from capsight.model.track import TrackNetwork, one_hot
 from capsight.predict.track import Precision, TrackScorer
@@ -59,7 +59,7 @@ class TrackTask:
     config: TrackLossConfig
     genes: GeneTargets | None
     validation: Stretches
-    validation_summits: Tags
+    validation_summits: Ctss
     precision: Precision = "fp32"
     mosaics: Mosaics | None = None
 
@@ -123,7 +123,7 @@ class TrackTask:
 
 
 def _bins(
-    scorer: TrackScorer, stretches: Stretches, number: int, summits: Tags
+    scorer: TrackScorer, stretches: Stretches, number: int, summits: Ctss
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return expected summits, and whether there is one, of every bin of both strands of a stretch."""
     codes = stretches.genome.contig(int(stretches.contig[number]))

@@ -13,7 +13,7 @@ from capsight import artefact
 from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
-from capsight.data.ctss.tags import CTSS
+from capsight.data.ctss.table import CTSS
 from capsight.data.peaks.promoters import windows_promoters
 from capsight.data.windows.folds import EXCLUDE
 from capsight.data.windows.windows import SEQUENCES_FILE, Windows

@@ -7,19 +7,16 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 import json
 import logging
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from capsight import artefact
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
-from capsight.model.llama import CapsightConfig, CapsightForClassification, CapsightForPretraining
+from capsight.model.llama import CapsightConfig, CapsightForPretraining
 from capsight.shipped import check_version, newer_version
 from capsight.version import __version__
 
@@ -55,9 +52,6 @@ class ModelCard(BaseModel):
     strand: str = STRANDED
     tokenizer: TokenizerConfig
     metrics: dict[str, Any] = {}
-
-
-AnyModel = TypeVar("AnyModel", CapsightForClassification, CapsightForPretraining)
 
 
 def save_model(model: nn.Module, card: ModelCard, folder: Path) -> None:
@@ -117,10 +111,10 @@ def read_architecture(folder: Path) -> CapsightConfig:
     try:
         values = without_former_parts(json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8")), folder)
         if values.pop("model_type") not in _KNOWN_TYPES:
-            raise _unknown_network(folder)
+            raise unknown_network(folder)
         return CapsightConfig(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
-        raise _unknown_network(folder) from None
+        raise unknown_network(folder) from None
 
 
 def without_former_parts(values: Any, folder: Path) -> Any:
@@ -141,88 +135,7 @@ def without_former_parts(values: Any, folder: Path) -> Any:
     return {key: value for key, value in values.items() if key not in _FORMER_KEYS}
 
 
-def _unknown_network(folder: Path) -> InputError:
+def unknown_network(folder: Path) -> InputError:
+    """Return what a user reads of a `config.json` that no network can be made of."""
     check_version(folder)
     return InputError("does not describe a network that capsight knows", where=folder / ARCHITECTURE)
-
-
-def _make(kind: type[AnyModel], folder: Path, **changes: Any) -> AnyModel:
-    """Make the network that `config.json` describes, but for `changes`; weights are not yet loaded."""
-    config = read_architecture(folder)
-    for name, value in changes.items():
-        setattr(config, name, value)
-    try:
-        return kind(config)
-    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, AssertionError):
-        raise _unknown_network(folder) from None
-
-
-def load_classifier(folder: Path) -> tuple[CapsightForClassification, ModelCard]:
-    """Load a fine-tuned model, ready for prediction.
-
-    Raises
-    ------
-    InputError
-        If the folder is incomplete, damaged, or holds a pre-trained model without a classifier.
-    """
-    card = read_card(folder)
-    if card.task != "classification":
-        raise InputError(
-            f"holds a model for {card.task}, not for classification",
-            where=folder,
-            remedy="run capsight finetune first",
-        )
-    model = _make(CapsightForClassification, folder)
-    _restore(model, folder / WEIGHTS)
-    artefact.check_unchanged(folder)
-    return model.eval(), card
-
-
-def start_classifier(folder: Path, seed: int, dropout: float | None = None) -> CapsightForClassification:
-    """Make a classifier from a pre-trained folder: backbone loaded, head drawn from `seed`.
-
-    Parameters
-    ----------
-    folder
-        A pre-trained folder, or an earlier model, whose head is loaded too.
-    seed
-        Of the head.
-    dropout
-        In place of that of pre-training.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be used.
-    """
-    read_card(folder)
-    changes = {} if dropout is None else {"hidden_dropout": dropout}
-    torch.manual_seed(seed)
-    model = _make(CapsightForClassification, folder, **changes)
-    _restore(model, folder / WEIGHTS, spared=("score.", "pooling.", "lm_head."))
-    artefact.check_unchanged(folder)
-    return model
-
-
-def _restore(model: nn.Module, path: Path, *, spared: tuple[str, ...] = ()) -> None:
-    """Load weights into `model`; names that begin with those `spared` may be absent, or be left over."""
-    try:
-        weights = load_file(path)
-        report = model.load_state_dict(weights, strict=False)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"weights cannot be read: {reason}", where=path) from None
-    if any(weight.is_floating_point() and not weight.isfinite().all() for weight in weights.values()):
-        raise InputError(
-            "holds weights that are not finite: its training went wrong", where=path,
-            remedy="train it anew, with a lower learning rate",
-        )  # fmt: skip
-    missing = [k for k in report.missing_keys if not k.startswith(spared)]
-    spare = [k for k in report.unexpected_keys if not k.startswith(spared)]
-    if missing or spare:
-        check_version(path.parent)
-        raise InputError(
-            f"weights and config.json disagree about {(missing + spare)[0]}",
-            where=path.parent,
-            remedy="train it anew",
-        )

@@ -3,23 +3,24 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from capsight.data import schema
-from capsight.data.ctss.five_ends import FiveEnds, Floats, read_five_ends
+from capsight.data.ctss.ctss import Ctss
+from capsight.data.ctss.reader import CtssFile, read_ctss
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome, namesake
+from capsight.data.io.parquet import read_parquet, write_parquet
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-FIVE_ENDS_FILE: Final = "ctss.parquet"
+CTSS_FILE: Final = "ctss.parquet"
 #: Where 5' ends are from.
 CTSS: Final = "ctss"
 SUMMITS: Final = "summits"
@@ -35,25 +36,6 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-class Tags(NamedTuple):
-    """5' ends of a genome. Sorted by contig, then + before -, then position; no place occurs twice.
-
-    Attributes
-    ----------
-    contig, position
-        Number of the contig and 0-based position, ``(n_places,)``.
-    minus
-        1 on the minus strand, else 0, ``(n_places,)``.
-    counts
-        Number of 5' ends (above 0), ``(n_places,)``.
-    """
-
-    contig: Ints
-    position: Ints
-    minus: Ints
-    counts: Floats
-
-
 def counted_tags(
     paths: Sequence[Path],
     genome: Genome,
@@ -61,7 +43,7 @@ def counted_tags(
     plus: Sequence[Path] = (),
     minus: Sequence[Path] = (),
     options: tuple[str, str] | None = None,
-) -> Tags:
+) -> Ctss:
     """Read 5'-end counts (CTSS) and sum them over files; those on contigs that the genome lacks are said.
 
     Raises
@@ -69,8 +51,8 @@ def counted_tags(
     InputError
         If a file cannot be used, or is of another genome.
     """
-    ends = read_five_ends(paths, plus, minus, options)
-    names = aliases.names(ends.names)
+    read = read_ctss(paths, plus, minus, options)
+    names, ctss = aliases.names(read.names), read.ctss
     number = genome.index(names)
     where = ", ".join(str(path) for path in (*paths, *plus, *minus))
     if (number < 0).all():
@@ -80,9 +62,9 @@ def counted_tags(
             f"contig {names[0]!r} is not in {genome.path.name}{hint}, nor is any other", where=where,
             remedy="names of contigs must be those of the genome: --aliases",
         )  # fmt: skip
-    _tell_unknown(ends, number, genome)
-    known = number[ends.contig] >= 0
-    contig, position = number[ends.contig[known]], ends.position[known]
+    _tell_unknown(read, number, genome)
+    known = number[ctss.contig] >= 0
+    contig, position = number[ctss.contig[known]], ctss.position[known]
     if len(beyond := np.flatnonzero(position >= genome.lengths[contig])):
         row = beyond[0]
         name, size = genome.names[contig[row]], genome.lengths[contig[row]]
@@ -90,10 +72,11 @@ def counted_tags(
             f"a 5' end at {position[row]}, but {name} has {size} bases", where=where,
             remedy="counts of another assembly?",
         )  # fmt: skip
-    return sorted_tags(genome, contig, position, ends.minus[known].astype(np.int64), ends.count[known])
+    # Two names of one contig can give the same place.
+    return Ctss.summed(contig, position, ctss.minus[known], ctss.counts[known])
 
 
-def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
+def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Ctss:
     """Return the summits of peaks (`schema.PEAK_COLUMNS`) as 5' ends, one at each."""
     columns = pd.DataFrame(
         {
@@ -103,46 +86,36 @@ def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Tags:
         }
     ).drop_duplicates()
     contig, position, minus = (columns[name].to_numpy() for name in columns)
-    return sorted_tags(genome, contig, position, minus, np.ones(len(columns)))
+    return Ctss.summed(contig, position, minus, np.ones(len(columns)))
 
 
-def _tell_unknown(ends: FiveEnds, number: Ints, genome: Genome) -> None:
+def _tell_unknown(read: CtssFile, number: Ints, genome: Genome) -> None:
     """Say how many 5' ends are on contigs that the genome lacks."""
     unknown = number < 0
     if unknown.any():
-        lost = unknown[ends.contig]
-        names = ", ".join(repr(name) for name, none in zip(ends.names, unknown, strict=True) if none)
+        lost = unknown[read.ctss.contig]
+        names = ", ".join(repr(name) for name, none in zip(read.names, unknown, strict=True) if none)
         logger.warning(
             "5' ends: %s tags at %s positions are on %d contigs that %s lacks, and are left out: %s",
-            f"{ends.count[lost].sum():,.10g}", f"{lost.sum():,}", unknown.sum(), genome.path.name, names[:200],
+            f"{read.ctss.counts[lost].sum():,.10g}", f"{lost.sum():,}", unknown.sum(), genome.path.name, names[:200],
         )  # fmt: skip
 
 
 def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> Ints:
-    """Return a number for each place: along both strands of one contig after the other, as `Tags` are sorted."""
+    """Return a number for each place: along both strands of one contig after the other, as `Ctss` is sorted."""
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 
-def sorted_tags(genome: Genome, contig: Ints, position: Ints, minus: Ints, counts: Floats) -> Tags:
-    """Sort places; two names of one contig can give the same place, and its counts are summed."""
-    number = place_numbers(genome, contig, minus, position)
-    order = np.argsort(number, kind="stable")
-    first = np.flatnonzero(np.diff(number[order], prepend=-1))
-    rows = order[first]
-    return Tags(contig[rows], position[rows], minus[rows], np.add.reduceat(counts[order], first))
-
-
-def write_tags(tags: Tags, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
+def write_tags(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
     """Write ``ctss.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
     table = pa.table([chroms, pa.array(tags.position), strands, pa.array(tags.counts)], schema=_SCHEMA)
-    with (folder / FIVE_ENDS_FILE).open("wb") as file:
-        pq.write_table(table, file)
+    write_parquet(table, folder / CTSS_FILE)
     return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
-def read_tags(path: Path, genome: Genome) -> Tags:
+def read_tags(path: Path, genome: Genome) -> Ctss:
     """Read ``ctss.parquet``.
 
     Raises
@@ -150,29 +123,19 @@ def read_tags(path: Path, genome: Genome) -> Tags:
     InputError
         If there is none, or it is not of this genome.
     """
-    if not path.is_file():
-        raise InputError(
-            "there is no such file: these windows know no 5' ends", where=path,
-            remedy="make them again with capsight windows, from a genome and peaks",
-        )  # fmt: skip
-    try:
-        with path.open("rb") as file:  # pyarrow takes no path that is not UTF-8
-            table = pq.read_table(file, columns=list(schema.FIVE_END_COLUMNS)).cast(_SCHEMA)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"is not a table of 5' ends: {reason}", where=path, remedy="make it again") from None
+    table = read_parquet(path, _SCHEMA, "5' ends", "these windows know no 5' ends")
     chrom, strand = (table[name].combine_chunks().dictionary_encode() for name in (schema.CHROM, schema.STRAND))
     position, count = (table[name].to_numpy() for name in (schema.POSITION, schema.COUNT))
     contig = genome.index(chrom.dictionary.to_pylist())[chrom.indices.to_numpy()]
     minus = np.array([_STRANDS.index(s) if s in _STRANDS else -1 for s in strand.dictionary.to_pylist()], np.int64)
-    tags = Tags(contig, position, minus[strand.indices.to_numpy()], count)
+    tags = Ctss(contig, position, minus[strand.indices.to_numpy()], count)
     if any(column.null_count for column in table.columns) or _is_wrong(tags, genome):
         raise InputError("is not a table of 5' ends of this genome", where=path, remedy="make it again")
     return tags
 
 
-def _is_wrong(tags: Tags, genome: Genome) -> bool:
-    """Tell whether anything is what `Tags` must not hold."""
+def _is_wrong(tags: Ctss, genome: Genome) -> bool:
+    """Tell whether anything is what `Ctss` must not hold."""
     if not len(tags.counts):
         return True
     outside = (tags.contig < 0) | (tags.minus < 0) | (tags.position < 0)

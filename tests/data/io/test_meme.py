@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from capsight.data.io.meme import DEFAULT_SITES, MotifSet, Pwm, read_meme, sniff_motif_format, write_meme
 from capsight.errors import InputError
-from capsight.motifs.known.meme import DEFAULT_SITES, MotifSet, Pwm, read_meme, sniff_motif_format, write_meme
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
 BACKGROUND = "Background letter frequencies\nA 0.3 C 0.2 G 0.2 T 0.3\n\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from capsight.stats.loci import Loci
+from capsight.stats.bootstrap import Loci
 
 
 def placed(*windows: tuple[str, int, int]) -> pd.DataFrame:

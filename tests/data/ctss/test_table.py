@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.ctss.tags import read_tags
+from capsight.data.ctss.table import read_tags
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError

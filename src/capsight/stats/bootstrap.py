@@ -1,12 +1,13 @@
-"""Loci: windows that overlap are no independent observations, so a bootstrap draws them together."""
+"""The cluster bootstrap: observations that depend on each other, such as windows that overlap, are drawn together."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
 import pandas as pd
 
 from capsight.data import schema
-from capsight.data.genome.alphabet import Ints
+from capsight.data.genome.alphabet import Floats, Ints
 
 
 class Loci:
@@ -58,7 +59,35 @@ class Loci:
         within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         return self._rows[np.repeat(self._first[drawn], size) + within]
 
+    def draws(self, n: int, rng: np.random.Generator) -> Iterator[Ints]:
+        """Yield the rows of `n` draws (`draw`)."""
+        for _ in range(n):
+            yield self.draw(rng)
+
     def draw_times(self, draws: int, rng: np.random.Generator) -> Ints:
         """Return how often each window is drawn, in each of many draws: ``(draws, n_windows)``."""
         n = len(self)
         return rng.multinomial(n, np.full(n, 1 / n), draws)[:, self.number]
+
+
+def interval(drawn: Floats) -> list[float] | None:
+    """Return the middle 95 % of what was drawn and is defined (no NaN); `None` of nothing."""
+    drawn = drawn[~np.isnan(drawn)]
+    return [float(q) for q in np.quantile(drawn, [0.025, 0.975])] if len(drawn) else None
+
+
+def intervals(
+    values: Mapping[str, float | None], draws: Iterable[Mapping[str, float | None]]
+) -> dict[str, list[float] | None]:
+    """Return the 95 % percentile interval of every figure; `None` of a figure that is undefined (`None` or NaN).
+
+    Parameters
+    ----------
+    values
+        The figures of the observations as they are.
+    draws
+        The same figures of each draw.
+    """
+    drawn = np.array([[draw[name] for name in values] for draw in draws], dtype=np.float64)
+    measured = np.array(list(values.values()), dtype=np.float64)
+    return {name: None if np.isnan(measured[i]) else interval(drawn[:, i]) for i, name in enumerate(values)}

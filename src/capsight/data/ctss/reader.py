@@ -6,25 +6,20 @@ import math
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TextIO
+from typing import Final, NamedTuple, TextIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-from numpy.typing import NDArray
 
+from capsight.data.ctss.ctss import POSITION_BITS, Ctss
+from capsight.data.genome.alphabet import Floats, Ints
 from capsight.data.io.bed import BED, NO_STRAND, Peak, is_header, read_bed, read_records, records, span, split
 from capsight.data.io.text import given, kind_of, open_text, readable
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 _COLUMNS: Final = ("chrom", "position", "end", "name", "count", "strand")
 _BEDGRAPH_COLUMNS: Final = ("chrom", "position", "end", "count")
@@ -35,8 +30,6 @@ _TYPES: Final = {
     "count": pa.float64(),
     "strand": pa.dictionary(pa.int32(), pa.string()),
 }
-#: Of a sort key: room for a position on a contig, below the number of contig and strand.
-_POSITION_BITS: Final = 40
 #: Bases of a bigWig that are read at a time.
 _BASES_AT_ONCE: Final = 1 << 20
 #: No sample has 5' ends at more positions; coverage has, and would fill the memory.
@@ -45,58 +38,14 @@ _MOST_POSITIONS: Final = 1 << 28
 _WIGGLE: Final = ("fixedStep", "variableStep")
 
 
-class _Part(NamedTuple):
-    """Counts of one file, in any order; `contig` numbers `names`."""
+class CtssFile(NamedTuple):
+    """What files hold: names of contigs, in the order in which the files have them, and counts by their numbers.
 
-    names: list[str]
-    contig: Ints
-    position: Ints
-    minus: Mask
-    counts: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class FiveEnds:
-    """5'-end counts. Sorted by contig, then plus before minus, then position; no place occurs twice.
-
-    Attributes
-    ----------
-    names
-        Contigs, in the order in which the files name them.
-    contig, position, minus, count
-        Number of the contig, 0-based position, strand and number of 5' ends (above 0) of every place that has any,
-        ``(n_places,)``.
+    Of one file, the places are in any order, and may occur more than once.
     """
 
     names: tuple[str, ...]
-    contig: Ints
-    position: Ints
-    minus: Mask
-    count: Floats
-
-    @cached_property
-    def total(self) -> float:
-        """All 5' ends."""
-        return float(self.count.sum())
-
-    @cached_property
-    def _bounds(self) -> Ints:
-        """Where the places of each contig and strand begin, and where the last ones end, ``(2 n_contigs + 1,)``."""
-        return np.searchsorted(2 * self.contig + self.minus, np.arange(2 * len(self.names) + 1))
-
-    def on(self, chrom: str, strand: str) -> tuple[Ints, Floats]:
-        """Return positions (ascending) and counts on one strand of one contig, ``(n,)`` each; none if it is unknown."""
-        if chrom not in self.names:
-            return np.zeros(0, np.int64), np.zeros(0)
-        number = 2 * self.names.index(chrom) + (strand == "-")
-        part = slice(self._bounds[number], self._bounds[number + 1])
-        return self.position[part], self.count[part]
-
-    def where(self, chosen: Mask) -> Self:
-        """Return some of the places."""
-        return type(self)(
-            self.names, self.contig[chosen], self.position[chosen], self.minus[chosen], self.count[chosen]
-        )
+    ctss: Ctss
 
 
 def check_named_once(paths: Sequence[Path]) -> None:
@@ -114,12 +63,12 @@ def check_named_once(paths: Sequence[Path]) -> None:
         seen.add(given(path).resolve())
 
 
-def read_five_ends(
+def read_ctss(
     counts: Sequence[Path] = (),
     plus: Sequence[Path] = (),
     minus: Sequence[Path] = (),
     options: tuple[str, str] | None = ("--plus", "--minus"),
-) -> FiveEnds:
+) -> CtssFile:
     """Read 5'-end counts and sum them over files (replicates).
 
     Parameters
@@ -139,28 +88,18 @@ def read_five_ends(
     parts = [_read_bed(path, options) for path in counts]
     for on_minus, paths in ((False, plus), (True, minus)):
         parts += [_read_strand(path, on_minus, options or ("plus", "minus")) for path in paths]
-    names = list(dict.fromkeys(name for part in parts for name in part.names))
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     number = {name: i for i, name in enumerate(names)}
-    contig = np.concatenate([np.array([number[name] for name in part.names], np.int64)[part.contig] for part in parts])
-    position, strand, count = (np.concatenate(column) for column in list(zip(*parts, strict=True))[2:])
-    ends = _summed(tuple(names), contig, position, strand, count)
+    contig = [np.array([number[name] for name in part.names], np.int64)[part.ctss.contig] for part in parts]
+    others = list(zip(*(part.ctss for part in parts), strict=True))[1:]
+    ctss = Ctss.summed(*(np.concatenate(column) for column in (contig, *others)))
     if len(parts) > 1:
-        total, places = f"{ends.total:,.10g}", f"{len(ends.count):,}"
+        total, places = f"{ctss.counts.sum():,.10g}", f"{len(ctss.counts):,}"
         logger.info("5' ends: %s tags at %s positions of %d files", total, places, len(parts))
-    return ends
+    return CtssFile(names, ctss)
 
 
-def _summed(names: tuple[str, ...], contig: Ints, position: Ints, minus: Mask, count: Floats) -> FiveEnds:
-    """Sort places, and sum the counts of those that occur more than once."""
-    key = (2 * contig + minus) << _POSITION_BITS | position
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    rows = order[first]
-    return FiveEnds(names, contig[rows], position[rows], minus[rows], np.add.reduceat(count[order], first))
-
-
-def _read_bed(path: Path, options: tuple[str, str] | None) -> _Part:
+def _read_bed(path: Path, options: tuple[str, str] | None) -> CtssFile:
     """Read the counts of one BED file: quickly, or line by line where that fails or something is wrong."""
     remedy = (
         f"name both files: {options[0]} and {options[1]}" if options else "make BED6 of it: docs/formats.md shows how"
@@ -198,16 +137,17 @@ def _read_table(path: Path, skip: int, columns: Sequence[str]) -> pa.Table | Non
     return None if any(table[name].null_count for name in types) else table
 
 
-def _of_table(table: pa.Table) -> _Part | None:
+def _of_table(table: pa.Table) -> CtssFile | None:
     """Return the counts of a table of BED6; nothing where a record is none."""
     (names, contig), (strands, strand) = (_encoded(table, name) for name in ("chrom", "strand"))
     position, end, count = (table[name].to_numpy() for name in ("position", "end", "count"))
-    places = (position >= 0) & (position < 1 << _POSITION_BITS) & (end == position + 1)
+    places = (position >= 0) & (position < 1 << POSITION_BITS) & (end == position + 1)
     if not (_are_names(names) and set(strands) <= {"+", "-"} and places.all()):
         return None
     if not ((count >= 0).all() and np.isfinite(count).all()):
         return None
-    return _Part(names, contig, position, np.array([name == "-" for name in strands], bool)[strand], count)
+    minus = np.array([name == "-" for name in strands], np.int64)[strand]
+    return CtssFile(tuple(names), Ctss(contig, position, minus, count))
 
 
 def _encoded(table: pa.Table, name: str) -> tuple[list[str], Ints]:
@@ -221,7 +161,7 @@ def _are_names(names: Iterable[str]) -> bool:
     return all(name.strip() and not name.startswith(("#", "track", "browser", '"')) for name in names)
 
 
-def _read_lines(path: Path, skip: int) -> _Part:
+def _read_lines(path: Path, skip: int) -> CtssFile:
     """Read a BED file record by record from below its first `skip` lines, and say which one cannot be used."""
     peaks = []
     with open_text(path) as handle:
@@ -229,15 +169,15 @@ def _read_lines(path: Path, skip: int) -> _Part:
             [peak] = read_bed([row], BED, path)
             _check_count(peak, row.where)
             peaks.append(peak)
-    names = list(dict.fromkeys(peak.chrom for peak in peaks))
+    names = tuple(dict.fromkeys(peak.chrom for peak in peaks))
     number = {name: i for i, name in enumerate(names)}
-    return _Part(
-        names,
+    ctss = Ctss(
         np.array([number[peak.chrom] for peak in peaks], np.int64),
         np.array([peak.start for peak in peaks], np.int64),
-        np.array([peak.strand == "-" for peak in peaks], bool),
+        np.array([peak.strand == "-" for peak in peaks], np.int64),
         np.array([peak.score for peak in peaks], np.float64),
     )
+    return CtssFile(names, ctss)
 
 
 def _check_count(peak: Peak, where: str) -> None:
@@ -253,19 +193,19 @@ def _check_count(peak: Peak, where: str) -> None:
         raise InputError(f"the score {peak.score:g} is no count", where=where, remedy="BED column 5: number of 5' ends")
 
 
-def _positive(part: _Part, path: Path, zeros: int = 0) -> _Part:
+def _positive(part: CtssFile, path: Path, zeros: int = 0) -> CtssFile:
     """Leave out places that are listed with a count of zero; say what the file holds."""
-    listed = part.counts > 0
+    listed = part.ctss.counts > 0
     if not listed.any():
         raise InputError("holds no counts above zero", where=path)
     if zeros := zeros + int((~listed).sum()):
         logger.info("5' ends %s: %s positions with a count of zero are left out", path.name, f"{zeros:,}")
-    kept = _Part(part.names, part.contig[listed], part.position[listed], part.minus[listed], part.counts[listed])
+    kept = part.ctss.where(listed)
     logger.info("5' ends %s: %s tags at %s positions", path.name, f"{kept.counts.sum():,.10g}", f"{listed.sum():,}")
-    return kept
+    return CtssFile(part.names, kept)
 
 
-def _read_strand(path: Path, minus: bool, options: tuple[str, str]) -> _Part:
+def _read_strand(path: Path, minus: bool, options: tuple[str, str]) -> CtssFile:
     """Read the counts of one strand from bigWig or bedGraph."""
     kind = kind_of(path)
     if kind == "bigWig":
@@ -284,7 +224,8 @@ def _read_strand(path: Path, minus: bool, options: tuple[str, str]) -> _Part:
             f"the value {count[bad]:g} is no count", where=f"{path}: {place}",
             remedy=f"{options[0]} takes numbers from 0 on, {options[1]} such numbers or their negatives",
         )  # fmt: skip
-    return _positive(_Part(names, contig, position, np.full(len(count), minus), count), path, zeros)
+    ctss = Ctss(contig, position, np.full(len(count), int(minus)), count)
+    return _positive(CtssFile(tuple(names), ctss), path, zeros)
 
 
 class _Block(NamedTuple):
@@ -371,7 +312,7 @@ def _bedgraph_blocks(path: Path, options: tuple[str, str]) -> Iterator[_Block]:
     if table is not None and len(table):
         names, contig = _encoded(table, "chrom")
         start, end, value = (table[name].to_numpy() for name in ("position", "end", "count"))
-        if _are_names(names) and ((start >= 0) & (start < end) & (end < 1 << _POSITION_BITS)).all():
+        if _are_names(names) and ((start >= 0) & (start < end) & (end < 1 << POSITION_BITS)).all():
             for i, name in enumerate(names):
                 here = contig == i
                 yield _Block(name, start[here], end[here], value[here])
@@ -406,9 +347,9 @@ def _bedgraph_lines(handle: TextIO, skip: int, path: Path) -> Iterator[_Block]:
 
 def _refuse_repeats(names: list[str], contig: Ints, position: Ints, path: Path) -> None:
     """Refuse a bedGraph whose intervals overlap: it holds more than one strand or sample."""
-    key = np.sort(contig << _POSITION_BITS | position)
+    key = np.sort(contig << POSITION_BITS | position)
     again = np.flatnonzero(key[1:] == key[:-1])
     if len(again):
         place = int(key[again[0]])
-        where = f"{path}: {names[place >> _POSITION_BITS]}:{place & (1 << _POSITION_BITS) - 1}"
+        where = f"{path}: {names[place >> POSITION_BITS]}:{place & (1 << POSITION_BITS) - 1}"
         raise InputError("has two values", where=where, remedy="one file for each strand and sample")

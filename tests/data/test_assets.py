@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from capsight.config import ClusterConfig, FetchConfig
+from capsight.data.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
 from capsight.data.ctss.stage import cluster
-from capsight.data.fetch.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
 from capsight.data.fetch.stage import Fetched, fetch
 from capsight.errors import InputError
 
-from .web import Site
+from .fetch.web import Site
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
 OURS = b"chrI\t4\t5\t.\t7\t+\n" * 200

@@ -7,7 +7,7 @@ import pyBigWig
 import pysam
 import pytest
 
-from capsight.data.ctss.five_ends import read_five_ends
+from capsight.data.ctss.reader import read_ctss
 from capsight.errors import InputError
 
 
@@ -37,8 +37,8 @@ def bigwig(tmp_path):
 
 
 def rows(ends):
-    strand = np.where(ends.minus, "-", "+")
-    columns = (np.array(ends.names)[ends.contig], ends.position, strand, ends.count)
+    names, ctss = ends
+    columns = (np.array(names)[ctss.contig], ctss.position, np.where(ctss.minus, "-", "+"), ctss.counts)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -47,15 +47,10 @@ ROWS = [("chrII", 7, "-", 2), ("chrI", 3, "+", 4), ("chrI", 9, "+", 3), ("chrI",
 
 
 def test_places_are_sorted_and_those_listed_twice_summed(write):
-    ends = read_five_ends([write(TEXT)])
+    ends = read_ctss([write(TEXT)])
     assert ends.names == ("chrII", "chrI")
     assert rows(ends) == ROWS
-    assert ends.total == 14
-    position, count = ends.on("chrI", "+")
-    assert (position.tolist(), count.tolist()) == ([3, 9], [4, 3])
-    assert [part.tolist() for part in ends.on("chrI", "-")] == [[3], [5]]
-    assert [part.tolist() for part in ends.on("chrII", "+")] == [[], []]
-    assert [part.tolist() for part in ends.on("chrX", "+")] == [[], []]
+    assert ends.ctss.counts.sum() == 14
 
 
 ODD = {
@@ -75,19 +70,19 @@ ODD = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_odd_files_say_the_same(write, case):
-    assert rows(read_five_ends([write(ODD[case])])) == ROWS
+    assert rows(read_ctss([write(ODD[case])])) == ROWS
 
 
 def test_packed_files_say_the_same(write, tmp_path):
     with pysam.BGZFile(str(tmp_path / "b.gz"), "wb") as out:
         out.write(TEXT.encode())
-    assert rows(read_five_ends([tmp_path / "b.gz"])) == ROWS
-    assert rows(read_five_ends([write(gzip.compress(TEXT.encode()), "g.bed")])) == ROWS
+    assert rows(read_ctss([tmp_path / "b.gz"])) == ROWS
+    assert rows(read_ctss([write(gzip.compress(TEXT.encode()), "g.bed")])) == ROWS
 
 
 def test_replicates_are_summed_and_said(write, caplog):
     with caplog.at_level(logging.INFO):
-        ends = read_five_ends([write(TEXT, "a.bed"), write("chrIII\t1\t2\t.\t1\t+\nchrI\t3\t4\t.\t0.5\t-\n", "b.bed")])
+        ends = read_ctss([write(TEXT, "a.bed"), write("chrIII\t1\t2\t.\t1\t+\nchrI\t3\t4\t.\t0.5\t-\n", "b.bed")])
     assert rows(ends) == [*ROWS[:3], ("chrI", 3, "-", 5.5), ("chrIII", 1, "+", 1)]
     assert "5' ends a.bed: 14 tags at 5 positions" in caplog.text
     assert "5' ends: 15.5 tags at 5 positions of 2 files" in caplog.text
@@ -123,14 +118,14 @@ def test_replicates_are_summed_and_said(write, caplog):
 )
 def test_refuses_what_is_no_count_with_file_and_line(write, text, message):
     with pytest.raises(InputError, match=message):
-        read_five_ends([write(text)])
+        read_ctss([write(text)])
 
 
 def test_bigwigs_are_read_base_by_base(bigwig):
     border = 1 << 20  # where one piece ends and the next begins
     plus = bigwig([("chrI", 3, 4, 4), ("chrI", border - 2, border + 2, 7), ("chrII", 49, 50, 1)], "p.bw")
     minus = bigwig([("chrI", 3, 4, -5), ("chrI", 2_999_999, 3_000_000, -2)], "m.bw")
-    assert rows(read_five_ends(plus=[plus], minus=[minus])) == [
+    assert rows(read_ctss(plus=[plus], minus=[minus])) == [
         ("chrI", 3, "+", 4), *((("chrI", border + i, "+", 7)) for i in (-2, -1, 0, 1)),
         ("chrI", 3, "-", 5), ("chrI", 2_999_999, "-", 2), ("chrII", 49, "+", 1),
     ]  # fmt: skip
@@ -139,7 +134,7 @@ def test_bigwigs_are_read_base_by_base(bigwig):
 def test_bigwigs_and_bed_say_the_same(bigwig, write):
     plus = bigwig([("chrI", 3, 4, 4), ("chrI", 9, 10, 3)], "p.bw")
     minus = bigwig([("chrI", 3, 4, 5), ("chrII", 7, 8, 2)], "m.bw")
-    assert sorted(rows(read_five_ends(plus=[plus], minus=[minus]))) == sorted(ROWS)
+    assert sorted(rows(read_ctss(plus=[plus], minus=[minus]))) == sorted(ROWS)
 
 
 GRAPHS = {
@@ -158,11 +153,11 @@ GRAPHS = {
 def test_bed_graphs_are_pairs_of_strands(write, case):
     plus, minus = GRAPHS[case]
     packed = write(gzip.compress(minus.encode()), "m.bedGraph.gz")
-    assert sorted(rows(read_five_ends(plus=[write(plus, "p.bedGraph")], minus=[packed]))) == sorted(ROWS)
+    assert sorted(rows(read_ctss(plus=[write(plus, "p.bedGraph")], minus=[packed]))) == sorted(ROWS)
 
 
 def test_intervals_of_bed_graphs_are_laid_out_base_by_base(write):
-    ends = read_five_ends(plus=[write("chrI\t3\t6\t4\n", "p")], minus=[write("chrI\t1\t2\t1\n", "m")])
+    ends = read_ctss(plus=[write("chrI\t3\t6\t4\n", "p")], minus=[write("chrI\t1\t2\t1\n", "m")])
     assert rows(ends) == [("chrI", 3, "+", 4), ("chrI", 4, "+", 4), ("chrI", 5, "+", 4), ("chrI", 1, "-", 1)]
 
 
@@ -184,7 +179,7 @@ def test_intervals_of_bed_graphs_are_laid_out_base_by_base(write):
 )
 def test_refuses_bad_bed_graphs(write, text, message):
     with pytest.raises(InputError, match=message):
-        read_five_ends(plus=[write(text, "p.bg")], minus=[write("chrI\t1\t2\t1\n", "m.bg")])
+        read_ctss(plus=[write(text, "p.bg")], minus=[write("chrI\t1\t2\t1\n", "m.bg")])
 
 
 def test_zeros_of_a_bigwig_take_no_memory(bigwig):
@@ -192,7 +187,7 @@ def test_zeros_of_a_bigwig_take_no_memory(bigwig):
     plus = bigwig([("chrI", 0, 7, 0), ("chrI", 7, 8, 3), ("chrI", 8, size, 0)], "p.bw", [("chrI", size)])
     minus = bigwig([("chrI", 3, 4, 1)], "m.bw", [("chrI", size)])
     tracemalloc.start()
-    ends = read_five_ends(plus=[plus], minus=[minus])
+    ends = read_ctss(plus=[plus], minus=[minus])
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rows(ends) == [("chrI", 7, "+", 3), ("chrI", 3, "-", 1)]
@@ -202,15 +197,15 @@ def test_zeros_of_a_bigwig_take_no_memory(bigwig):
 def test_refuses_bad_bigwigs(bigwig, write, tmp_path):
     good = bigwig([("chrI", 3, 4, 4)], "p.bw")
     with pytest.raises(InputError, match=r"m.bw: chrI:8: the value -2 is no count"):
-        read_five_ends(plus=[good], minus=[bigwig([("chrI", 3, 4, 4), ("chrI", 8, 9, -2)], "m.bw")])
+        read_ctss(plus=[good], minus=[bigwig([("chrI", 3, 4, 4), ("chrI", 8, 9, -2)], "m.bw")])
     with pytest.raises(InputError, match=r"n.bw: chrI:3: the value -4 is no count"):
-        read_five_ends(plus=[bigwig([("chrI", 3, 4, -4)], "n.bw")], minus=[good])
+        read_ctss(plus=[bigwig([("chrI", 3, 4, -4)], "n.bw")], minus=[good])
     with pytest.raises(InputError, match=r"x.bed:1: has 6 columns: is neither bigWig nor bedGraph, which has 4"):
-        read_five_ends(plus=[good], minus=[write(TEXT, "x.bed")])
+        read_ctss(plus=[good], minus=[write(TEXT, "x.bed")])
     with pytest.raises(InputError, match=r"x.2bit: is 2bit, neither bigWig nor bedGraph"):
-        read_five_ends(plus=[good], minus=[write(b"\x43\x27\x41\x1a" + bytes(9), "x.2bit")])
+        read_ctss(plus=[good], minus=[write(b"\x43\x27\x41\x1a" + bytes(9), "x.2bit")])
     (tmp_path / "cut.bw").write_bytes(good.read_bytes()[:200])
     with pytest.raises(InputError, match=r"cut.bw: is truncated or damaged"):
-        read_five_ends(plus=[tmp_path / "cut.bw"], minus=[good])
+        read_ctss(plus=[tmp_path / "cut.bw"], minus=[good])
     with pytest.raises(InputError, match="there is no such file"):
-        read_five_ends(plus=[tmp_path / "none.bw"], minus=[good])
+        read_ctss(plus=[tmp_path / "none.bw"], minus=[good])
