@@ -144,13 +144,10 @@ def test_each_data_set_of_gue_has_its_data_and_its_settings(data: str) -> None:
     assert chosen.finetune is not None
     assert chosen.pretrain.model.width == 96  # what a choice does not name is the recipe's
     assert chosen.finetune.batch_size == 128
+    assert chosen.finetune.select == "last"  # dev is looked at, and picks nothing
     if data.endswith("_tata"):
-        assert (chosen.pretrain.objective, chosen.pretrain.genome, chosen.pretrain.relora_phase.steps) == (
-            "masked",
-            None,
-            0,
-        )
-        assert (chosen.finetune.epochs, chosen.finetune.select, chosen.finetune.substitute) == (12, "mcc", False)
+        assert (chosen.pretrain.corpus, chosen.pretrain.genome, chosen.pretrain.relora_phase.steps) == ("windows", None, 0)
+        assert (chosen.finetune.epochs, chosen.finetune.substitute) == (16, False)
     else:
         assert chosen.model_copy(update={"windows": default.windows}) == default
 
