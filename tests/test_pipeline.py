@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyBigWig
 import pytest
 import yaml
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
@@ -18,6 +17,7 @@ from capsight import artefact
 from capsight.config import MotifsConfig
 from capsight.data import schema
 from capsight.data.attributions import Attributions
+from capsight.data.io.bigwig import BigWig
 from capsight.errors import ConfigError, InputError, NothingPredicted
 from capsight.motifs.motifs import motifs
 from capsight.pipeline import run
@@ -241,9 +241,9 @@ def test_a_recipe_with_a_section_train_trains_scans_and_explains_a_track_model(f
     predictions = pd.read_csv(finished_track / "predictions.tsv", sep="\t")
     assert len(predictions) == windows["n"]
 
-    with pyBigWig.open(str(finished_track / "scan" / "plus.bw")) as bigwig:
-        assert list(bigwig.chroms()) == ["chr1", "chr2", "chr3"]
-        tags = np.nan_to_num(bigwig.values("chr3", 0, bigwig.chroms("chr3"), numpy=True))
+    with BigWig(finished_track / "scan" / "plus.bw") as bigwig:
+        assert list(bigwig.chroms) == ["chr1", "chr2", "chr3"]
+        tags = np.nan_to_num(bigwig.values("chr3", 0, bigwig.chroms["chr3"]))
     tss = pd.read_csv(finished_track / "scan" / "tss.bed", sep="\t", header=None)
     assert (tss[4] >= int(1000 * card.calling.min_probability)).all()
     called = tss[(tss[0] == "chr3") & (tss[5] == "+")]

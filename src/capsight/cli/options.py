@@ -10,9 +10,6 @@ import typer
 from pydantic import BaseModel
 
 from capsight.config import ASSET_SETTINGS
-from capsight.config.variables import fill_variables
-from capsight.config.yaml_files import load_yaml, override, parse
-from capsight.recipe import find_recipe
 from capsight.version import __version__
 
 
@@ -77,6 +74,10 @@ def settings(
 
     A recipe will do as the file, by name too: its section for the stage is taken. Names of assets become files.
     """
+    from capsight.config.variables import fill_variables
+    from capsight.config.yaml_files import load_yaml, override, parse
+    from capsight.recipe import find_recipe
+
     values = load_yaml(find_recipe(file)) if file else {}
     values, assignments = fill_variables(values, assignments or [], where=file, model=kind)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Config")).lower()

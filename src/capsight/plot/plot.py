@@ -2,12 +2,10 @@
 
 import logging
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyBigWig
 
 from capsight import artefact, output
 from capsight.config import PlotConfig
@@ -19,6 +17,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.genome.stretches import Span
 from capsight.data.io.bed import BED, read_bed, read_records, records
+from capsight.data.io.bigwig import BigWig
 from capsight.data.io.text import given, open_text
 from capsight.errors import ConfigError, InputError
 from capsight.explain.place import BEFORE, BEHIND, explain_place
@@ -196,20 +195,12 @@ def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Ts
     expected = np.zeros((2, last - first))
     for row, strand in enumerate(STRANDS):
         path = folder / f"{strand}.bw"
-        try:
-            with closing(pyBigWig.open(str(path))) as bigwig:
-                lengths = bigwig.chroms()
-                found = lengths.get(span.chrom)
-                if found != length:
-                    has = (
-                        f"has a {span.chrom} of {found:,} bases, and not {length:,}"
-                        if found
-                        else f"has no {span.chrom}"
-                    )
-                    raise InputError(has, where=path, remedy="name the genome that was scanned")
-                expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, first, last, numpy=True)))
-        except RuntimeError:
-            raise InputError("cannot be read", where=path, remedy="make the scan anew") from None
+        with BigWig(path, remedy="make the scan anew") as bigwig:
+            found = bigwig.chroms.get(span.chrom)
+            if found != length:
+                has = f"has a {span.chrom} of {found:,} bases, and not {length:,}" if found else f"has no {span.chrom}"
+                raise InputError(has, where=path, remedy="name the genome that was scanned")
+            expected[row] = np.abs(np.nan_to_num(bigwig.values(span.chrom, first, last)))
     path = folder / "tss.bed"
     with open_text(path) as handle:
         calls = read_bed(list(read_records(records(handle), path)), BED, path)

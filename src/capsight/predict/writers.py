@@ -4,15 +4,13 @@ A part is a folder: `plus` and `minus`, positions with expected tags (`ENTRY`), 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-import pyBigWig
 
-from capsight import output
+from capsight.data.io.bigwig import Values, write_bigwig
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.stream import Stretch
 
@@ -54,19 +52,14 @@ def write_part(stretches: Iterable[Stretch], min_tags: float, part: Path) -> Ite
             yield stretch
 
 
-def write_bigwig(contigs: Sequence[Contig], strand: str, sign: int, path: Path) -> None:
-    """Write the expected tags of one strand, times `sign`; bases that are left out have no value."""
-    written = 0
-    with closing(pyBigWig.open(str(path), "w")) as bigwig:
-        bigwig.addHeader([(contig.chrom, contig.length) for contig in contigs])
-        for contig in contigs:
-            for entries in _read(contig.part / strand, ENTRY):
-                positions = entries["position"].astype(np.int64)
-                bigwig.addEntries(contig.chrom, positions, values=sign * entries["value"].astype(np.float64), span=1)
-                written += len(entries)
-    with closing(pyBigWig.open(str(path))) as bigwig:  # pyBigWig does not report all faults of a disk
-        if bigwig.header()["nBasesCovered"] != written:
-            raise output.full(path) if output.is_full(path.parent) else OSError(f"{path} was not written whole")
+def write_tags(contigs: Sequence[Contig], strand: str, sign: int, path: Path) -> None:
+    """Write the expected tags of one strand, times `sign`, as bigWig; bases that are left out have no value."""
+    write_bigwig([Values(one.chrom, one.length, _tags(one.part / strand, sign)) for one in contigs], path)
+
+
+def _tags(path: Path, sign: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for entries in _read(path, ENTRY):
+        yield entries["position"].astype(np.int64), sign * entries["value"].astype(np.float64)
 
 
 def write_bed(contigs: Iterable[Contig], handle: IO[str]) -> int:

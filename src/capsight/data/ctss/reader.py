@@ -3,7 +3,6 @@
 import gzip
 import logging
 import math
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.csv
 from capsight.data.ctss.ctss import POSITION_BITS, Ctss
 from capsight.data.genome.alphabet import Floats, Ints
 from capsight.data.io.bed import BED, NO_STRAND, Peak, is_header, read_bed, read_records, records, span, split
+from capsight.data.io.bigwig import BigWig
 from capsight.data.io.text import given, kind_of, open_text, readable
 from capsight.errors import InputError
 
@@ -273,23 +273,11 @@ def _laid_out(blocks: Iterable[_Block], path: Path) -> tuple[list[str], Ints, In
 
 def _bigwig_blocks(path: Path) -> Iterator[_Block]:
     """Yield the intervals of a bigWig, a bounded stretch of a contig at a time."""
-    import pyBigWig
-
-    with tempfile.TemporaryDirectory(prefix="capsight-") as folder:
-        link = Path(folder) / "counts.bw"  # pyBigWig takes no path that is not UTF-8
-        link.symlink_to(readable(path).absolute())
-        try:
-            with pyBigWig.open(str(link)) as reader:
-                for name, size in reader.chroms().items():
-                    yield _Block(name, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-                    for begin in range(0, size, _BASES_AT_ONCE):
-                        stop = min(begin + _BASES_AT_ONCE, size)
-                        if found := reader.intervals(name, begin, stop):
-                            table = np.array(found)
-                            start, end = (np.clip(table[:, i].astype(np.int64), begin, stop) for i in (0, 1))
-                            yield _Block(name, start, end, table[:, 2])
-        except RuntimeError:
-            raise InputError("is truncated or damaged", where=path, remedy="fetch it again") from None
+    with BigWig(path) as bigwig:
+        for name, size in bigwig.chroms.items():
+            yield _Block(name, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+            for begin in range(0, size, _BASES_AT_ONCE):
+                yield _Block(name, *bigwig.intervals(name, begin, min(begin + _BASES_AT_ONCE, size)))
 
 
 def _bedgraph_blocks(path: Path, options: tuple[str, str]) -> Iterator[_Block]:
