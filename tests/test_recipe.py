@@ -146,7 +146,11 @@ def test_each_data_set_of_gue_has_its_data_and_its_settings(data: str) -> None:
     assert chosen.finetune.batch_size == 128
     assert chosen.finetune.select == "last"  # dev is looked at, and picks nothing
     if data.endswith("_tata"):
-        assert (chosen.pretrain.corpus, chosen.pretrain.genome, chosen.pretrain.relora_phase.steps) == ("windows", None, 0)
+        assert (chosen.pretrain.corpus, chosen.pretrain.genome, chosen.pretrain.relora_phase.steps) == (
+            "windows",
+            None,
+            0,
+        )
         assert (chosen.finetune.epochs, chosen.finetune.substitute) == (16, False)
     else:
         assert chosen.model_copy(update={"windows": default.windows}) == default

@@ -1,8 +1,8 @@
 """Records: how an artefact was made, from what, and the checksums of its files.
 
-The record (`provenance.yaml` in a folder, ``FILE.provenance.yaml`` beside a file) holds version, stage,
-settings, checksums of the inputs and of the outputs. It says whether work is done already, and what a later call may replace: what it lists,
-unchanged, and nothing else.
+The record (`provenance.yaml` in a folder, ``FILE.provenance.yaml`` beside a file) holds version, stage, settings,
+checksums of the inputs and of the outputs. It says whether work is done already, and what a later call may replace:
+what it lists, unchanged, and nothing else.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from capsight.config.yaml_files import differences, dump, results_only
 from capsight.data.assets import known_source
 from capsight.data.io.text import readable
 from capsight.errors import InputError
 from capsight.output import writing
-from capsight.config.yaml_files import differences, dump, results_only
 from capsight.version import __version__
 
 RECORD: Final = "provenance.yaml"
