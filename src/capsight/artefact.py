@@ -102,6 +102,12 @@ def _changes(record: Mapping[str, Any], expected: Mapping[str, Any], config: Bas
         return ["its record cannot be read"]
 
 
+def made_at(out: Path) -> int | None:
+    """Return when a result was finished, in nanoseconds; `None` where there is none. For telling whether it is new."""
+    record = _record_path(out)
+    return record.stat().st_mtime_ns if record.is_file() else None
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record, ``config.yaml`` or ``FILE.config.yaml``; an absent or broken one reads as empty."""
     try:

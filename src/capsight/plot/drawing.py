@@ -311,7 +311,7 @@ def _logo(axes: Axes, logo: Logo, *, shares: bool) -> None:
     axes.set_ylim(1.05 * low, (1.3 if shares else 1.08) * high if high > 0 else 1.0)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     names = {"ism": "mutagenesis", "ig": "integrated\ngradients"}
-    axes.set_ylabel(f"{names[logo.method]}\n(nats)", fontsize=_SMALL + 0.5)
+    axes.set_ylabel(f"{names.get(logo.method, logo.method)}\n(nats)", fontsize=_SMALL + 0.5)
     axes.tick_params(labelsize=_SMALL)
     sign = "+" if logo.tss.strand == "+" else "−"
     if shares:
