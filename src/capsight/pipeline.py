@@ -142,7 +142,13 @@ def plan(settings: Recipe, out: Path) -> list[Step]:
     steps: list[Step] = []
 
     def add(
-        stage: str, result: str, purpose: str, config: Config | None, *inputs: Path, after: Sequence[Path] = (), **named: Any
+        stage: str,
+        result: str,
+        purpose: str,
+        config: Config | None,
+        *inputs: Path,
+        after: Sequence[Path] = (),
+        **named: Any,
     ) -> None:
         if config is not None:
             steps.append(Step(stage, result, purpose, config, (*inputs, out / result, *after), named))
@@ -184,7 +190,15 @@ def plan(settings: Recipe, out: Path) -> list[Step]:
     if made.scan and genome:
         explained = out / ATTRIBUTIONS if made.explain else None
         config = ExamplesConfig(fold=fold)
-        add("loci", LOCI, f"pictures of example loci of the {fold} fold", config, windows, out / SCAN, attributions=explained)
+        add(
+            "loci",
+            LOCI,
+            f"pictures of example loci of the {fold} fold",
+            config,
+            windows,
+            out / SCAN,
+            attributions=explained,
+        )
     return steps
 
 

@@ -54,7 +54,7 @@ def show_audit(folder: Path) -> bool:
     console = PlainConsole()
     console.print(audit_table(result))
     failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
-    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); pictures in {folder}/audit.html"
+    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); every window that was found is in {folder}/pairs.tsv"
     console.print(told, soft_wrap=True)
     return bool(failed)
 
@@ -84,6 +84,8 @@ def show_run(run: Path) -> None:
         ("evaluation-scan/metrics.json", "all metrics of the scan of the test chromosomes, with their intervals"),
         ("scan/", "expected 5' ends as bigWig, and called start sites as BED and GFF3"),
         ("evaluation/metrics.json", "all metrics of windows with their intervals"),
+        ("audit/pairs.tsv", "every window that the audit found to leak"),
+        ("loci/", "pictures of example loci"),
         ("predictions.tsv", "the probability of each window that was scored"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),

@@ -16,11 +16,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capsight.data.genome.genes import Gene
 from capsight.plot.locus import Floats, Locus, Logo, Variant
-from capsight.report.drawing import DPI, STYLE
-from capsight.report.motif_figures import BASE_COLOURS, BLUE, GREY
+from capsight.report.drawing import BASE_COLOURS, BLUE, DPI, GREY, RED, STYLE
 
 #: Colours of the strands.
-COLOURS: Final = {"+": BLUE, "-": "#D55E00", ".": GREY}
+COLOURS: Final = {"+": BLUE, "-": RED, ".": GREY}
 WIDTH: Final = 10.0  # inches
 _MARGINS: Final = 0.9, 0.35  # inches to the left and right of the panels
 _GAP: Final = 0.14  # inches between panels
@@ -54,7 +53,11 @@ def draw_locus(locus: Locus, path: Path, kind: str) -> None:
     kind
         ``svg`` or ``png``.
     """
-    style: Any = STYLE | {"svg.fonttype": "none", "svg.hashsalt": "capsight", "font.family": "DejaVu Sans"}
+    style: Any = STYLE | {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "capsight",
+        "font.family": ["DejaVu Sans", "sans-serif"],
+    }
     metadata: Any = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # letters that the font lacks are boxes

@@ -15,9 +15,9 @@ from capsight.config import ExamplesConfig
 from capsight.data import schema
 from capsight.data.attributions import MODEL_SHA256, Attributions
 from capsight.data.ctss.tags import CTSS, FIVE_ENDS_FILE, Tags, place_numbers, read_tags, summit_tags
-from capsight.data.genome.alphabet import LETTERS, Ints
+from capsight.data.genome.alphabet import LETTERS, Ints, Mask
 from capsight.data.genome.genome import Genome
-from capsight.data.genome.stretches import Span
+from capsight.data.genome.stretches import Span, Stretches
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
 from capsight.explain.place import BEFORE, BEHIND
@@ -35,6 +35,8 @@ _REACH: Final = 400
 _NEAR: Final = 50
 #: Peaks of the fold that are shown, by the share of peaks with fewer 5' ends.
 _QUANTILES: Final = {"strong": 0.9, "median": 0.5, "weak": 0.1}
+#: Of these, one with a logo is preferred; the weak one is what it is.
+_EXPLAINED: Final = ("strong", "median")
 
 
 class _Example(NamedTuple):
@@ -106,15 +108,19 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
     found = _nearest(called, numbers) <= _NEAR
     counted = "observed 5' ends" if _is_counted(data) else "peaks"
     pool = np.flatnonzero(_is_explained(scores, genome, numbers)) if scores is not None else np.arange(0)
+    order = np.argsort(strength, kind="stable")
     for name, quantile in _QUANTILES.items():
-        # of peaks of the same strength as near as can be, one that has a logo
-        order = np.argsort(strength, kind="stable")
         rank = int(quantile * (len(order) - 1))
-        near = order[max(rank - len(order) // 20, 0) : rank + len(order) // 20 + 1]
-        row = int(next((i for i in sorted(near, key=lambda i: abs(strength[i] - strength[order[rank]])) if i in pool), order[rank]))
-        what = f"A {name} peak of the {fold} fold: {strength[row]:,.0f} {counted} within {_NEAR} bases, more than {quantile:.0%} of the peaks"
-        yield _Example(name, int(summits.contig[row]), int(summits.position[row]), int(summits.minus[row]),
-                       f"{what}. {'It is called' if found[row] else 'It is not called'}.")  # fmt: skip
+        row = int(order[rank])
+        if name in _EXPLAINED:  # one of about the same strength that has a logo, where there is any
+            near = order[max(rank - len(order) // 20, 0) : rank + len(order) // 20 + 1]
+            near = near[np.isin(near, pool)]
+            row = int(near[np.argmin(abs(strength[near] - strength[row]))]) if len(near) else row
+        what = (
+            f"A {name} peak of the {fold} fold: {strength[row]:,.0f} {counted} within {_NEAR} bases, about as many as "
+            f"{quantile:.0%} of the peaks have at most. {'It is called.' if found[row] else 'It is not called.'}"
+        )
+        yield _Example(name, int(summits.contig[row]), int(summits.position[row]), int(summits.minus[row]), what)
     if len(missed := np.flatnonzero(~found)):
         row = int(missed[np.argmax(strength[missed])])
         what = f"The strongest peak that is not called ({strength[row]:,.0f} {counted}); {len(missed):,} of {len(found):,} peaks of the fold are not."
@@ -128,9 +134,9 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
         yield _Example("unsupported", int(contig[row]), int(position[row]), int(minus[row]), what)
 
 
-def _within(tags: Tags, stretches: object) -> Tags:
+def _within(tags: Tags, stretches: Stretches) -> Tags:
     """Return the places that lie in some stretches."""
-    inside = stretches.find(tags.contig, tags.position) >= 0  # type: ignore[attr-defined]
+    inside = stretches.find(tags.contig, tags.position) >= 0
     return Tags(*(column[inside] for column in tags))
 
 
@@ -187,7 +193,7 @@ def _explained_numbers(scores: Attributions, genome: Genome) -> Ints:
     return np.where(contig >= 0, place_numbers(genome, contig, minus, position), -1)
 
 
-def _is_explained(scores: Attributions, genome: Genome, numbers: Ints) -> np.ndarray:
+def _is_explained(scores: Attributions, genome: Genome, numbers: Ints) -> Mask:
     """Tell which places were explained as predicted positives."""
     return np.isin(numbers, _explained_numbers(scores, genome)[scores.positive])
 

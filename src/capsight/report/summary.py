@@ -45,7 +45,10 @@ def _audit(made: Path) -> list[str]:
     if not told:
         return [f"{len(checks)} checks: none failed, no warnings"]
     names = ", ".join(f"{check['name']} ({check['verdict']})" for check in told)
-    return [f"{len(checks)} checks, of which {len(told)} found something: {names}", f"{told[0]['name']}: {told[0]['says']}"]
+    return [
+        f"{len(checks)} checks, of which {len(told)} found something: {names}",
+        f"{told[0]['name']}: {told[0]['says']}",
+    ]
 
 
 def _trained(made: Path) -> list[str]:
@@ -82,7 +85,9 @@ def _of_scan(made: Path) -> list[str]:
     found = read_metrics(made)
     where = f"{found['bases']:,} bases, both strands, {found['n_peaks']:,} peaks"
     precision = found["scan"].get("precision_at_recall_0.5")
-    beside = [f"{name} {each['auprc']:.3f}" for name, each in found["compared"].items() if each.get("auprc") is not None]
+    beside = [
+        f"{name} {each['auprc']:.3f}" for name, each in found["compared"].items() if each.get("auprc") is not None
+    ]
     lines = [f"AUPRC {_figure(found['scan'], 'auprc')}" + (f"; {', '.join(beside)}" if beside else "") + f": {where}"]
     if precision is not None:
         lines.append(f"of the calls that find half of the peaks, {precision:.0%} are within 50 bases of one")
@@ -97,11 +102,15 @@ def _scan(made: Path) -> list[str]:
 
 def _motifs(made: Path) -> list[str]:
     found = json.loads((made / "summary.json").read_text(encoding="utf-8"))
-    lines = [f"{found['kmers_called']:,} of {found['kmers_tested']:,} {found['k']}-mers called; {found['de_novo']} de novo motifs"]
+    lines = [
+        f"{found['kmers_called']:,} of {found['kmers_tested']:,} {found['k']}-mers called; {found['de_novo']} de novo motifs"
+    ]
     if found["de_novo"]:
         table = pd.read_csv(made / "de_novo.tsv", sep="\t", dtype={"consensus": str}, keep_default_na=False)
         places = zip(table["consensus"], table["mode_offset"], strict=True)
-        lines.append("consensus@offset from the cap site: " + ", ".join(f"{name}@{place:+d}" for name, place in list(places)[:6]))
+        lines.append(
+            "consensus@offset from the cap site: " + ", ".join(f"{name}@{place:+d}" for name, place in list(places)[:6])
+        )
     return lines
 
 
