@@ -136,6 +136,33 @@ def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]
     return True
 
 
+def outdated(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> list[str] | None:
+    """Return in what a result differs from what these settings would make; `None` where there is no result.
+
+    Parameters
+    ----------
+    inputs
+        Inputs that are known to be elsewhere than when the result was made; of the others, the same files are taken.
+    """
+    path = _record_path(out)
+    record = read_record(path)
+    if not record.get("outputs"):
+        return None
+    try:
+        files = {name: inputs.get(name, Path(item["path"])) for name, item in record["inputs"].items()}
+        changes = _changes(record, origin(stage, config, files), config)
+    except (InputError, KeyError, TypeError, AttributeError):
+        return ["an input is not there any more, or its record cannot be read"]
+    made = {name: path.parent / name for name in record["outputs"]}
+    damaged = [name for name, file in made.items() if not file.is_file() or sha256(file) != record["outputs"][name]]
+    return changes + [f"{name} was changed after it was made" for name in damaged[:1]]
+
+
+def is_unfinished(out: Path) -> bool:
+    """Tell whether an interrupted attempt has left a checkpoint to continue from."""
+    return (_partial(output.resolve(out)) / CHECKPOINT).is_dir()
+
+
 def _is_intact(path: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
     """Tell whether a record is of these settings and inputs, and every output beside it has its checksum."""
     record = read_record(path)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 import capsight
 from capsight import artefact, output
-from capsight.config import NOT_FOR_CNN, BaselineConfig, FinetuneConfig, Recipe
+from capsight.config import NOT_FOR_CNN, BaselineConfig, ExamplesConfig, FinetuneConfig, Recipe
 from capsight.config.base import Config
 from capsight.config.variables import fill_variables
 from capsight.config.yaml_files import load_yaml, override, parse

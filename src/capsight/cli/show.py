@@ -9,6 +9,7 @@ import typer
 from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
+    from capsight.preview import Preview
     from capsight.recipe import RecipeSummary
     from capsight.shipped import ModelCard
 
@@ -99,6 +100,37 @@ def show_run(run: Path) -> None:
     if (run / "evaluation-scan").exists():
         console.print(f"  capsight scan my-genome.fa --model {run}/model -o my-scan")
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv")
+
+
+def show_preview(found: "Preview", out: Path) -> None:
+    """Print the stages of a run that was not run, in order: what is done, what is made, and how long that takes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = PlainConsole()
+    table = Table(title=found.description or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("stage", "state", "time", "what it makes"):
+        table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "what it makes")
+    for each in found.stages:
+        told = f"{each.result}: {each.purpose}" + (f" ({each.why})" if each.why else "")
+        table.add_row(each.stage, each.state, _duration(each.seconds), told)
+    console.print(table)
+    known = [each.seconds for each in found.stages if each.seconds is not None]
+    if known:
+        console.print(f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement on this "
+                      "machine, as busy as it is now. Stages without a time take seconds to minutes.")  # fmt: skip
+    for each in found.fetched:
+        console.print(f"To be fetched first: {each}")
+    console.print(f"Nothing was written. Without --dry-run, the results go into {out}/", soft_wrap=True)
+
+
+def _duration(seconds: float | None) -> str:
+    """Write a duration as one reads it; nothing where it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def show_recipes(recipes: "Sequence[RecipeSummary]") -> None:
