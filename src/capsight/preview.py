@@ -93,7 +93,9 @@ def _state(step: Step, out: Path, made_anew: set[str]) -> tuple[str, str]:
         if isinstance(value, Path):
             known[name] = value
         elif isinstance(value, tuple):
-            known |= {f"{name}/{number}": Path(item) for number, item in enumerate(value) if isinstance(item, str | Path)}
+            known |= {
+                f"{name}/{number}": Path(item) for number, item in enumerate(value) if isinstance(item, str | Path)
+            }
     changes = artefact.outdated(place, step.stage, config, known)
     if changes is None:
         return NEW, ""
@@ -128,7 +130,9 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
         from capsight.speed import pretraining_seconds
 
         config = settings.pretrain
-        return pretraining_seconds(config.model, config.tokenizer, settings.windows.length, [config.warmup, config.main])
+        return pretraining_seconds(
+            config.model, config.tokenizer, settings.windows.length, [config.warmup, config.main]
+        )
     if not settings.train:
         return None
     from capsight import speed

@@ -9,6 +9,7 @@ import typer
 from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
+    from capsight.doctor import Finding
     from capsight.preview import Preview
     from capsight.recipe import RecipeSummary
     from capsight.shipped import ModelCard
@@ -122,6 +123,25 @@ def show_preview(found: "Preview", out: Path) -> None:
     for each in found.fetched:
         console.print(f"To be fetched first: {each}")
     console.print(f"Nothing was written. Without --dry-run, the results go into {out}/", soft_wrap=True)
+
+
+def show_findings(findings: "Sequence[Finding]") -> None:
+    """Print what the doctor found, part by part; what cannot work is marked."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = PlainConsole()
+    marks = {"ok": Text(""), "note": Text("note", style="yellow"), "fault": Text("fault", style="red")}
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    part = ""
+    for each in findings:
+        table.add_row(each.part if each.part != part else "", each.name, marks[each.state], each.found)
+        part = each.part
+    console.print(table)
+    faults = sum(each.state == "fault" for each in findings)
+    console.print(f"\n{faults} faults: see above." if faults else "\nNo faults.")
 
 
 def _duration(seconds: float | None) -> str:
