@@ -271,8 +271,11 @@ def _fit(card: dict[str, Any], contigs: dict[str, int]) -> Finding:
     shared = [name for name in names if name in contigs]
     other = [name for name in shared if learned and learned[name] != contigs[name]]
     if not shared:
-        return Finding("inputs", "both", "no contig has the name of one that the model was trained on: another genome, or "
-                       "other names. The model can be used all the same; how good it is there is not known", "note")  # fmt: skip
+        told = (
+            "no contig has the name of one that the model was trained on: another genome, or other names. The model "
+            "can be used all the same; how good it is there is not known"
+        )
+        return Finding("inputs", "both", told, "note")
     if other:
         told = f"{other[0]} has {contigs[other[0]]:,} bases, and had {learned[other[0]]:,} where the model was trained"
         return Finding("inputs", "both", f"another assembly or species than the model was trained on: {told}", "note")

@@ -125,7 +125,7 @@ def _settled(step: Step) -> TrainConfig:
 
 
 def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
-    """Return how long a stage takes about, from a short measurement; `None` of stages that take little or unknown time."""
+    """Return how long a stage takes about, from a short measurement; `None` where none was made."""
     if step.stage == "pretrain" and settings.pretrain:
         from capsight.speed import pretraining_seconds
 

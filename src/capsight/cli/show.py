@@ -56,7 +56,8 @@ def show_audit(folder: Path) -> bool:
     console = PlainConsole()
     console.print(audit_table(result))
     failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
-    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); every window that was found is in {folder}/pairs.tsv"
+    counts = f"{failed} failed, {warned} warnings"
+    told = f"verdict: {result['verdict']} ({counts}); {folder}/pairs.tsv lists every window that was found"
     console.print(told, soft_wrap=True)
     return bool(failed)
 
@@ -118,7 +119,8 @@ def show_preview(found: "Preview", out: Path) -> None:
     console.print(table)
     known = [each.seconds for each in found.stages if each.seconds is not None]
     if known:
-        console.print(f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement on this "
+        console.print(f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement "
+                      f"on this "
                       "machine, as busy as it is now. Stages without a time take seconds to minutes.")  # fmt: skip
     for each in found.fetched:
         console.print(f"To be fetched first: {each}")

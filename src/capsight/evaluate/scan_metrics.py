@@ -125,7 +125,7 @@ class ScanMetrics:
 
 
 def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable[[int], object]) -> dict[str, Any]:
-    """Return every figure (null where undefined), its 95 % interval, the curves, the reliability curves, and the counts.
+    """Return every figure (null where undefined), its 95 % interval, the curves, and the counts.
 
     Intervals are percentiles of a block bootstrap (Künsch 1989, without overlap of blocks): as many blocks as there are
     are drawn with replacement. `advance` is told of each draw.

@@ -62,7 +62,7 @@ class Ranking:
         return Areas(float((gained * precision).sum() / right[-1]), float(pairs.sum() / right[-1] / false[-1]))
 
     def curve(self) -> Curve:
-        """Return both curves, each place counted once, at no more than `CURVE_POINTS` points; empty with one label only."""
+        """Return both curves, each place counted once, in about `CURVE_POINTS` points; empty with one label."""
         right = np.cumsum(self._truth)[self._last].astype(float)
         called = self._last + 1.0
         false = called - right

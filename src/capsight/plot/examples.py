@@ -123,14 +123,18 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
         yield _Example(name, int(summits.contig[row]), int(summits.position[row]), int(summits.minus[row]), what)
     if len(missed := np.flatnonzero(~found)):
         row = int(missed[np.argmax(strength[missed])])
-        what = f"The strongest peak that is not called ({strength[row]:,.0f} {counted}); {len(missed):,} of {len(found):,} peaks of the fold are not."
+        what = (
+            f"The strongest peak that is not called ({strength[row]:,.0f} {counted}); {len(missed):,} of "
+            f"{len(found):,} peaks of the fold are not."
+        )
         yield _Example("missed", int(summits.contig[row]), int(summits.position[row]), int(summits.minus[row]), what)
     contig, position, minus = (calls[name].to_numpy() for name in ("contig", "position", "minus"))
     false = np.flatnonzero(_sum_near(tags, genome, contig, position, minus) == 0)
     if len(false):
         row = int(false[np.argmax(calls["probability"].to_numpy()[false])])
         what = (f"The most probable call without {counted} within {_NEAR} bases (probability "
-                f"{calls['probability'].iloc[row]:.2f}); {len(false):,} of {len(calls):,} calls of the fold have none.")  # fmt: skip
+                f"{calls['probability'].iloc[row]:.2f}); {len(false):,} of {len(calls):,} calls of the fold have "
+                f"none.")  # fmt: skip
         yield _Example("unsupported", int(contig[row]), int(position[row]), int(minus[row]), what)
 
 

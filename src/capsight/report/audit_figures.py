@@ -36,7 +36,8 @@ def draw_audit(windows: Path, audit: Path, out: Path) -> list[Drawn]:
     if checks := [check for check in result["checks"] if "fold" in check["numbers"]]:
         drawn.append(draw(
             out / "audit-blind.svg", partial(_blind, checks=checks, config=config),
-            "Classifiers that see only what is named, and no sequence; with 95 % intervals. They should be at chance, 0.5.",
+            "Classifiers that see only what is named, and no sequence; with 95 % intervals. They should be at "
+            "chance, 0.5.",
             "AUROC of classifiers that see no sequence: "
             + ", ".join(f"{check['name']} {check['numbers']['auroc']:.3f}" for check in checks) + ".",
             (SIZE, 1.2 + 0.5 * len(checks)),
@@ -44,7 +45,8 @@ def draw_audit(windows: Path, audit: Path, out: Path) -> list[Drawn]:
     for fold in [fold for fold in schema.FOLDS if (table[schema.FOLD] == fold).any()]:
         drawn.append(draw(
             out / f"audit-gc-{fold}.svg", partial(_distributions, rows=table[table[schema.FOLD] == fold]),
-            f"GC share of the windows of the {fold} fold. Where the lines differ, GC alone tells positives from negatives.",
+            f"GC share of the windows of the {fold} fold. Where the lines differ, GC alone tells positives from "
+            f"negatives.",
             f"Distribution of the GC share of positives and negatives, {fold} fold.", (SIZE, 2.8),
         ))  # fmt: skip
     for fold in [fold for fold in schema.FOLDS if (similarity[schema.FOLD] == fold).any()]:

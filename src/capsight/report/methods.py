@@ -11,7 +11,8 @@ from capsight.report.results import BASELINE_NAMES, SCAN_EVALUATION
 _REFERENCES: Final = {
     "paper": "Haldar, D. K., Pramanick, A., Mukherjee, C. and Mitra, P. (2026). A Transformer based method for the Cap "
     "Analysis of Gene Expression and Gene Expression Tag associated 5' cap site prediction in RNA. RNA Biology.",
-    "bpnet": "Avsec, Ž. et al. (2021). Base-resolution models of transcription-factor binding reveal soft motif syntax. "
+    "bpnet": "Avsec, Ž. et al. (2021). Base-resolution models of transcription-factor binding reveal soft motif "
+             "syntax. "
     "Nature Genetics 53, 354–366.",
     "relora": "Lialin, V. et al. (2023). ReLoRA: high-rank training through low-rank updates. arXiv:2307.05695.",
     "lora": "Hu, E. J. et al. (2021). LoRA: low-rank adaptation of large language models. arXiv:2106.09685.",
@@ -70,9 +71,12 @@ def methods(run: Path) -> Methods:
         sentences.append(_windows(made["windows"], cite))
     if "audit" in made:
         sentences.append(
-            f"Windows of validation and test were compared with those of training by alignment{cite('edlib')}; a stretch of "
-            f"at least {made['audit'].get('identity', 0.8):.0%} identity over {made['audit'].get('coverage', 0.5):.0%} of a "
-            "window counts as similar. Classifiers that see no sequence (composition, repeats, coordinates) were trained as controls."
+            f"Windows of validation and test were compared with those of training by alignment{cite('edlib')}; a "
+            f"stretch of "
+            f"at least {made['audit'].get('identity', 0.8):.0%} identity over "
+            f"{made['audit'].get('coverage', 0.5):.0%} of a "
+            "window counts as similar. Classifiers that see no sequence (composition, repeats, coordinates) were "
+            "trained as controls."
         )  # fmt: skip
     sentences += _models(made, records, cite)
     sentences += _measured(made, cite)
@@ -91,7 +95,8 @@ def methods(run: Path) -> Methods:
         )
     if "motifs" in made:
         sentences.append(
-            f"De novo motifs were built by clustering spans of high attribution, similar to TF-MoDISco{cite('modisco')}; "
+            f"De novo motifs were built by clustering spans of high attribution, similar to "
+            f"TF-MoDISco{cite('modisco')}; "
             f"p-values of k-mers were corrected for multiple testing{cite('fdr')}."
         )
     if "matches.tsv" in made or "factors.tsv" in made:
@@ -99,7 +104,8 @@ def methods(run: Path) -> Methods:
         named = f"JASPAR 2022{cite('jaspar')}" if "JASPAR" in database else Path(database).name
         compared = f" by the method of Tomtom{cite('tomtom')}" if "matches.tsv" in made else ""
         sentences.append(
-            f"Motifs were compared with those of {named}{compared}; enrichment was tested in predicted positives against negatives of the same GC content."
+            f"Motifs were compared with those of {named}{compared}; enrichment was tested in predicted positives "
+            f"against negatives of the same GC content."
         )
     return Methods(" ".join(sentences), [_REFERENCES[key] for key in cited])
 
@@ -115,7 +121,10 @@ def _windows(config: Mapping[str, Any], cite: Any) -> str:
     protocol = f" (protocol of Haldar et al.{cite('paper')})" if config.get("protocol") == "haldar2026" else ""
     genome, peaks = (Path(str(config.get(key, ""))).name for key in ("genome", "peaks"))
     held = f"; whole chromosomes were held out: {folds}" if folds else ""
-    return f"Windows of {config.get('length')} bases around the summits of {peaks} were taken as positives, windows elsewhere on {genome} as negatives{protocol}{held}."
+    return (
+        f"Windows of {config.get('length')} bases around the summits of {peaks} were taken as positives, windows "
+        f"elsewhere on {genome} as negatives{protocol}{held}."
+    )
 
 
 def _models(made: Mapping[str, Any], records: Mapping[str, Any], cite: Any) -> list[str]:
@@ -130,15 +139,19 @@ def _models(made: Mapping[str, Any], records: Mapping[str, Any], cite: Any) -> l
             else "A network was"
         )
         sentences.append(
-            f"{count} trained to predict the counts of 5' ends at every base of both strands: dilated convolutions with "
-            f"residual connections, as in BPNet{cite('bpnet')}, on crops of {config.get('crops', {}).get('length', 0):,} bases "
-            f"of the training chromosomes, for {config.get('epochs', 0):.3g} passes over the genome (seed {config.get('seed')}). Probabilities were "
+            f"{count} trained to predict the counts of 5' ends at every base of both strands: dilated convolutions "
+            f"with "
+            f"residual connections, as in BPNet{cite('bpnet')}, on crops of "
+            f"{config.get('crops', {}).get('length', 0):,} bases "
+            f"of the training chromosomes, for {config.get('epochs', 0):.3g} passes over the genome (seed "
+            f"{config.get('seed')}). Probabilities were "
             "calibrated on the validation chromosomes."
         )  # fmt: skip
     elif stage == "finetune":
         adapted = f" by low-rank adapters{cite('lora')}" if made["model"].get("lora") else ""
         sentences.append(
-            f"A transformer was pre-trained on the training chromosomes{cite('relora')} and fine-tuned{adapted} to tell positives from negatives."
+            f"A transformer was pre-trained on the training chromosomes{cite('relora')} and fine-tuned{adapted} to "
+            f"tell positives from negatives."
         )
     if "baseline" in made:
         name = BASELINE_NAMES.get(made["baseline"].get("model"), made["baseline"].get("model"))
@@ -151,8 +164,10 @@ def _measured(made: Mapping[str, Any], cite: Any) -> list[str]:
     """Return how accuracy was measured."""
     if SCAN_EVALUATION in made:
         return [
-            "The held-out chromosomes were scanned whole, on both strands; precision and recall were measured on bins of 50 "
-            "bases, and on calls within 50 bases of a peak summit. Intervals of 95 % are percentiles of a bootstrap over "
+            "The held-out chromosomes were scanned whole, on both strands; precision and recall were measured on "
+            "bins of 50 "
+            "bases, and on calls within 50 bases of a peak summit. Intervals of 95 % are percentiles of a bootstrap "
+            "over "
             f"blocks of 10,000 bases{cite('blocks')}."
         ]  # fmt: skip
     return (

@@ -112,7 +112,8 @@ def headline_of(run: Path) -> str:
         areas = [("undefined" if each.get("auroc") is None else f"{each['auroc']:.3f}") for _, each in (first, *others)]
         beside = f", the {others[0][0]} one of {areas[1]}" if others else ""
         told.append(
-            f"On {first[1]['n']:,} windows of the {first[1]['fold']} fold, which were held out of training, the model has an AUROC of {areas[0]}{beside}."
+            f"On {first[1]['n']:,} windows of the {first[1]['fold']} fold, which were held out of training, the "
+            f"model has an AUROC of {areas[0]}{beside}."
         )
     if (run / "scan" / "tss.bed").is_file():
         with (run / "scan" / "tss.bed").open(encoding="utf-8") as handle:
@@ -121,13 +122,14 @@ def headline_of(run: Path) -> str:
         checks = [check["verdict"] for check in read_audit(run / "audit")["checks"]]
         failed, warned = checks.count("fail"), checks.count("warn")
         told.append(
-            f"In the audit of the data {failed or 'none'} of {len(checks)} checks failed and {warned or 'none'} gave a warning."
+            f"In the audit of the data {failed or 'none'} of {len(checks)} checks failed and {warned or 'none'} gave "
+            f"a warning."
         )
     return " ".join(told)
 
 
 def _scan(run: Path, out: Path) -> Iterator[Section]:
-    """What a scan of the held-out chromosomes found."""
+    """Show what a scan of the held-out chromosomes found."""
     folder = run / SCAN_EVALUATION
     if folder.is_dir():
         text = "The held-out chromosomes, scanned base by base on both strands, against the observed peaks."
@@ -138,19 +140,19 @@ def _scan(run: Path, out: Path) -> Iterator[Section]:
 
 
 def _curves(run: Path, out: Path) -> Iterator[Section]:
-    """Curves of the scan, and of windows."""
+    """Show the curves of the scan, and of windows."""
     drawn = figures.draw_scan_curves(run, out) + figures.draw_window_curves(run, out)
     yield Section("curves", "ROC and precision–recall", pictures=_all(drawn))
 
 
 def _reliability(run: Path, out: Path) -> Iterator[Section]:
-    """Whether probabilities can be taken at their word."""
+    """Show whether probabilities can be taken at their word."""
     text = "A probability is calibrated if, of the calls with a probability of 0.8, four in five are right."
     yield Section("reliability", "Reliability", text, pictures=_all(figures.draw_reliability(run, out)))
 
 
 def _windows(run: Path, out: Path) -> Iterator[Section]:
-    """The metrics of windows."""
+    """Show the metrics of windows."""
     tables = [shown(table) for table in metrics_tables(evaluations(run))]
     truth = None if (run / SCAN_EVALUATION).is_dir() else truth_table(run)
     tables += [shown(truth)] if truth else []
@@ -181,7 +183,7 @@ def _window_figures(result: dict[str, Any]) -> list[KeyFigure]:
 
 
 def _loci(run: Path, out: Path) -> Iterator[Section]:
-    """Example loci, chosen by rule."""
+    """Show example loci, chosen by rule."""
     text = (
         "Places of the held-out chromosomes, chosen by rule and not by looks. Upwards: + strand, downwards: − strand. "
         "Arrows are called TSSs with their probability. A logo shows how much each base matters to the TSS. The strong "
@@ -191,7 +193,7 @@ def _loci(run: Path, out: Path) -> Iterator[Section]:
 
 
 def _motifs(run: Path, out: Path) -> Iterator[Section]:
-    """Motifs with logos and position profiles; how far explanations can be trusted."""
+    """Show motifs with logos and position profiles, and how far explanations can be trusted."""
     tables = []
     if table := _motif_table(run, out):
         tables.append(table)
@@ -253,14 +255,17 @@ def _profile(run: Path, name: str, out: Path) -> Drawn | None:
 
 
 def _factors(run: Path, out: Path) -> Iterator[Section]:
-    """Known factors, all that were tested."""
+    """Show every known factor that was tested."""
     if table := factor_table(run, every=True):
-        text = "Known transcription factors whose motif is found more often behind predicted positives than behind negatives of the same GC content. A click on a heading sorts."
+        text = (
+            "Known transcription factors whose motif is found more often behind predicted positives than behind "
+            "negatives of the same GC content. A click on a heading sorts."
+        )
         yield Section("factors", "Factors", text, tables=[shown(table, sortable=True)])
 
 
 def _audit(run: Path, out: Path) -> Iterator[Section]:
-    """The verdicts of the audit, and its pictures."""
+    """Show the verdicts of the audit, and its pictures."""
     if not (run / "audit" / "audit.json").is_file():
         return
     text = "Do the folds leak into each other, and does anything but the sequence tell positives from negatives?"
@@ -277,7 +282,7 @@ def _audit(run: Path, out: Path) -> Iterator[Section]:
 
 
 def _training(run: Path, out: Path) -> Iterator[Section]:
-    """How training went."""
+    """Show how training went."""
     yield Section("training", "Training", pictures=_all(figures.draw_training(run, out)))
 
 

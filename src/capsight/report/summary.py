@@ -76,9 +76,7 @@ def _figure(found: Mapping[str, Any], key: str, form: str = ".3f") -> str:
 
 def _of_windows(made: Path) -> list[str]:
     found = read_metrics(made)
-    return [f"AUROC {_figure(found, 'auroc')} on {found['n']:,} windows, half or so of them positives"
-            if 0.4 < found["n_positive"] / found["n"] < 0.6 else
-            f"AUROC {_figure(found, 'auroc')} on {found['n']:,} windows, {found['n_positive']:,} of them positives"]  # fmt: skip
+    return [f"AUROC {_figure(found, 'auroc')} on {found['n']:,} windows, {found['n_positive']:,} of them positives"]
 
 
 def _of_scan(made: Path) -> list[str]:
@@ -103,7 +101,8 @@ def _scan(made: Path) -> list[str]:
 def _motifs(made: Path) -> list[str]:
     found = json.loads((made / "summary.json").read_text(encoding="utf-8"))
     lines = [
-        f"{found['kmers_called']:,} of {found['kmers_tested']:,} {found['k']}-mers called; {found['de_novo']} de novo motifs"
+        f"{found['kmers_called']:,} of {found['kmers_tested']:,} {found['k']}-mers called; {found['de_novo']} de "
+        f"novo motifs"
     ]
     if found["de_novo"]:
         table = pd.read_csv(made / "de_novo.tsv", sep="\t", dtype={"consensus": str}, keep_default_na=False)

@@ -58,7 +58,7 @@ def wanted_assets(config: BaseModel) -> dict[tuple[str, str], Asset]:
 
 
 def with_files_here(config: AnyConfig) -> "tuple[AnyConfig, list[Located]]":
-    """Return settings in which names of assets that are here have become files, and where the others would come from."""
+    """Return settings in which names of assets that are here are files, and where the others would come from."""
     from capsight.data.fetch.stage import locate
     from capsight.data.io.cache import cache_folder
 
