@@ -184,7 +184,11 @@ def _place(name: str, folder: Path, more: str = "") -> Finding:
 def _content(cache: Path) -> str:
     """Tell how much is in the cache."""
     files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
-    return f"{len(files):,} files of {readable(sum(path.stat().st_size for path in files))}" if files else "empty"
+    return (
+        f"{_counted(len(files), 'file')} of {readable(sum(path.stat().st_size for path in files))}"
+        if files
+        else "empty"
+    )
 
 
 def _inputs(model: Path | None, genome: Path | None, peaks: Path | None) -> Iterator[Finding]:
@@ -214,7 +218,7 @@ def _inputs(model: Path | None, genome: Path | None, peaks: Path | None) -> Iter
 
             table = read_peaks(_here(peaks, "peaks"), opened)
             on = f"{table['chrom'].nunique():,} of the {len(opened.names):,} contigs of the genome"
-            yield Finding("inputs", "peaks", f"{peaks}: {len(table):,} peaks, on {on}")
+            yield Finding("inputs", "peaks", f"{peaks}: {_counted(len(table), 'peak')}, on {on}")
         except CapsightError as error:
             yield Finding("inputs", "peaks", str(error), "fault")
     if card is not None and opened is not None and card.get("train"):

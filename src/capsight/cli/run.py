@@ -47,4 +47,4 @@ def command(
     from capsight.cli.show import show_run
     from capsight.pipeline import run
 
-    show_run(run(recipe, output, assignments or []))
+    show_run(run(recipe, output, assignments or []), brief=True)

@@ -75,12 +75,18 @@ def show_crossval(folder: Path, drawn: Path) -> None:
     )
 
 
-def show_run(run: Path) -> None:
-    """Print the tables of a run, where its files are, and what to do with them."""
+def show_run(run: Path, *, brief: bool = False) -> None:
+    """Print the tables of a run, where its files are, and what to do with them.
+
+    A `brief` run is told in a few sentences, and the tables are left to the report.
+    """
+    from capsight.report.report import headline_of
     from capsight.report.tables import run_tables
 
     tables, console = PlainConsole(), PlainConsole(soft_wrap=True)
-    for table in run_tables(run):
+    if brief:
+        console.print(f"\n{headline_of(run)}")
+    for table in run_tables(run)[: 1 if brief else None]:
         tables.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (
@@ -94,7 +100,7 @@ def show_run(run: Path) -> None:
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
         ("factors.tsv", "known factors, the most enriched first"),
         ("model/", "the trained model (safetensors)"),
-        ("report/report.html", "tables, pictures, and how each number was made, on one page"),
+        ("report/report.html", "all of it on one page: tables, pictures, methods; open it in a browser"),
     ):
         if (run / name).exists():
             console.print(f"  {name:35}{what}")

@@ -20,6 +20,7 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.evaluate.scan import evaluate_scan
 from capsight.evaluate.window_scores import window_scores
+from capsight.progress import progress
 from capsight.shipped import find_model
 from capsight.stats.loci import Loci
 
@@ -127,11 +128,13 @@ def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | 
     if config.bootstrap:
         rng = np.random.default_rng([config.seed, 5])
         draws: dict[str, list[float]] = {name: [] for name in values}
-        for _ in range(config.bootstrap):
-            rows = loci.draw(rng)
-            for name, value in compute(truth[rows], score[rows]).items():
-                if value is not None:
-                    draws[name].append(value)
+        with progress("bootstrap", config.bootstrap, " draws") as bar:
+            for _ in range(config.bootstrap):
+                rows = loci.draw(rng)
+                for name, value in compute(truth[rows], score[rows]).items():
+                    if value is not None:
+                        draws[name].append(value)
+                bar.update()
         result["intervals"] = {
             name: [float(q) for q in np.quantile(drawn, [0.025, 0.975])] if drawn else None
             for name, drawn in draws.items()

@@ -117,8 +117,8 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
             near = near[np.isin(near, pool)]
             row = int(near[np.argmin(abs(strength[near] - strength[row]))]) if len(near) else row
         what = (
-            f"A {name} peak of the {fold} fold: {strength[row]:,.0f} {counted} within {_NEAR} bases, about as many as "
-            f"{quantile:.0%} of the peaks have at most. {'It is called.' if found[row] else 'It is not called.'}"
+            f"A {name} peak of the {fold} fold: {strength[row]:,.0f} {counted} within {_NEAR} bases, more than about "
+            f"{quantile:.0%} of the peaks have. {'It is called.' if found[row] else 'It is not called.'}"
         )
         yield _Example(name, int(summits.contig[row]), int(summits.position[row]), int(summits.minus[row]), what)
     if len(missed := np.flatnonzero(~found)):

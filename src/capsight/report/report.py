@@ -140,8 +140,8 @@ def _scan(run: Path, out: Path) -> Iterator[Section]:
 
 
 def _curves(run: Path, out: Path) -> Iterator[Section]:
-    """Show the curves of the scan, and of windows."""
-    drawn = figures.draw_scan_curves(run, out) + figures.draw_window_curves(run, out)
+    """Show the curves of the scan; of windows where there is none."""
+    drawn = figures.draw_scan_curves(run, out) or figures.draw_window_curves(run, out)
     yield Section("curves", "ROC and precision–recall", pictures=_all(drawn))
 
 
@@ -160,8 +160,10 @@ def _windows(run: Path, out: Path) -> Iterator[Section]:
     if not (run / SCAN_EVALUATION).is_dir():
         found = _window_figures(read_metrics(run / "evaluation"))
     text = "Windows with a cap site in their middle against windows without one: an easier question than a scan asks."
-    drawn = _all(figures.draw_truth(run, out))
-    yield Section("windows", "Accuracy on windows", text, found, tables, drawn)
+    drawn = figures.draw_truth(run, out)
+    if (out / "scan-roc.svg").is_file():  # those of windows are not shown yet
+        drawn += figures.draw_window_curves(run, out)
+    yield Section("windows", "Accuracy on windows", text, found, tables, _all(drawn))
 
 
 def _window_figures(result: dict[str, Any]) -> list[KeyFigure]:
@@ -187,7 +189,7 @@ def _loci(run: Path, out: Path) -> Iterator[Section]:
     text = (
         "Places of the held-out chromosomes, chosen by rule and not by looks. Upwards: + strand, downwards: − strand. "
         "Arrows are called TSSs with their probability. A logo shows how much each base matters to the TSS. The strong "
-        "and the median peak were chosen among those that have a logo, which are those that the model finds."
+        "and the median peak were chosen among those that were explained as predicted positives."
     )
     yield Section("loci", "Example loci", text, pictures=examples(run / "loci"), wide=True)
 
@@ -213,8 +215,8 @@ def _motif_table(run: Path, out: Path) -> Shown | None:
     table = Table(
         title="De novo motifs", caption="position: of the first base, from the cap site (0), in predicted positives"
     )
-    for name in ("motif", "logo", "sites", "most frequent position", "positions of all sites", "known as"):
-        table.add_column(name, justify="right" if name in ("sites", "most frequent position") else "left")
+    for name in ("motif", "logo", "sites", "main position", "positions of all sites", "known as"):
+        table.add_column(name, justify="right" if name in ("sites", "main position") else "left")
     made = shown(table)
     rows: list[tuple[str | Picture, ...]] = []
     for row in found.to_dict("records"):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capsight.data import schema
+from capsight.data.audit.similarity_bins import NO_RELATIVE
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
@@ -141,7 +142,7 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
 def similarity_table(folders: Mapping[str, Path]) -> Table | None:
     """Return AUROC and accuracy by similarity to the training windows, where evaluations have it."""
     results = {name: found for name, folder in folders.items() if (found := read_metrics(folder).get("per_similarity"))}
-    if not results:
+    if not results or list(next(iter(results.values()))) == [NO_RELATIVE]:  # that is all windows
         return None
     title = "By identity with the nearest training window"
     table = Table(title=title, title_justify="left", caption="[] 95 % bootstrap interval", caption_justify="left")
