@@ -132,11 +132,11 @@ def test_one_model_on_one_chromosome_has_no_spread_and_no_tests(recipe: Path, tm
     assert pd.read_csv(out / "crossval-summary.tsv", sep="\t")["sd"].isna().all()
     assert not len(pd.read_csv(out / "crossval-tests.tsv", sep="\t"))
     assert len(crossval_tables(out)) == 1
-    assert (report(out, out / "report") / "crossval.png").is_file()
+    assert (report(out, out / "report") / "crossval-auroc.svg").is_file()
 
 
 def test_pictures_and_tables(done: Path, tmp_path: Path) -> None:
-    one, two = (report(done, tmp_path / name) / "crossval.png" for name in ("a", "b"))
+    one, two = (report(done, tmp_path / name) / "crossval-auroc.svg" for name in ("a", "b"))
     assert one.read_bytes() == two.read_bytes()
     means, paired = crossval_tables(done)
     assert means.row_count == 3

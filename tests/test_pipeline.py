@@ -28,13 +28,15 @@ pytestmark = pytest.mark.pipeline
 SAME = ("windows/windows.parquet", "windows/ctss.parquet", "pretrained/model.safetensors",
         "model/model.safetensors", "model/adapter/adapter_model.safetensors", "model/metrics.jsonl",
         "evaluation/metrics.json", "predictions.tsv", "attributions.npz",
-        "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "report/accuracy.png")  # fmt: skip
+        "motifs/motifs.tsv", "motifs/elements.tsv", "hits.tsv", "factors.tsv", "audit/audit.json",
+        "report/roc.svg")  # fmt: skip
 
 
 def test_every_artefact_is_there_and_says_how_it_was_made(finished: Path) -> None:
     for name in (
         "simulation",
         "windows",
+        "audit",
         "pretrained",
         "model",
         "baseline",

@@ -43,6 +43,7 @@ _STAGES = {
     "motif_enrich": "capsight.motifs.known.motif_enrich",
     "report": "capsight.report.report",
     "run": "capsight.pipeline",
+    "doctor": "capsight.doctor",
     "recipe": "capsight.recipe",
     "models": "capsight.shipped",
 }

@@ -1,7 +1,10 @@
 """`run`: every stage of a recipe, in order, into one folder; what is done and valid is skipped.
 
-simulation/ → windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
-             windows/ ───────────→ model/ of `train` → also evaluation-scan/, scan/
+`plan` lists the stages, each with its settings, its inputs and its result; `run` and the dry run both follow that list.
+
+simulation/ → windows/ → audit/
+             windows/ → pretrained/ → model/ → evaluation/, predictions.tsv
+             windows/ ───────────→ model/ of `train` → also evaluation-scan/, scan/, loci/
                        → baseline/ → evaluation-baseline/
               windows/, model/ → attributions.npz → motifs/ → hits.tsv, matches.tsv, factors.tsv
 everything → report/
@@ -9,19 +12,26 @@ everything → report/
 
 import json
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
+import capsight
 from capsight import artefact
 from capsight.artefact.claim import check_claim, claiming
-from capsight.config import Recipe
+from capsight.config import ExamplesConfig, Recipe
+from capsight.config.base import Config
 from capsight.data.fetch.named import with_files
 from capsight.errors import NothingPredicted
 from capsight.recipe import SIMULATION, read_recipe
+from capsight.report.summary import summary
 
 logger = logging.getLogger(__name__)
 
 WINDOWS = "windows"
+AUDIT = "audit"
 PRETRAINED = "pretrained"
 MODEL = "model"
 BASELINE = "baseline"
@@ -30,19 +40,54 @@ BASELINE_EVALUATION = "evaluation-baseline"
 SCAN_EVALUATION = "evaluation-scan"
 PREDICTIONS = "predictions.tsv"
 SCAN = "scan"
+LOCI = "loci"
 ATTRIBUTIONS = "attributions.npz"
 MOTIFS = "motifs"
 HITS = "hits.tsv"
 MATCHES = "matches.tsv"
 FACTORS = "factors.tsv"
 REPORT = "report"
-#: Every result of a run, and the stage that makes it.
-_STAGES = {
-    SIMULATION: "simulate", WINDOWS: "windows", PRETRAINED: "pretrain", MODEL: "finetune", BASELINE: "baseline",
-    EVALUATION: "evaluate", BASELINE_EVALUATION: "evaluate", SCAN_EVALUATION: "evaluate", SCAN: "scan",
-    PREDICTIONS: "predict", ATTRIBUTIONS: "explain", MOTIFS: "motifs", HITS: "motif-scan", MATCHES: "motif-compare",
-    FACTORS: "motif-enrich", REPORT: "report",
-}  # fmt: skip
+#: Stages that are left out where the model predicts no positive.
+_INTERPRETING: Final = ("explain", "motifs", "motif-scan", "motif-compare", "motif-enrich")
+#: Modules of the stages that are no command.
+_OWN: Final = {"loci": "capsight.plot.examples"}
+
+
+class Step(NamedTuple):
+    """A stage of a run.
+
+    Attributes
+    ----------
+    stage
+        Its name, as in records.
+    result
+        What it writes, in the run folder.
+    purpose
+        For the line that announces it.
+    config
+        Its settings.
+    arguments, named
+        What its function takes after the settings.
+    """
+
+    stage: str
+    result: str
+    purpose: str
+    config: Config
+    arguments: tuple[Path, ...]
+    named: Mapping[str, Any] = {}
+
+    def run(self) -> None:
+        """Call the function of the stage."""
+        name = self.stage.replace("-", "_")
+        function = getattr(import_module(_OWN[name]) if name in _OWN else capsight, name)
+        function(self.config, *self.arguments, **self.named)
+
+    def reads(self, out: Path) -> set[str]:
+        """Return the results in the run folder that this stage reads."""
+        given = [*self.arguments, *self.named.values()]
+        paths = [path for each in given for path in (each if isinstance(each, list) else [each]) if path]
+        return {path.relative_to(out).parts[0] for path in paths if path.is_relative_to(out)} - {self.result}
 
 
 def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
@@ -70,126 +115,117 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     record = artefact.origin("run", settings, {})
     check_claim(out, record)
     settings = with_files(settings)
+    steps = plan(settings, out)
     with claiming(out, record):
-        _check_outputs(settings, out)
+        check_outputs(steps, out)
         artefact.write_yaml(out / artefact.RECORD, record)
-        _run(settings, out)
+        _run(steps, out)
     return out
 
 
-def _check_outputs(settings: Recipe, out: Path) -> None:
+def check_outputs(steps: Sequence[Step], out: Path) -> None:
     """Refuse a run that would have to replace what is not its own, before hours of work."""
-    for name, stage in (_STAGES | ({MODEL: "train"} if settings.train else {})).items():
+    for stage, name in [*((step.stage, step.result) for step in steps), ("report", REPORT)]:
         if Path(name).suffix:
             artefact.check_replaceable_file(out / name, stage)
         else:
             artefact.check_replaceable(out / name, stage)
 
 
-def _run(settings: Recipe, out: Path) -> None:
-    """Run all stages in order."""
-    if settings.simulate:
-        from capsight.simulate import simulate
+def plan(settings: Recipe, out: Path) -> list[Step]:
+    """Return the stages of a recipe in the order of work, but for the report, which is always made."""
+    steps: list[Step] = []
 
-        _announce("simulate", "a genome with planted promoters")
-        simulate(settings.simulate, out / SIMULATION)
-    from capsight.data.windows.stage import windows
+    def add(
+        stage: str,
+        result: str,
+        purpose: str,
+        config: Config | None,
+        *inputs: Path,
+        after: Sequence[Path] = (),
+        **named: Any,
+    ) -> None:
+        if config is not None:
+            steps.append(Step(stage, result, purpose, config, (*inputs, out / result, *after), named))
 
-    _announce("windows", "positives, negatives and folds")
-    windows(settings.windows, out / WINDOWS)
-    _learn(settings, out)
-    _measure(settings, out)
-    try:
-        _interpret(settings, out)
-    except NothingPredicted as error:
-        logger.warning("explain, motifs and what reads them are left out: %s", error)
+    made, genome = settings, settings.windows.genome
+    windows, model, baseline = out / WINDOWS, out / MODEL, out / BASELINE
+    audit = out / AUDIT if made.audit else None
+    add("simulate", SIMULATION, "a genome with planted promoters", made.simulate)
+    add("windows", WINDOWS, "positives, negatives and folds", made.windows)
+    add("audit", AUDIT, "leaks between the folds, and shortcuts to the labels", made.audit, windows)
+    add("baseline", BASELINE, "a model to compare with, on the same windows", made.baseline, windows)
+    add("train", MODEL, "a network that predicts every base of both strands", made.train, windows)
+    add("pretrain", PRETRAINED, "language modelling on the training chromosomes", made.pretrain, windows)
+    add("finetune", MODEL, "cap sites against negatives", made.finetune, windows, out / PRETRAINED)
+    fold = made.evaluate.fold
+    add("evaluate", EVALUATION, f"windows of the {fold} fold", made.evaluate, model, windows, audit=audit)
+    if made.baseline:
+        purpose = f"windows of the {fold} fold, by the baseline"
+        add("evaluate", BASELINE_EVALUATION, purpose, made.evaluate, baseline, windows, audit=audit)
+    if made.train and genome:
+        by_scan = made.evaluate.model_copy(update={"scan": True})
+        purpose = f"a scan of the {fold} chromosomes, against peaks and 5' ends"
+        beside = [baseline] if made.baseline else []
+        add("evaluate", SCAN_EVALUATION, purpose, by_scan, model, windows, against=beside)
+    if made.scan and genome:
+        add("scan", SCAN, "expected 5' ends of every base, and called TSSs", made.scan, model, genome)
+    add("predict", PREDICTIONS, "a score for every window", made.predict, model, windows)
+    if made.explain:
+        purpose = f"a score for every base of windows of the {made.explain.fold} fold"
+        add("explain", ATTRIBUTIONS, purpose, made.explain, model, windows)
+    motifs, purpose = out / MOTIFS, "k-mers, elements and de novo motifs behind the predictions"
+    add("motifs", MOTIFS, purpose, made.motifs, out / ATTRIBUTIONS, after=(model, windows))
+    seqlets = motifs / "seqlets"
+    positives, negatives = seqlets / "positives.fa", seqlets / "negatives.fa"
+    add("motif-scan", HITS, "hits of known motifs behind the predictions", made.motif_scan, positives)
+    add("motif-compare", MATCHES, "known motifs like the de novo ones", made.motif_compare, motifs / "motifs.meme")
+    purpose = "known motifs with more hits in positives than in negatives"
+    add("motif-enrich", FACTORS, purpose, made.motif_enrich, positives, negatives)
+    if made.scan and genome:
+        explained = out / ATTRIBUTIONS if made.explain else None
+        config = ExamplesConfig(fold=fold)
+        add(
+            "loci",
+            LOCI,
+            f"pictures of example loci of the {fold} fold",
+            config,
+            windows,
+            out / SCAN,
+            attributions=explained,
+        )
+    return steps
+
+
+def _run(steps: Sequence[Step], out: Path) -> None:
+    """Run all stages in order, and make the report."""
+    left_out: tuple[str, ...] = ()
+    for step in steps:
+        if step.stage in left_out or (step.stage == "motif-compare" and not _has_motifs(out)):
+            continue
+        try:
+            _announced(step.stage, step.result, step.purpose, out, step.run)
+        except NothingPredicted as error:
+            logger.warning("explain, motifs and what reads them are left out: %s", error)
+            left_out = _INTERPRETING
     from capsight.report.report import report
 
-    _announce("report", "tables and pictures on one page")
-    report(out, out / REPORT)
+    _announced("report", REPORT, "all of it on one page", out, lambda: report(out, out / REPORT))
 
 
-def _learn(settings: Recipe, out: Path) -> None:
-    """Train everything that the recipe asks for."""
-    if settings.baseline:
-        from capsight.train.baselines.baseline import baseline
-
-        _announce("baseline", "a model to compare with, on the same windows")
-        baseline(settings.baseline, out / WINDOWS, out / BASELINE)
-    if settings.train:
-        from capsight.train.track.train import train
-
-        _announce("train", "a track of every base of both strands, from crops of the training chromosomes")
-        train(settings.train, out / WINDOWS, out / MODEL)
-    if not (settings.pretrain and settings.finetune):
-        return
-    from capsight.train.finetune import finetune
-    from capsight.train.pretrain import pretrain
-
-    _announce("pretrain", "language modelling on the training chromosomes")
-    pretrain(settings.pretrain, out / WINDOWS, out / PRETRAINED)
-    _announce("finetune", "cap sites against negatives")
-    finetune(settings.finetune, out / WINDOWS, out / PRETRAINED, out / MODEL)
-
-
-def _measure(settings: Recipe, out: Path) -> None:
-    """Score the folds."""
-    from capsight.evaluate.evaluate import evaluate
-    from capsight.predict.predict import predict
-
-    _announce("evaluate", f"metrics on the {settings.evaluate.fold} fold")
-    evaluate(settings.evaluate, out / MODEL, out / WINDOWS, out / EVALUATION)
-    if settings.baseline:
-        evaluate(settings.evaluate, out / BASELINE, out / WINDOWS, out / BASELINE_EVALUATION)
-    if settings.train and settings.windows.genome:
-        _announce("evaluate", f"a scan of the {settings.evaluate.fold} chromosomes, against peaks and 5' ends")
-        beside = [out / BASELINE] if settings.baseline else []
-        by_scan = settings.evaluate.model_copy(update={"scan": True})
-        evaluate(by_scan, out / MODEL, out / WINDOWS, out / SCAN_EVALUATION, against=beside)
-    if settings.scan and settings.windows.genome:
-        from capsight.predict.scan import scan
-
-        _announce("scan", "expected tags of every base, and called TSSs")
-        scan(settings.scan, out / MODEL, settings.windows.genome, out / SCAN)
-    _announce("predict", "scores for every window")
-    predict(settings.predict, out / MODEL, out / WINDOWS, out / PREDICTIONS)
-
-
-def _interpret(settings: Recipe, out: Path) -> None:
-    """Say which bases the answers rest on, what these have in common, and which factors know them."""
-    if not settings.explain:
-        return
-    from capsight.explain.explain import explain
-
-    _announce("explain", f"scores per base on the {settings.explain.fold} fold")
-    explain(settings.explain, out / MODEL, out / WINDOWS, out / ATTRIBUTIONS)
-    if not settings.motifs:
-        return
-    from capsight.motifs.motifs import motifs
-
-    _announce("motifs", "k-mers, elements and motifs behind the predictions")
-    motifs(settings.motifs, out / ATTRIBUTIONS, out / MOTIFS, out / MODEL, out / WINDOWS)
-    _name_factors(settings, out)
-
-
-def _name_factors(settings: Recipe, out: Path) -> None:
-    """Look for known PWMs in what `motifs` wrote."""
-    from capsight.motifs.known.motif_compare import motif_compare
-    from capsight.motifs.known.motif_enrich import motif_enrich
-    from capsight.motifs.known.motif_scan import motif_scan
-    from capsight.motifs.motifs import MEME_FILE, NEGATIVES_FASTA, POSITIVES_FASTA, SUMMARY_FILE
-
-    folder = out / MOTIFS
-    if settings.motif_scan:
-        _announce("motif-scan", f"hits of {settings.motif_scan.motif_db} in the seqlets of predicted positives")
-        motif_scan(settings.motif_scan, folder / POSITIVES_FASTA, out / HITS)
-    if settings.motif_compare and json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["de_novo"]:
-        _announce("motif-compare", f"de novo motifs and those of {settings.motif_compare.motif_db}")
-        motif_compare(settings.motif_compare, folder / MEME_FILE, out / MATCHES)
-    if settings.motif_enrich:
-        _announce("motif-enrich", f"factors of {settings.motif_enrich.motif_db} that hit positives more than negatives")
-        motif_enrich(settings.motif_enrich, folder / POSITIVES_FASTA, folder / NEGATIVES_FASTA, out / FACTORS)
-
-
-def _announce(stage: str, purpose: str) -> None:
+def _announced(stage: str, result: str, purpose: str, out: Path, work: Callable[[], object]) -> None:
+    """Do the work of a stage between the line that announces it and the lines that sum it up."""
     logger.info("── %s: %s", stage, purpose)
+    before, began = artefact.made_at(out / result), time.monotonic()
+    work()
+    if artefact.made_at(out / result) == before:
+        return
+    for line in summary(stage, out / result):
+        logger.info("   %s", line)
+    seconds = time.monotonic() - began
+    logger.info("   → %s, after %s", out / result, f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min")
+
+
+def _has_motifs(out: Path) -> bool:
+    """Tell whether `motifs` found any de novo."""
+    return bool(json.loads((out / MOTIFS / "summary.json").read_text(encoding="utf-8"))["de_novo"])

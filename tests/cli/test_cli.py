@@ -324,7 +324,7 @@ def test_audit_shows_verdicts_and_strict_makes_failure_an_exit_code(files: Path)
     assert windows(files).returncode == 0
     done = capsight("audit", "out", "-o", "audit", "--fail-on-error", cwd=files)
     assert done.returncode == 0, done.stderr
-    assert "verdict: pass (0 failed, 0 warnings); pictures in audit/audit.html" in done.stdout
+    assert "verdict: pass (0 failed, 0 warnings); audit/pairs.tsv lists every window that was found" in done.stdout
     chrom = {name: CONTIGS["chrI"] if name == "chrIII" else text for name, text in CONTIGS.items()}
     (files / "genome.fa").write_text("".join(f">{name}\n{text}\n" for name, text in chrom.items()))
     peaks = PEAKS.replace("chrIII\t1000\t1020", "chrIII\t1010\t1030")  # windows that overlap but are not the same

@@ -153,7 +153,7 @@ def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
         settings: dict[str, Any] = {"explain": "ig", "steps": 2, "baselines": 1}
         if from_scan:
             settings["scan"] = scan(ScanConfig(min_expected_tags=0), tiny_track, genome, tmp_path / "scan")
-        name = "_scanned" if from_scan else "_predicted"
+        name = "scanned" if from_scan else "_predicted"
         seen: list[Any] = []
         asked = getattr(stage, name)
         monkeypatch.setattr(stage, name, lambda *given, asked=asked, seen=seen: seen.append(asked(*given)) or seen[0])

@@ -21,39 +21,8 @@ from capsight.errors import InputError
 from capsight.report import motif_figures
 from capsight.report.drawing import save_picture
 from capsight.report.report import report
-from capsight.report.results import evaluations, guessing_loss, planted
+from capsight.report.results import evaluations, guessing_loss, planted, read_scores
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
-
-TRUTH = """chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site
-chr1\t69\t77\t+\tTATA\tpromoter\t-31\t100
-chr1\t98\t104\t+\tInr\tpromoter\t-2\t100
-chr1\t397\t403\t-\tInr\tpromoter\t-2\t400
-chr1\t600\t606\t+\tInr\tdecoy\t.\t.
-"""
-SCORES = pd.DataFrame(
-    {
-        "chrom": "chr1",
-        "start": [68, 369, 580, 800],
-        "end": [132, 433, 644, 864],
-        "strand": ["+", "-", "+", "-"],
-        "label": [1, 1, 0, 0],
-        "score": [0.9, 0.2, 0.7, 0.1],
-    }
-)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    (tmp_path / "simulation").mkdir()
-    (tmp_path / "simulation" / "truth.tsv").write_text(TRUTH)
-    folder = tmp_path / "evaluation"
-    folder.mkdir()
-    SCORES.to_parquet(folder / "scores.parquet")
-    names = ("auroc", "auprc", "accuracy", "precision", "recall", "f1", "mcc", "brier", "ece")
-    metrics = dict.fromkeys(names, 0.5) | {"fold": "test", "n": 4, "n_positive": 2, "mcc": None}
-    metrics["intervals"] = {"auroc": [0.25, 0.75]}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    return tmp_path
 
 
 def text_of(table: object) -> str:
@@ -63,14 +32,14 @@ def text_of(table: object) -> str:
 
 
 def test_contents_are_joined_by_cap_site_and_strand(run: Path) -> None:
-    table = planted(run, SCORES)
+    table = planted(run, read_scores(run / "evaluation"))
     assert table is not None
     assert table["content"].tolist() == ["TATA + Inr", "Inr", "lone or misplaced elements", "background only"]
 
 
 def test_without_a_simulation_there_is_no_truth(run: Path) -> None:
     (run / "simulation" / "truth.tsv").unlink()
-    assert planted(run, SCORES) is None
+    assert planted(run, read_scores(run / "evaluation")) is None
     assert truth_table(run) is None
 
 
@@ -94,8 +63,9 @@ def test_pictures_are_the_same_bytes_every_time(run: Path, tmp_path: Path) -> No
     first = {p.name: p.read_bytes() for p in report(run, tmp_path / "a").iterdir()}
     second = {p.name: p.read_bytes() for p in report(run, tmp_path / "b").iterdir()}
     assert first == second
-    assert set(first) == {"accuracy.png", "scores.png", "truth.png", "report.html", "provenance.yaml"}
-    assert all(data.startswith(b"\x89PNG") for name, data in first.items() if name.endswith(".png"))
+    pictures = {"roc.svg", "precision-recall.svg", "reliability.svg", "scores.svg", "truth.svg"}
+    assert set(first) == pictures | {"report.html", "provenance.yaml"}
+    assert all(b"<svg" in first[name] for name in pictures)
 
 
 @pytest.mark.parametrize(("card", "name"), [({"model": "cnn"}, "CNN"), ({"model": "lgbm", "k": 3}, "3-mer LightGBM")])
@@ -115,16 +85,17 @@ def test_page_holds_tables_pictures_and_how_each_number_was_made(interpreted: Pa
         yaml.safe_dump({"stage": "run", "config": {"description": "Yeast & more"}, "inputs": {}})
     )
     (run / "motifs" / "figures").mkdir()
-    picture = next(report(run, tmp_path / "first").glob("truth.png"))
-    (run / "motifs" / "figures" / "volcano.png").write_bytes(picture.read_bytes())
+    save_picture(run / "motifs" / "figures" / "volcano.png", [lambda axes: axes.plot([0, 1])], (2, 2))
     page = (report(run, tmp_path / "r") / "report.html").read_text()
-    assert "<p>Yeast &amp; more</p>" in page
+    assert "<h1>Yeast &amp; more</h1>" in page
     assert "0.500 [0.250, 0.750]" in page
     assert "TBP (MA0108.3), q 1e-08" in page
     assert "model: <code>a&lt;b&gt;/model</code> 0123456789ab<" in page
     assert "fold: test" in page
     assert page.index("Settings of <code>the whole") < page.index("Settings of <code>evaluation")
-    assert page.count('src="data:image/png;base64,') == page.count("<img") == 4
+    assert page.count('src="data:image/png;base64,') == 1
+    assert page.count("<img") == 1 + page.count('src="data:image/svg+xml;base64,') == 6
+    assert page.count("<img") == page.count("<img alt=") - page.count('<img alt=""')
     assert "http" not in page
 
 
@@ -145,7 +116,7 @@ def crossval(tmp_path: Path) -> Path:
 def test_page_of_a_cross_validation(crossval: Path) -> None:
     page = (report(crossval, crossval / "r") / "report.html").read_text()
     assert "0.500±0.125" in page
-    assert page.count("<img") == 1
+    assert page.count("<img") == 5
     assert 0 < page.index("<code>folds/chr1/windows</code>") < page.index("<code>folds/chr1/cnn</code>")
 
 
@@ -208,7 +179,7 @@ def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
     assert shown.count(name) >= 6
     page = (report(run, tmp_path / "r") / "report.html").read_text()
     assert page.count(html.escape(name).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")) >= 7
-    assert "<script>" not in page
+    assert page.count("<script>") == page.count('<script>\n"use strict";') == 1
 
 
 def test_names_cannot_steer_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,25 +233,6 @@ def test_guessing_loss(tmp_path: Path, tokenizer: dict[str, object], loss: float
 def test_guessing_which_windows_are_real(tmp_path: Path) -> None:
     (tmp_path / "provenance.yaml").write_text("config: {objective: substituted}\n")
     assert guessing_loss(tmp_path) == pytest.approx(0.6931, abs=1e-4)
-
-
-@pytest.fixture
-def interpreted(run: Path) -> Path:
-    (run / "motifs").mkdir()
-    area = {"deletion": 0.1, "insertion": 0.9, "random_deletion": 0.6, "random_insertion": 0.2}
-    trust = {"attention": area | {"score": 0.2}, "ism": area | {"score": 0.7}}
-    (run / "motifs" / "summary.json").write_text(json.dumps({"attributions": {"faithfulness": trust}}))
-    (run / "motifs" / "de_novo.tsv").write_text(
-        "motif\tconsensus\twidth\tsites\tmode_offset\tmedian_offset\tshare_in_place\n"
-        "M01\tTATAWAAR\t8\t1200\t-31\t-31\t0.9\nM02\tRGWYVT\t6\t30\t27\t27\t1\n"
-    )
-    (run / "matches.tsv").write_text("Query_ID\tTarget_ID\tq-value\nM01\tMA0108.3\t1e-8\nM01\tMA9999.1\t0.2\n")
-    (run / "factors.tsv").write_text(
-        "motif_id\tmotif_alt_id\tpositives\tnegatives\tpositive_rate\tnegative_rate\todds_ratio\tp-value\tq-value\n"
-        "MA0108.3\tTBP\t30\t3\t0.3\t0.03\t12.9\t1e-9\t2e-9\nown\t\t20\t4\t0.2\t0.04\t5.5\t1e-4\t2e-4\n"
-        "MA0079.5\tSP1\t9\t9\t0.09\t0.09\t1\t0.6\t0.6\n"
-    )
-    return run
 
 
 def test_explanations_are_shown_best_first_with_chance_at_the_end(interpreted: Path) -> None:

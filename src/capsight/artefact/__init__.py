@@ -5,12 +5,22 @@ the folder of a run. Every stage calls `is_done` first, and `building` or `build
 """
 
 from capsight.artefact.file import Beside, building_file, check_replaceable_file
-from capsight.artefact.folder import CHECKPOINT, LOGS, RESTART, building, check_replaceable, folders_above, is_done
-from capsight.artefact.record import RECORD, check_unchanged, origin, read_record, sha256, write_yaml
+from capsight.artefact.folder import (
+    CHECKPOINT,
+    LOGS,
+    RESTART,
+    building,
+    check_replaceable,
+    folders_above,
+    is_done,
+    is_unfinished,
+)
+from capsight.artefact.record import RECORD, check_unchanged, made_at, origin, outdated, read_record, sha256, write_yaml
 from capsight.artefact.timing import SECONDS_FILE, write_seconds
 
 __all__ = [
     "CHECKPOINT", "LOGS", "RECORD", "RESTART", "SECONDS_FILE", "Beside", "building", "building_file",
-    "check_replaceable", "check_replaceable_file", "check_unchanged", "folders_above", "is_done", "origin",
+    "check_replaceable", "check_replaceable_file", "check_unchanged", "folders_above", "is_done", "is_unfinished",
+    "made_at", "origin", "outdated",
     "read_record", "sha256", "write_seconds", "write_yaml",
 ]  # fmt: skip

@@ -57,6 +57,11 @@ def _partial(out: Path) -> Path:
     return out.with_name(f"{out.name}.partial")
 
 
+def is_unfinished(out: Path) -> bool:
+    """Tell whether an interrupted attempt has left a checkpoint to continue from."""
+    return (_partial(output.resolve(out)) / CHECKPOINT).is_dir()
+
+
 @contextmanager
 def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
     """Yield a folder to write into; when the block ends well, it becomes `out`, with its record.

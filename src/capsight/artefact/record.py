@@ -78,6 +78,34 @@ def changes(record: Mapping[str, Any], expected: Mapping[str, Any], config: Base
         return ["its record cannot be read"]
 
 
+def made_at(out: Path) -> int | None:
+    """Return when a result was finished, in nanoseconds; `None` where there is none. For telling whether it is new."""
+    record = record_path(out)
+    return record.stat().st_mtime_ns if record.is_file() else None
+
+
+def outdated(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> list[str] | None:
+    """Return in what a result differs from what these settings would make; `None` where there is no result.
+
+    Parameters
+    ----------
+    inputs
+        Inputs that are known to be elsewhere than when the result was made; of the others, the same files are taken.
+    """
+    path = record_path(out)
+    record = read_record(path)
+    if not record.get("outputs"):
+        return None
+    try:
+        files = {name: inputs.get(name, Path(item["path"])) for name, item in record["inputs"].items()}
+        differing = changes(record, origin(stage, config, files), config)
+    except (InputError, KeyError, TypeError, AttributeError):
+        return ["an input is not there any more, or its record cannot be read"]
+    made = {name: path.parent / name for name in record["outputs"]}
+    damaged = [name for name, file in made.items() if not file.is_file() or sha256(file) != record["outputs"][name]]
+    return differing + [f"{name} was changed after it was made" for name in damaged[:1]]
+
+
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record, ``provenance.yaml`` or ``FILE.provenance.yaml``; an absent or broken one reads as empty."""
     try:

@@ -7,6 +7,7 @@ from capsight.cli import (
     baseline,
     cluster,
     crossval,
+    doctor,
     evaluate,
     explain,
     fetch,
@@ -65,6 +66,7 @@ for module in (
     motif_compare,
     motif_enrich,
     report,
+    doctor,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)

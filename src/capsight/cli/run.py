@@ -27,6 +27,10 @@ def command(
     ],
     output: Output,
     assignments: Assignments = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="List the stages, what is done already, and the time left; write nothing."),
+    ] = False,
     restart: Restart = False,
     listed: Annotated[
         bool, typer.Option("--list", callback=_list, is_eager=True, help="List the shipped recipes and stop.")
@@ -34,7 +38,13 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Run all stages of a recipe; done work is skipped, interrupted work continued."""
+    if dry_run:
+        from capsight.cli.show import show_preview
+        from capsight.preview import preview
+
+        show_preview(preview(recipe, output, assignments or []), output)
+        return
     from capsight.cli.show import show_run
     from capsight.pipeline import run
 
-    show_run(run(recipe, output, assignments or []))
+    show_run(run(recipe, output, assignments or []), brief=True)

@@ -9,6 +9,8 @@ import typer
 from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
+    from capsight.doctor import Finding
+    from capsight.preview import Preview
     from capsight.recipe import RecipeSummary
     from capsight.shipped import ModelCard
 
@@ -54,7 +56,8 @@ def show_audit(folder: Path) -> bool:
     console = PlainConsole()
     console.print(audit_table(result))
     failed, warned = (sum(check["verdict"] == kind for check in result["checks"]) for kind in ("fail", "warn"))
-    told = f"verdict: {result['verdict']} ({failed} failed, {warned} warnings); pictures in {folder}/audit.html"
+    counts = f"{failed} failed, {warned} warnings"
+    told = f"verdict: {result['verdict']} ({counts}); {folder}/pairs.tsv lists every window that was found"
     console.print(told, soft_wrap=True)
     return bool(failed)
 
@@ -72,24 +75,32 @@ def show_crossval(folder: Path, drawn: Path) -> None:
     )
 
 
-def show_run(run: Path) -> None:
-    """Print the tables of a run, where its files are, and what to do with them."""
+def show_run(run: Path, *, brief: bool = False) -> None:
+    """Print the tables of a run, where its files are, and what to do with them.
+
+    A `brief` run is told in a few sentences, and the tables are left to the report.
+    """
+    from capsight.report.report import headline_of
     from capsight.report.tables import run_tables
 
     tables, console = PlainConsole(), PlainConsole(soft_wrap=True)
-    for table in run_tables(run):
+    if brief:
+        console.print(f"\n{headline_of(run)}")
+    for table in run_tables(run)[: 1 if brief else None]:
         tables.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (
         ("evaluation-scan/metrics.json", "all metrics of the scan of the test chromosomes, with their intervals"),
         ("scan/", "expected 5' ends as bigWig, and called start sites as BED and GFF3"),
         ("evaluation/metrics.json", "all metrics of windows with their intervals"),
+        ("audit/pairs.tsv", "every window that the audit found to leak"),
+        ("loci/", "pictures of example loci"),
         ("predictions.tsv", "the probability of each window that was scored"),
         ("attributions.npz", "the score of every base of the explained windows"),
         ("motifs/", "k-mers, elements and de novo motifs with tests, logos and pictures"),
         ("factors.tsv", "known factors, the most enriched first"),
         ("model/", "the trained model (safetensors)"),
-        ("report/report.html", "tables, pictures, and how each number was made, on one page"),
+        ("report/report.html", "all of it on one page: tables, pictures, methods; open it in a browser"),
     ):
         if (run / name).exists():
             console.print(f"  {name:35}{what}")
@@ -97,6 +108,57 @@ def show_run(run: Path) -> None:
     if (run / "evaluation-scan").exists():
         console.print(f"  capsight scan my-genome.fa --model {run}/model -o my-scan")
     console.print(f"  capsight predict --model {run}/model my.fa -o my.tsv")
+
+
+def show_preview(found: "Preview", out: Path) -> None:
+    """Print the stages of a run that was not run, in order: what is done, what is made, and how long that takes."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    console = PlainConsole()
+    table = Table(title=found.description or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("stage", "state", "time", "what it makes"):
+        table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "what it makes")
+    for each in found.stages:
+        told = f"{each.result}: {each.purpose}" + (f" ({each.why})" if each.why else "")
+        table.add_row(each.stage, each.state, _duration(each.seconds), told)
+    console.print(table)
+    known = [each.seconds for each in found.stages if each.seconds is not None]
+    if known:
+        console.print(f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement "
+                      f"on this "
+                      "machine, as busy as it is now. Stages without a time take seconds to minutes.")  # fmt: skip
+    for asset in found.fetched:
+        console.print(f"To be fetched first: {asset}")
+    console.print(f"Nothing was written. Without --dry-run, the results go into {out}/", soft_wrap=True)
+
+
+def show_findings(findings: "Sequence[Finding]") -> None:
+    """Print what the doctor found, part by part; what cannot work is marked."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = PlainConsole()
+    marks = {"ok": Text(""), "note": Text("note", style="yellow"), "fault": Text("fault", style="red")}
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for _ in range(4):
+        table.add_column(overflow="fold")
+    part = ""
+    for each in findings:
+        table.add_row(each.part if each.part != part else "", each.name, marks[each.state], each.found)
+        part = each.part
+    console.print(table)
+    faults = sum(each.state == "fault" for each in findings)
+    console.print(f"\n{faults} faults: see above." if faults else "\nNo faults.")
+
+
+def _duration(seconds: float | None) -> str:
+    """Write a duration as one reads it; nothing where it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def show_recipes(recipes: "Sequence[RecipeSummary]") -> None:

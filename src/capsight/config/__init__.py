@@ -32,6 +32,7 @@ from capsight.config.training import (
 )
 from capsight.config.using import (
     EvaluateConfig,
+    ExamplesConfig,
     ExplainConfig,
     MotifCompareConfig,
     MotifEnrichConfig,
@@ -57,6 +58,7 @@ __all__ = [
     "CropsConfig",
     "CrossvalConfig",
     "EvaluateConfig",
+    "ExamplesConfig",
     "ExplainConfig",
     "FetchConfig",
     "FinetuneConfig",

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from capsight.config.base import Config
 from capsight.config.comparing import BaselineConfig
-from capsight.config.data import SimulateConfig, WindowsConfig
+from capsight.config.data import AuditConfig, SimulateConfig, WindowsConfig
 from capsight.config.track import TrainConfig
 from capsight.config.training import FinetuneConfig, PretrainConfig
 from capsight.config.using import (
@@ -28,6 +28,7 @@ class Recipe(Config):
     time: str = Field("", description="How long a run takes, and on what.")
     simulate: SimulateConfig | None = None
     windows: WindowsConfig
+    audit: AuditConfig | None = None
     train: TrainConfig | None = None
     pretrain: PretrainConfig | None = None
     finetune: FinetuneConfig | None = None

@@ -183,6 +183,12 @@ class PlotConfig(Config):
     seed: Seed = Field(1, description="Seed of the shuffles.")
 
 
+class ExamplesConfig(Config):
+    """Of which fold a run draws example loci."""
+
+    fold: str = Field("test", description="Whose chromosomes are shown.")
+
+
 class _MotifDbConfig(Config):
     """Which known PWMs."""
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.evaluate.scan import evaluate_scan
 from capsight.evaluate.window_scores import window_scores
+from capsight.progress import progress
 from capsight.shipped import find_model
 from capsight.stats.bootstrap import Loci, intervals
 
@@ -129,8 +130,14 @@ def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | 
     result: dict[str, Any] = {"n": len(truth), "n_positive": int(truth.sum()), **values}
     if config.bootstrap:
         rng = np.random.default_rng([config.seed, 5])
-        draws = (compute(truth[rows], score[rows]) for rows in loci.draws(config.bootstrap, rng))
-        result["intervals"] = intervals(values, draws)
+        with progress("bootstrap", config.bootstrap, " draws") as bar:
+
+            def draws() -> Iterator[Mapping[str, float | None]]:
+                for rows in loci.draws(config.bootstrap, rng):
+                    yield compute(truth[rows], score[rows])
+                    bar.update()
+
+            result["intervals"] = intervals(values, draws())
     return result
 
 

@@ -63,6 +63,10 @@ class ScanMetrics:
             kinds.append(("called", calls.score, self.calling.min_probability))
         return kinds
 
+    def curve(self) -> weighted.Curve:
+        """Return the precision-recall and the ROC curve over the bins."""
+        return self._ranking.curve()
+
     def at(self, times: Floats) -> dict[str, float]:
         """Return every figure where each block counts so many `times`, ``(n_blocks,)``; NaN where undefined."""
         found, weights = self.found, times[self.found.calls.block]
@@ -122,7 +126,7 @@ class ScanMetrics:
 
 
 def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable[[int], object]) -> dict[str, Any]:
-    """Return every figure (null where undefined), its 95 % interval, the reliability curves, and the counts.
+    """Return every figure (null where undefined), its 95 % interval, the curves, and the counts.
 
     Intervals are percentiles of a block bootstrap (Künsch 1989, without overlap of blocks): as many blocks as there are
     are drawn with replacement. `advance` is told of each draw.
@@ -145,6 +149,12 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
                 advance(1)
 
         result["intervals"] = intervals(values, draws())
+    curve = metrics.curve()
+    result["curve"] = (
+        {key: [round(value, 5) for value in column.tolist()] for key, column in curve._asdict().items()}
+        if len(curve.recall)
+        else None
+    )
     result["reliability"] = {
         name: {key: column.tolist() for key, column in each.reliability()._asdict().items()}
         for name, (_, each) in metrics.calibrations.items()

@@ -11,6 +11,8 @@ Mask = NDArray[np.bool_]
 
 #: Bins of a reliability curve, each with as many calls.
 RELIABILITY_BINS: Final = 10
+#: Points of a precision-recall or ROC curve that are kept.
+CURVE_POINTS: Final = 200
 #: Sums of weights that should be equal differ by less.
 _ROUNDING: Final = 1e-9
 
@@ -20,6 +22,14 @@ class Areas(NamedTuple):
 
     auprc: float
     auroc: float
+
+
+class Curve(NamedTuple):
+    """Points of the precision-recall and of the ROC curve, from the best score on, each ``(n_points,)``."""
+
+    recall: Floats
+    precision: Floats
+    false_positive_rate: Floats
 
 
 class Ranking:
@@ -50,6 +60,19 @@ class Ranking:
         precision = np.divide(right, called, out=np.zeros_like(right), where=called > 0)
         pairs = np.diff(false, prepend=0) * (right - gained / 2)
         return Areas(float((gained * precision).sum() / right[-1]), float(pairs.sum() / right[-1] / false[-1]))
+
+    def curve(self) -> Curve:
+        """Return both curves, each place counted once, in about `CURVE_POINTS` points; empty with one label."""
+        right = np.cumsum(self._truth)[self._last].astype(float)
+        called = self._last + 1.0
+        false = called - right
+        if right[-1] <= 0 or false[-1] <= 0:
+            return Curve(*np.empty((3, 0)))
+        recall, false_rate = right / right[-1], false / false[-1]
+        # evenly along both axes: either curve is steep where the other is flat
+        way = np.cumsum(np.diff(recall, prepend=0) + np.diff(false_rate, prepend=0))
+        chosen = np.unique(np.searchsorted(way, np.linspace(0, way[-1], CURVE_POINTS)).clip(max=len(way) - 1))
+        return Curve(recall[chosen], (right / called)[chosen], false_rate[chosen])
 
 
 class AtRecall(NamedTuple):

@@ -22,6 +22,7 @@ from capsight.motifs import discover, kmers, places
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
+from capsight.progress import progress
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -100,22 +101,26 @@ def motifs(
             2 * flank + 1,
         )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
-    with artefact.building(out, "motifs", config, inputs) as folder:
+    with artefact.building(out, "motifs", config, inputs) as folder, progress("motifs", 4, " parts") as bar:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)
         counted = kmers.count_kmers(data.codes, seqlets.mask(), config.k, merge=config.merge)
         table = kmers.compare_kmers(counted, data.positive, config.k)
         profiles = _write_kmers(config, read, table, folder)
         _write(kmers.aggregate_tests(counted, data.positive), folder / AGGREGATE_FILE)
+        bar.update()
         elements = compare_elements(data, seqlets, known, config.seed)
         _write(elements, folder / ELEMENTS_FILE)
+        bar.update()
         found = discover.discover(data, method, config.max_seqlets) if config.de_novo else []
         profiles += _write_de_novo(found, data, folder)
+        bar.update()
         _write(_stack(profiles), folder / POSITIONS_FILE)
         _write_summary(config, read, table, len(found), folder)
         names = {motif.pwm.id: f"{motif.pwm.id} {motif.pwm.name}" for motif in found}
         _draw_tables(config, data, table, elements, folder / FIGURES_FOLDER)
         _draw_positions(profiles, names, data, folder / FIGURES_FOLDER)
+        bar.update()
     _report(config, table, found)
     return out
 

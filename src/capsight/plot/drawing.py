@@ -16,11 +16,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capsight.data.genome.genes import Gene
 from capsight.plot.locus import Floats, Locus, Logo, Variant
-from capsight.report.drawing import DPI, STYLE
-from capsight.report.motif_figures import BASE_COLOURS, BLUE, GREY
+from capsight.report.drawing import BASE_COLOURS, BLUE, DPI, GREY, RED, STYLE
 
 #: Colours of the strands.
-COLOURS: Final = {"+": BLUE, "-": "#D55E00", ".": GREY}
+COLOURS: Final = {"+": BLUE, "-": RED, ".": GREY}
 WIDTH: Final = 10.0  # inches
 _MARGINS: Final = 0.9, 0.35  # inches to the left and right of the panels
 _GAP: Final = 0.14  # inches between panels
@@ -54,7 +53,11 @@ def draw_locus(locus: Locus, path: Path, kind: str) -> None:
     kind
         ``svg`` or ``png``.
     """
-    style: Any = STYLE | {"svg.fonttype": "none", "svg.hashsalt": "capsight", "font.family": "DejaVu Sans"}
+    style: Any = STYLE | {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "capsight",
+        "font.family": ["DejaVu Sans", "sans-serif"],
+    }
     metadata: Any = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     with mpl.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # letters that the font lacks are boxes
@@ -311,7 +314,7 @@ def _logo(axes: Axes, logo: Logo, *, shares: bool) -> None:
     axes.set_ylim(1.05 * low, (1.3 if shares else 1.08) * high if high > 0 else 1.0)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     names = {"ism": "mutagenesis", "ig": "integrated\ngradients"}
-    axes.set_ylabel(f"{names[logo.method]}\n(nats)", fontsize=_SMALL + 0.5)
+    axes.set_ylabel(f"{names.get(logo.method, logo.method)}\n(nats)", fontsize=_SMALL + 0.5)
     axes.tick_params(labelsize=_SMALL)
     sign = "+" if logo.tss.strand == "+" else "−"
     if shares:

@@ -134,7 +134,7 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
     alleles = read_alleles(config.vcf, genome, span, aliases) if config.vcf else None
     reader = None if model is None else TrackReader.open(model, config.precision)
     if config.scan is not None:
-        expected, tss, tags = _scanned(config.scan, genome, span)
+        expected, tss, tags = scanned(config.scan, genome, span)
     else:
         assert reader is not None
         expected, tss, tags = _predicted(config, reader, genome, span)
@@ -180,7 +180,7 @@ def _predicted(
     return expected, tuple(tss), [float(tags) for _, sites in stretches for tags in sites.expected_tags]
 
 
-def _scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Tss, ...], list[float]]:
+def scanned(folder: Path, genome: Genome, span: Span) -> tuple[Floats, tuple[Tss, ...], list[float]]:
     """Read expected tags, ``(2, length)``, and TSSs from the files of a scan; sum the expected tags around each TSS.
 
     Raises

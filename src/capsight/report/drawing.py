@@ -10,6 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+#: Colours that colour-blind readers can tell apart (Okabe and Ito 2008): the only ones of all pictures.
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
+#: One colour for each base, readable without colour too: logos have letters.
+BASE_COLOURS: Final = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": RED}
 DPI: Final = 150
 #: Text is no mathematics: an element called ``$x_1$`` stands in a picture as it is.
 STYLE: Final[Any] = {

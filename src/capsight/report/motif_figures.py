@@ -9,12 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from capsight.report.drawing import save_picture
+from capsight.report.drawing import BASE_COLOURS, BLUE, GREEN, GREY, ORANGE, save_picture
 
-#: Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
-#: One colour for each base, readable without colour too: logos have letters.
-BASE_COLOURS: Final = {"A": GREEN, "C": BLUE, "G": ORANGE, "T": "#D55E00"}
 #: Names written beside the dots of the volcano plot.
 LABELLED: Final = 12
 #: p-values below this are drawn at it.

@@ -11,8 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from capsight.report.drawing import save_picture
-from capsight.report.motif_figures import BASE_COLOURS
+from capsight.report.drawing import BASE_COLOURS, save_picture
 
 #: Bases side by side; a longer region is broken into lines.
 _LINE: Final = 100

@@ -1,6 +1,7 @@
-"""The page of a run: its tables, its pictures and how each number was made, in one HTML file that needs no other."""
+"""The page of a run or of a cross-validation, in one HTML file that needs no other: sections in a reader's order."""
 
 import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,109 +15,141 @@ from rich.table import Table
 from capsight.artefact import RECORD, read_record
 from capsight.output import writing
 from capsight.report.console import PlainConsole
+from capsight.report.figures import Drawn
+from capsight.report.methods import Methods
 from capsight.report.results import CROSSVAL_FOLDS
 
 PAGE_FILE: Final = "report.html"
-#: Pictures that the report draws.
-DRAWN: Final = {
-    "accuracy.png": "ROC curve, and precision against recall with the share of positives as chance.",
-    "scores.png": "Probabilities of positives and negatives, and share of cap sites against predicted probability (on "
-    "the diagonal: calibrated).",
-    "training.png": "Loss of pre-training, and AUROC on the validation fold during fine-tuning.",
-    "crossval.png": "Every model, a point for each chromosome left out; boxes are quartiles.",
-    "truth.png": "Share of windows called a cap site, by what was planted in them.",
-}
-#: Pictures that `motifs` has drawn before.
-OF_MOTIFS: Final = {
-    "frequencies.png": "How often k-mers with much attribution are in positives and negatives.",
-    "volcano.png": "Enrichment of k-mers in positives, and its significance.",
-    "elements.png": "Known promoter elements: hits in positives and negatives.",
-    "positions.png": "Where in the windows the motifs lie, from the cap site.",
-}
-#: Logos of de novo motifs.
-LOGOS: Final = "motifs/logos/*.png"
 #: Stages in the order of work; results are told in it.
 STAGES: Final = (
-    "run", "crossval", "simulate", "windows", "baseline", "train", "pretrain", "finetune", "evaluate", "scan",
-    "predict", "explain", "motifs", "motif-scan", "motif-compare", "motif-enrich",
+    "run", "crossval", "simulate", "windows", "audit", "baseline", "train", "pretrain", "finetune", "evaluate", "scan",
+    "predict", "explain", "motifs", "motif-scan", "motif-compare", "motif-enrich", "loci",
 )  # fmt: skip
 #: Digits of a checksum that are shown.
 DIGITS: Final = 12
-#: Pixels of a picture file for one on the page: files are drawn for print.
+#: Pixels of a PNG file for one on the page: files are drawn for print.
 DENSITY: Final = 1.5
 
 
-class _Column(NamedTuple):
+class KeyFigure(NamedTuple):
+    """A figure that stands out: its value, its interval, its name, and what it means in plain words."""
+
+    value: str
+    interval: str
+    name: str
+    meaning: str
+
+
+class Picture(NamedTuple):
+    """A picture as text, for an ``img`` element."""
+
+    source: str
+    alt: str
+    caption: str
+    width: int | None
+
+
+class Column(NamedTuple):
     """A column of a table."""
 
     name: str
     number: bool
 
 
-class _Shown(NamedTuple):
-    """A table in plain text."""
+class Shown(NamedTuple):
+    """A table of plain text and pictures; one that is `sortable` is sorted and filtered by the reader."""
 
     title: str
-    columns: list[_Column]
-    rows: list[tuple[str, ...]]
+    columns: list[Column]
+    rows: list[tuple[str | Picture, ...]]
     note: str
+    sortable: bool = False
 
 
-def write_page(run: Path, pictures: Path, tables: Sequence[Table]) -> Path:
-    """Write `PAGE_FILE` into the folder of the pictures; the same run gives the same bytes.
+class Section(NamedTuple):
+    """A part of the page, with its place in the contents.
+
+    Attributes
+    ----------
+    anchor
+        What a link to it names.
+    text
+        Below the heading.
+    wide
+        Whether its pictures are as wide as the page: those of loci.
+    """
+
+    anchor: str
+    title: str
+    text: str = ""
+    figures: Sequence[KeyFigure] = ()
+    tables: Sequence[Shown] = ()
+    pictures: Sequence[Picture] = ()
+    wide: bool = False
+
+
+def write_page(
+    run: Path, out: Path, *, title: str, headline: str, sections: Sequence[Section], cited: Methods | None = None
+) -> Path:
+    """Write `PAGE_FILE` into the folder `out`; the same run gives the same bytes.
 
     Parameters
     ----------
     run
         Run folder, or folder of `crossval`.
-    pictures
-        Folder of the report's own pictures.
-    tables
-        What the page shows first, as the terminal does.
+    title, headline
+        Above all: what this is, and what came out, in a sentence.
+    cited
+        Methods paragraph and references.
     """
     page = Environment(loader=PackageLoader("capsight"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     whole = read_record(run / RECORD)
     text = page.get_template("report.html").render(
-        title=f"capsight {whole.get('stage', 'run')}",
-        description=(whole.get("config") or {}).get("description"),
-        tables=[_shown(table) for table in tables],
-        pictures=_pictures(run, pictures),
-        records=_records(run),
-        digits=DIGITS,
-    )
-    out = pictures / PAGE_FILE
-    with writing(out) as partial:
+        title=title, headline=headline, description=(whole.get("config") or {}).get("description"),
+        sections=[section for section in sections if section.tables or section.pictures or section.figures],
+        methods=cited, records=_records(run), version=whole.get("capsight", ""), digits=DIGITS,
+    )  # fmt: skip
+    path = out / PAGE_FILE
+    with writing(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
-    return out
+    return path
 
 
-def _shown(table: Table) -> _Shown:
+def shown(table: Table, *, sortable: bool = False) -> Shown:
     """Return what a table for the terminal says, without its colours."""
     console = PlainConsole(width=1_000)
 
     def plain(cell: RenderableType | None) -> str:
         return console.render_str(cell).plain if isinstance(cell, str) else str(cell or "")
 
-    columns = [_Column(plain(column.header), column.justify == "right") for column in table.columns]
+    columns = [Column(plain(column.header), column.justify == "right") for column in table.columns]
     cells = [[plain(cell) for cell in column.cells] for column in table.columns]
-    return _Shown(plain(table.title), columns, list(zip(*cells, strict=True)), plain(table.caption))
+    rows: list[tuple[str | Picture, ...]] = list(zip(*cells, strict=True))
+    return Shown(plain(table.title), columns, rows, plain(table.caption), sortable)
 
 
-def _pictures(run: Path, pictures: Path) -> list[dict[str, Any]]:
-    """Return the pictures of a run with their captions, each as text."""
-    figures = run / "motifs" / "figures"
-    captions = {pictures / name: caption for name, caption in DRAWN.items()}
-    captions |= {figures / name: caption for name, caption in OF_MOTIFS.items()}
-    captions |= {path: f"De novo motif {path.stem}." for path in sorted(run.glob(LOGOS))}
-    return [_picture(path, caption) for path, caption in captions.items() if path.is_file()]
+def picture(drawn: Drawn) -> Picture:
+    """Return an SVG or PNG file as text, with its width in pixels of the page."""
+    data = base64.b64encode(drawn.path.read_bytes()).decode("ascii")
+    if drawn.path.suffix == ".svg":
+        return Picture(f"data:image/svg+xml;base64,{data}", drawn.alt, drawn.caption, None)
+    with Image.open(drawn.path) as image:
+        width = round(image.width / DENSITY)
+    return Picture(f"data:image/png;base64,{data}", drawn.alt, drawn.caption, width)
 
 
-def _picture(path: Path, caption: str) -> dict[str, Any]:
-    """Return a PNG file as text, with its width in pixels of the page."""
-    with Image.open(path) as picture:
-        width = round(picture.width / DENSITY)
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {"name": path.stem, "caption": caption, "width": width, "data": data}
+def examples(folder: Path) -> list[Picture]:
+    """Return the pictures of example loci, as the stage `loci` drew and described them."""
+    path = folder / "examples.json"
+    if not path.is_file():
+        return []
+    found = []
+    for each in json.loads(path.read_text(encoding="utf-8")):
+        calls = f"{each['calls']} called TSS" + ("" if each["calls"] == 1 else "s")
+        logo = ", and a logo of the bases that matter to the TSS" if each["explained"] else ""
+        alt = f"{each['place']}: observed 5' ends and expected tags on both strands, {calls}{logo}."
+        found.append(picture(Drawn(folder / each["file"], f"{each['place']}. {each['what']}", alt)))
+    return found
 
 
 def _records(run: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """The tables of a scan that a terminal shows."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -9,32 +10,59 @@ from rich.text import Text
 
 from capsight.report.results import planted_calls, read_metrics
 
-#: Figures in the order shown, with how they are written and what they mean.
+#: Figures in the order shown: how they are written, their name, and what they mean in plain words.
 _FIGURES: Final = {
-    "auprc": (".3f", "AUPRC, bins of 50 bases"),
-    "auroc": (".3f", "AUROC, bins of 50 bases"),
-    "precision_at_recall_0.5": (".3f", "precision at recall 0.5"),
-    "precision_at_recall_0.8": (".3f", "precision at recall 0.8"),
-    "false_per_megabase_at_recall_0.5": (".1f", "false calls per Mb, recall 0.5"),
-    "false_per_megabase_at_recall_0.8": (".1f", "false calls per Mb, recall 0.8"),
-    "best_calls_with_tag": (".3f", "best calls with a tag"),
-    "precision_within_50": (".3f", "precision within 50 bases"),
-    "recall_within_50": (".3f", "recall within 50 bases"),
-    "precision_within_10": (".3f", "precision within 10 bases"),
-    "recall_within_10": (".3f", "recall within 10 bases"),
-    "profile_correlation": (".3f", "profile correlation"),
-    "jensen_shannon_distance": (".3f", "Jensen-Shannon distance"),
-    "log_total_correlation_strength": (".3f", "log totals, strength"),
-    "log_total_correlation_expected_tags": (".3f", "log totals, expected tags"),
-    "named_median_distance": (".1f", "named base, median distance"),
-    "named_within_10": (".3f", "named base within 10 bases"),
-    "calibration_error": (".3f", "calibration error"),
-    "calibration_error_called": (".3f", "calibration error of calls"),
+    "auprc": (".3f", "AUPRC, bins of 50 bases", "area under precision against recall: do bins with a peak score "
+                                                "higher?"),
+    "auroc": (".3f", "AUROC, bins of 50 bases", "chance that a bin with a peak scores above one without (0.5: by "
+                                                "luck)"),
+    "precision_at_recall_0.5": (".3f", "precision at recall 0.5", "share of right calls, of the best calls that find "
+                                                                  "half of the peaks"),
+    "precision_at_recall_0.8": (".3f", "precision at recall 0.8", "the same, of those that find four in five peaks"),
+    "false_per_megabase_at_recall_0.5": (".1f", "false calls per Mb, recall 0.5", "wrong calls in a million bases, "
+                                                                                  "when half of the peaks are found"),
+    "false_per_megabase_at_recall_0.8": (".1f", "false calls per Mb, recall 0.8", "the same, when four in five peaks "
+                                                                                  "are found"),
+    "best_calls_with_tag": (".3f", "best calls with a tag", "of as many best calls as there are peaks: share where "
+                                                            "5' ends were observed"),
+    "precision_within_50": (".3f", "precision within 50 bases", "share of calls within 50 bases of a peak's summit"),
+    "recall_within_50": (".3f", "recall within 50 bases", "share of peaks with a call within 50 bases"),
+    "precision_within_10": (".3f", "precision within 10 bases", "share of calls within 10 bases of a peak's summit"),
+    "recall_within_10": (".3f", "recall within 10 bases", "share of peaks with a call within 10 bases"),
+    "profile_correlation": (".3f", "profile correlation", "at a peak, expected against observed 5' ends, base by "
+                                                          "base; median"),
+    "jensen_shannon_distance": (".3f", "Jensen-Shannon distance", "between the two profiles; 0: the same"),
+    "log_total_correlation_strength": (".3f", "log totals, strength", "strong peaks against predicted strength"),
+    "log_total_correlation_expected_tags": (".3f", "log totals, expected tags", "strong peaks against expected 5' "
+                                                                                "ends"),
+    "named_median_distance": (".1f", "named base, median distance", "bases from the most probable base near a peak "
+                                                                    "to its summit"),
+    "named_within_10": (".3f", "named base within 10 bases", "share of peaks whose most probable base is so near the "
+                                                             "summit"),
+    "calibration_error": (".3f", "calibration error", "mean gap between probability and share of right calls; 0: none"),
+    "calibration_error_called": (".3f", "calibration error of calls", "the same, of the calls above the threshold"),
+}  # fmt: skip
+#: Figures that stand out on the page, with what each means to a reader who knows none of the terms.
+KEY_FIGURES: Final = {
+    "auprc": "Precision averaged over recall. 1 is perfect; guessing gives {prevalence:.3f}, the share of bins with "
+    "a peak.",
+    "precision_at_recall_0.5": "Of the best calls that together find half of the peaks, this share is within 50 "
+    "bases of one.",
+    "best_calls_with_tag": "Of as many best calls as there are peaks, this share lies where 5' ends were observed.",
+    "named_within_10": "Where a peak is known, the most probable base is within 10 bases of its summit in this share "
+    "of cases.",
 }
 
 
-def scan_tables(folder: Path) -> list[Table]:
+def scan_tables(folder: Path, *, explained: bool = False) -> list[Table]:
     """Return the figures of a scan, the model with 95 % intervals, other predictions beside it.
+
+    Parameters
+    ----------
+    folder
+        Of `evaluate` by a scan.
+    explained
+        Whether a last column says what each figure means.
 
     Raises
     ------
@@ -54,13 +82,33 @@ def scan_tables(folder: Path) -> list[Table]:
         table.add_column(name, justify="left" if name == "figure" else "right", no_wrap=True)
     for name in result["compared"]:
         table.add_column(Text(name), justify="right", overflow="fold")
-    for key, (form, meaning) in _FIGURES.items():
+    if explained:
+        table.add_column("what it is")
+    for key, (form, name, meaning) in _FIGURES.items():
         cells = [_number(each.get(key), form) for each in (result["scan"], *result["compared"].values())]
         if any(cells):
-            interval = result["scan"].get("intervals", {}).get(key)
-            between = "–".join(format(end, form) for end in interval) if interval else ""
-            table.add_row(meaning, cells[0], between, *cells[1:])
+            between = interval(result["scan"], key, form)
+            table.add_row(name, cells[0], between, *cells[1:], *([meaning] if explained else []))
     return [table]
+
+
+def key_figures(folder: Path) -> list[tuple[str, str, str, str]]:
+    """Return value, interval, name and plain meaning of the figures of a scan that stand out."""
+    scan = read_metrics(folder)["scan"]
+    found = []
+    for key, meaning in KEY_FIGURES.items():
+        form, name, _ = _FIGURES[key]
+        if scan.get(key) is not None:
+            between = interval(scan, key, form)
+            told = f"95 % interval {between}" if between else ""
+            found.append((format(scan[key], form), told, name, meaning.format(prevalence=scan["prevalence"])))
+    return found
+
+
+def interval(figures: Mapping[str, Any], key: str, form: str = ".3f") -> str:
+    """Return the interval of a figure, as text; empty where it has none."""
+    found = (figures.get("intervals") or {}).get(key)
+    return "–".join(format(end, form) for end in found) if found else ""
 
 
 def _number(value: float | None, form: str) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from capsight.data import schema
+from capsight.data.audit.similarity_bins import NO_RELATIVE
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
@@ -37,6 +38,15 @@ METRICS = {
     "mcc": "correlation of call and truth (0 is chance)",
     "brier": "squared error of the probability (lower is better)",
     "ece": "gap between probability and frequency (lower is better)",
+}
+#: How a metric is written, where not as its key.
+NAMES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "mcc": "MCC",
+    "brier": "Brier score",
+    "ece": "calibration error",
 }
 #: A row for each chromosome is shown for up to this many of them.
 MOST_ROWS = 30
@@ -78,7 +88,7 @@ def metrics_table(folders: Mapping[str, Path]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("what it says")
     for metric, meaning in METRICS.items():
-        table.add_row(metric, *(_cell(result, metric) for result in results.values()), meaning)
+        table.add_row(NAMES.get(metric, metric), *(_cell(result, metric) for result in results.values()), meaning)
     return table
 
 
@@ -132,7 +142,7 @@ def chromosome_table(folders: Mapping[str, Path]) -> Table | None:
 def similarity_table(folders: Mapping[str, Path]) -> Table | None:
     """Return AUROC and accuracy by similarity to the training windows, where evaluations have it."""
     results = {name: found for name, folder in folders.items() if (found := read_metrics(folder).get("per_similarity"))}
-    if not results:
+    if not results or list(next(iter(results.values()))) == [NO_RELATIVE]:  # that is all windows
         return None
     title = "By identity with the nearest training window"
     table = Table(title=title, title_justify="left", caption="[] 95 % bootstrap interval", caption_justify="left")
@@ -216,19 +226,22 @@ def motif_table(run: Path) -> Table | None:
     return table
 
 
-def factor_table(run: Path) -> Table | None:
-    """Return the known factors that hit the seqlets of predicted positives more than those of negatives."""
+def factor_table(run: Path, *, every: bool = False) -> Table | None:
+    """Return the known factors that hit the seqlets of predicted positives more than those of negatives.
+
+    The most enriched ones below `ALPHA`, or `every` one that was tested.
+    """
     found = factors(run)
     if not len(found):
         return None
     called = found[found["q-value"] < ALPHA]
     title = f"Known factors with more hits in positives: {len(called)} of {len(found)} PWMs at q < {ALPHA}"
-    if not len(called):
+    if not len(called) and not every:
         return Table(title=title, title_justify="left")
     table = Table(title=title, title_justify="left")
     for column in ("factor", "PWM", "positives", "negatives", "odds ratio", "q"):
         table.add_column(column, justify="left" if column in ("factor", "PWM") else "right", overflow="fold")
-    for _, row in called.iloc[:MOST_FACTORS].iterrows():
+    for _, row in (found if every else called.iloc[:MOST_FACTORS]).iterrows():
         rates = (f"{row[f'{side}_rate']:.0%}" for side in ("positive", "negative"))
         odds, q = f"{row['odds_ratio']:.1f}", f"{row['q-value']:.1g}"
         table.add_row(str(row["factor"]), str(row["motif_id"]), *rates, odds, q)

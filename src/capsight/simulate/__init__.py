@@ -49,7 +49,7 @@ def simulate(config: SimulateConfig, out: Path) -> Path:
         If the chromosomes would be too short for the spacing.
     """
     if is_done(out, "simulate", config, {}):
-        logger.info("%s: already done", out)
+        logger.info("simulate: %s is done already", out)
         return out
     lengths = _chromosome_lengths(config)
     with building(out, "simulate", config, {}) as folder:

@@ -264,7 +264,7 @@ def test_the_same_audit_gives_the_same_bytes_and_is_not_repeated(lay, tmp_path, 
     folder = lay(contigs, rows("chr1", places, "train", [0, 1]), rows("chr2", places, "test", [0, 1]))
     outs = [audit(AuditConfig(), folder, tmp_path / name) for name in ("one", "two")]
     files = sorted(path.name for path in outs[0].iterdir())
-    assert files == ["audit.html", "audit.json", "provenance.yaml", "pairs.tsv", "similarity.parquet"]
+    assert files == ["audit.json", "provenance.yaml", "pairs.tsv", "similarity.parquet"]
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
     with caplog.at_level("INFO", "capsight"):
@@ -272,17 +272,20 @@ def test_the_same_audit_gives_the_same_bytes_and_is_not_repeated(lay, tmp_path, 
     assert "is done already" in caplog.text
 
 
-def test_the_page_stands_alone_and_shows_what_was_found(lay, tmp_path):
+def test_the_report_draws_what_was_found(lay, tmp_path):
+    from capsight.report.audit_figures import draw_audit
+
     contigs = {"chr1": random_codes(14, 20_000), "chr2": random_codes(15, 20_000)}
     contigs["chr2"][:LENGTH] = contigs["chr1"][:LENGTH]
     places = clean_places(60)
     folder = lay(contigs, rows("chr1", places, "train", [0, 1]), rows("chr2", places, "test", [0, 1]))
-    page = (audit(AuditConfig(), folder, tmp_path / "audit") / "audit.html").read_text()
-    assert page.count("<svg") == 3
-    assert '<td class="verdict fail">fail</td><td>1 of 60 test windows (1.7%) are in an earlier fold' in page
-    assert "duplicates: 1 of 1 windows" in page
-    assert "src=" not in page
-    assert "<link" not in page
+    found = audit(AuditConfig(), folder, tmp_path / "audit")
+    drawn = {each.path.stem: each for each in draw_audit(folder, found, tmp_path)}
+    assert set(drawn) == {"audit-blind", "audit-gc-train", "audit-gc-test", "audit-similar-test"}
+    assert "59 of 60 windows have none" in drawn["audit-similar-test"].alt
+    numbers = json.loads((found / "audit.json").read_text())["checks"]
+    grid = next(check["numbers"]["auroc"] for check in numbers if check["name"] == "blind: grid")
+    assert f"blind: grid {grid:.3f}" in drawn["audit-blind"].alt
 
 
 def test_no_fold_to_compare_is_said(lay, tmp_path):

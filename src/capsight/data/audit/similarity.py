@@ -33,6 +33,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data.genome.alphabet import N_CODE, Codes, Ints, Mask, reverse_complement
+from capsight.progress import progress
 
 #: Returns the base codes ``(n_rows, length)`` of some windows.
 Reader = Callable[[Ints], Codes]
@@ -152,8 +153,10 @@ def find_similar(read: Reader, queries: Ints, targets: Ints, coverage: float) ->
         least = _Least(coverage, chance_score(length, len(queries), len(targets)))
         candidates = _find_candidates(read, queries, targets, seeds)
         first = np.searchsorted(candidates.query, np.arange(0, len(queries) + _QUERIES_AT_ONCE, _QUERIES_AT_ONCE))
-        for i, j in pairwise(first):
-            found += _align_all(read, queries, targets, _take(candidates, np.arange(i, j)), least)
+        with progress("audit: alignments", len(candidates.query), "") as bar:
+            for i, j in pairwise(first):
+                found += _align_all(read, queries, targets, _take(candidates, np.arange(i, j)), least)
+                bar.update(int(j - i))
     pairs = pd.DataFrame(found, columns=[QUERY, TARGET, FLIPPED, IDENTITY, COVERAGE])
     pairs = pairs.astype({QUERY: np.int64, TARGET: np.int64, FLIPPED: bool, IDENTITY: float, COVERAGE: float})
     pairs = pairs.sort_values([QUERY, IDENTITY, COVERAGE, TARGET], ascending=[True, False, False, True])
@@ -206,13 +209,17 @@ def known_span(codes: Codes) -> tuple[Ints, Ints]:
 def _find_candidates(read: Reader, queries: Ints, targets: Ints, seeds: Seeds) -> _Candidates:
     """Return the best candidates of every query, by query; numbers count within `queries` and `targets`."""
     best: dict[int, _Candidates] = {}
-    for first in range(0, len(targets), _TARGETS_AT_ONCE):
-        block = targets[first : first + _TARGETS_AT_ONCE]
-        index = _index(read, block, seeds)
-        for i in range(0, len(queries), _QUERIES_AT_ONCE):
-            some = _share_words(index, read(queries[i : i + _QUERIES_AT_ONCE]), len(block), seeds)
-            some = some._replace(query=some.query + i, target=some.target + first)
-            best[i] = _rank(_join([best[i], some]) if i in best else some)
+    blocks = range(0, len(targets), _TARGETS_AT_ONCE)
+    with progress("audit: shared words", len(blocks) * len(queries), " comparisons") as bar:
+        for first in blocks:
+            block = targets[first : first + _TARGETS_AT_ONCE]
+            index = _index(read, block, seeds)
+            for i in range(0, len(queries), _QUERIES_AT_ONCE):
+                rows = queries[i : i + _QUERIES_AT_ONCE]
+                some = _share_words(index, read(rows), len(block), seeds)
+                some = some._replace(query=some.query + i, target=some.target + first)
+                best[i] = _rank(_join([best[i], some]) if i in best else some)
+                bar.update(len(rows))
     return _join(list(best.values()))
 
 

@@ -15,7 +15,6 @@ from capsight.data import schema
 from capsight.data.audit import confounders as shortcuts
 from capsight.data.audit import leakage as leaks
 from capsight.data.audit.checks import Check, Verdict, worst
-from capsight.data.audit.page import write_page
 from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
 from capsight.data.audit.similarity_bins import SIMILARITY_FILE
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 AUDIT_FILE: Final = "audit.json"
 PAIRS_FILE: Final = "pairs.tsv"
-PAGE_FILE: Final = "audit.html"
 
 _PLACE: Final = (schema.FOLD, schema.CHROM, schema.START, schema.END, schema.STRAND, schema.LABEL)
 #: Columns of `similarity.parquet`: a window of validation or test, and its nearest training window.
@@ -32,7 +30,7 @@ SIMILARITY_COLUMNS: Final = (*_PLACE, IDENTITY, COVERAGE, "train_chrom", "train_
 
 
 def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
-    """Check windows, and write verdicts, the offending pairs, and a page with pictures.
+    """Check windows, and write verdicts and the offending pairs; `report` shows them with pictures.
 
     Parameters
     ----------
@@ -42,8 +40,7 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         Folder of the `windows` stage.
     out
         Folder to write: ``audit.json`` (verdicts and numbers), ``pairs.tsv`` (every offending window and its
-        partners), ``similarity.parquet`` (the nearest training window of each window of validation and test), and
-        ``audit.html``.
+        partners), and ``similarity.parquet`` (the nearest training window of each window of validation and test).
 
     Raises
     ------
@@ -73,7 +70,6 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         result = _summarise(data, verdict, checks)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / AUDIT_FILE).write_text(text + "\n", encoding="utf-8")
-        write_page(folder / PAGE_FILE, config, result, data.table, similarity, pairs)
     return out
 
 

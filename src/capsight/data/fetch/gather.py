@@ -31,7 +31,7 @@ def gather(assets: Sequence[Asset]) -> list[Path]:
         raise _cannot_fetch(located)
     missing = [found for found in located if not found.path]
     for found in missing:
-        logger.info("to be fetched: %s", _described(found))
+        logger.info("to be fetched: %s", described(found))
     if missing:
         sizes = [_size(found) for found in missing]
         more = f", and {sizes.count(None)} of unknown size" if None in sizes else ""
@@ -54,7 +54,7 @@ def _size(found: Located) -> int | None:
     return found.size if found.size is not None or public or not found.asset.size else int(found.asset.size)
 
 
-def _described(found: Located) -> str:
+def described(found: Located) -> str:
     """Return what an asset is, how large, and where it would come from."""
     asset, size = found.asset, _size(found)
     told = f"{asset.name} ({asset.kind}{f', {readable(size)}' if size is not None else ''})"
@@ -71,5 +71,5 @@ def _cannot_fetch(located: Sequence[Located]) -> InputError:
     made = [found.asset for found in lacking if not found.asset.url]
     alone = f"check the network, or {mirror_remedy([found.asset for found in lacking])}"
     remedy = f"{mirror_remedy(made)}; capsight fetch NAME reports how each is made" if made else alone
-    what = "; ".join(map(_described, missing))
+    what = "; ".join(map(described, missing))
     return InputError(f"needed, and cannot be fetched: {what}{f' [{problems}]' if problems else ''}", remedy=remedy)

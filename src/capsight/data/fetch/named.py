@@ -7,13 +7,16 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from capsight.config import ASSET_SETTINGS
 from capsight.data.assets import Asset, nearest, read_table
 from capsight.errors import InputError
+
+if TYPE_CHECKING:
+    from capsight.data.fetch.stage import Located
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,17 @@ def with_files(config: AnyConfig) -> AnyConfig:
         If a name is that of another kind, or an asset cannot be had: all of them in one line, with where they would
         come from.
     """
+    wanted = wanted_assets(config)
+    if not wanted:
+        return config
+    from capsight.data.fetch.gather import gather  # takes a while to load, and most settings name no assets
+
+    files = dict(zip(wanted, gather(list(wanted.values())), strict=True))
+    return _change_files(config, lambda path, kind, _: files.get((str(path), kind), path))
+
+
+def wanted_assets(config: BaseModel) -> dict[tuple[str, str], Asset]:
+    """Return the assets that settings name, by name and kind; none is fetched."""
     wanted: dict[tuple[str, str], Asset] = {}
 
     def note(path: Path, kind: str, setting: str) -> Path:
@@ -40,12 +54,18 @@ def with_files(config: AnyConfig) -> AnyConfig:
         return path
 
     _change_files(config, note)
-    if not wanted:
-        return config
-    from capsight.data.fetch.gather import gather  # takes a while to load, and most settings name no assets
+    return wanted
 
-    files = dict(zip(wanted, gather(list(wanted.values())), strict=True))
-    return _change_files(config, lambda path, kind, _: files.get((str(path), kind), path))
+
+def with_files_here(config: AnyConfig) -> "tuple[AnyConfig, list[Located]]":
+    """Return settings in which names of assets that are here are files, and where the others would come from."""
+    from capsight.data.fetch.stage import locate
+    from capsight.data.io.cache import cache_folder
+
+    found = {key: locate(asset, cache_folder().absolute()) for key, asset in wanted_assets(config).items()}
+    files = {key: each.path for key, each in found.items() if each.path}
+    changed = _change_files(config, lambda path, kind, _: files.get((str(path), kind), path))
+    return changed, [each for each in found.values() if not each.path]
 
 
 def asset_file(path: Path, kind: str, setting: str) -> Path:

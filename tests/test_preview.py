@@ -1,0 +1,91 @@
+"""The dry run: what would be done, why, and nothing written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from capsight.cli import app
+from capsight.errors import ConfigError, InputError
+from capsight.preview import AGAIN, DONE, NEW, Preview, preview
+
+pytestmark = pytest.mark.pipeline
+
+
+def states(found: Preview) -> dict[str, str]:
+    return {each.result: each.state for each in found.stages}
+
+
+def content(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_of_a_finished_run_all_but_the_report_is_done(finished_track: Path, track_recipe: Path) -> None:
+    before = content(finished_track)
+    found = states(preview(track_recipe, finished_track))
+    assert found.pop("report") == AGAIN
+    assert set(found.values()) == {DONE}
+    assert {"simulation", "windows", "audit", "baseline", "model", "evaluation-scan", "scan", "loci"} <= set(found)
+    assert content(finished_track) == before
+
+
+def test_what_depends_on_a_changed_setting_is_made_again_and_the_reason_is_told(
+    finished_track: Path, track_recipe: Path
+) -> None:
+    before = content(finished_track)
+    found = preview(track_recipe, finished_track, ["train.epochs=4"])
+    made = states(found)
+    assert {name for name, state in made.items() if state == DONE} == {
+        "simulation", "windows", "audit", "baseline", "evaluation-baseline",
+    }  # fmt: skip
+    why = {each.result: each.why for each in found.stages}
+    assert "epochs" in why["model"]
+    assert why["scan"] == "model will be new"
+    assert "scan" in why["loci"]
+    seconds = {each.result: each.seconds for each in found.stages}
+    assert seconds["model"] is not None
+    assert seconds["model"] > 0
+    assert seconds["windows"] is None
+    assert content(finished_track) == before
+
+
+def test_of_a_new_run_nothing_is_done_and_nothing_is_written(recipe: Path, tmp_path: Path) -> None:
+    found = preview(recipe, tmp_path / "new")
+    assert set(states(found).values()) == {NEW}
+    assert [each.stage for each in found.stages][:3] == ["simulate", "windows", "audit"]
+    assert next(each.seconds for each in found.stages if each.stage == "pretrain")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_result_is_made_again(finished_track: Path, track_recipe: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished_track, copy)
+    (copy / "audit" / "pairs.tsv").write_text("gone")
+    found = {each.result: each for each in preview(track_recipe, copy).stages}
+    assert found["audit"].state == AGAIN
+    assert found["audit"].why == "pairs.tsv was changed after it was made"
+
+
+def test_the_command_prints_stages_and_what_would_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAPSIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CAPSIGHT_MIRROR", raising=False)
+    done = CliRunner().invoke(app, ["run", "default", "-o", "out", "--dry-run", "--set", "windows.genome=sacCer3",
+                                    "--set", "windows.peaks=stripeseq-ypd-peaks"])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "To be fetched first: sacCer3 (genome" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines if line[1:3] == ["to", "do"]][:3] == ["windows", "audit", "train"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_faults_are_those_of_run(tmp_path: Path, recipe: Path) -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        preview(recipe, tmp_path / "new", ["train.nonsense=1"])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="is not a run of capsight"):
+        preview(recipe, tmp_path / "mine")
