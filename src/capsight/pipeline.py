@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capsight import artefact
-from capsight.artefact.claim import check_claim, claiming
+from capsight.artefact.claim import check_run_dir, init_run_dir
 from capsight.config import Recipe
 from capsight.data.fetch.named import with_files
-from capsight.errors import NothingPredicted
+from capsight.errors import NoPredictedPositives
 from capsight.recipe import SIMULATION, read_recipe
 
 logger = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
-    record = artefact.origin("run", settings, {})
-    check_claim(out, record)
+    record = artefact.provenance("run", settings, {})
+    check_run_dir(out, record)
     settings = with_files(settings)
-    with claiming(out, record):
+    with init_run_dir(out, record):
         _check_outputs(settings, out)
         artefact.write_yaml(out / artefact.RECORD, record)
         _run(settings, out)
@@ -101,7 +101,7 @@ def _run(settings: Recipe, out: Path) -> None:
     _measure(settings, out)
     try:
         _interpret(settings, out)
-    except NothingPredicted as error:
+    except NoPredictedPositives as error:
         logger.warning("explain, motifs and what reads them are left out: %s", error)
     from capsight.report.report import report
 
