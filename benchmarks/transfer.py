@@ -145,7 +145,7 @@ def draw(name: str, files: Files, n: int, seed: int, folder: Path) -> Files:
     ends = pd.read_csv(files.ctss, sep="\t", header=None, dtype={0: str})
     known = held_out.find(genome.index(ends[0]), ends[1].to_numpy(np.int64)) >= 0
     for strand in ("+", "-"):
-        near = PeakIndex.of(kept[kept[schema.STRAND] == strand], genome, REACH)
+        near = PeakIndex.from_peaks(kept[kept[schema.STRAND] == strand], genome, REACH)
         known |= (ends[5] == strand).to_numpy() & near.overlaps(genome.index(ends[0]), ends[1].to_numpy(), 1)
     ends[known].to_csv(folder / "ctss.bed", sep="\t", header=False, index=False)
     return Files(files.genome, folder / "peaks.bed", folder / "ctss.bed")

@@ -222,7 +222,7 @@ def save_tiny_track(folder: Path, seed: int = 1, calibrated: bool = True) -> Pat
     calling = Calling(min_probability=0.3, distance=50, precision=0.8, recall=0.5)
     given: dict[str, Any] = {"calibration": calibration, "calling": calling} if calibrated else {}
     card = TrackCard(halo=model.halo + REACH, **given)
-    with artefact.building(folder, "finetune", config, {}) as partial:
+    with artefact.atomic_dir(folder, "finetune", config, {}) as partial:
         save_track(model, card, partial)
     return folder
 

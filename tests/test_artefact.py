@@ -16,7 +16,7 @@ CONFIG = SimulateConfig()
 
 
 def make(out: Path, inputs: dict[str, Path], text: str = "x", config: SimulateConfig = CONFIG) -> None:
-    with artefact.building(out, "stage", config, inputs) as folder:
+    with artefact.atomic_dir(out, "stage", config, inputs) as folder:
         (folder / "data.txt").write_text(text)
 
 
@@ -45,7 +45,7 @@ def test_moved_inputs_are_still_the_same(tmp_path: Path) -> None:
 
 def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(InputError), artefact.building(out, "stage", CONFIG, {}) as folder:
+    with pytest.raises(InputError), artefact.atomic_dir(out, "stage", CONFIG, {}) as folder:
         (folder / "half").write_text("half")
         raise InputError("bad")
     assert list(tmp_path.iterdir()) == []
@@ -53,7 +53,7 @@ def test_bad_input_leaves_nothing(tmp_path: Path) -> None:
 
 def interrupt(out: Path, config: BaseModel = CONFIG, step: int = 300) -> None:
     """Leave an unfinished training behind."""
-    with pytest.raises(KeyboardInterrupt), artefact.building(out, "stage", config, {}) as folder:
+    with pytest.raises(KeyboardInterrupt), artefact.atomic_dir(out, "stage", config, {}) as folder:
         (folder / "checkpoint" / "main").mkdir(parents=True, exist_ok=True)
         (folder / "checkpoint" / "main" / "state.json").write_text(json.dumps({"step": step}))
         (folder / "half").write_text("half")
@@ -64,7 +64,7 @@ def test_an_interrupted_training_continues_from_its_checkpoint_alone(tmp_path: P
     out = tmp_path / "out"
     interrupt(out)
     assert not out.exists()
-    with artefact.building(out, "stage", CONFIG, {}) as folder:
+    with artefact.atomic_dir(out, "stage", CONFIG, {}) as folder:
         assert (folder / "checkpoint" / "main" / "state.json").is_file()
         assert not (folder / "half").exists()
     assert [p.name for p in out.iterdir()] == ["provenance.yaml"]
@@ -75,13 +75,13 @@ def test_a_training_of_other_settings_is_given_up_only_if_asked(tmp_path: Path) 
     interrupt(out)
     with (
         pytest.raises(InputError, match=r"unfinished stage of other settings \(main at step 300\): seed was 1, is 9"),
-        artefact.building(out, "stage", other, {}),
+        artefact.atomic_dir(out, "stage", other, {}),
     ):
         pass
     assert (tmp_path / "out.partial" / "checkpoint" / "main" / "state.json").is_file()
     token = artefact.RESTART.set(True)
     try:
-        with artefact.building(out, "stage", other, {}) as folder:
+        with artefact.atomic_dir(out, "stage", other, {}) as folder:
             assert not (folder / "checkpoint").exists()
     finally:
         artefact.RESTART.reset(token)
@@ -91,7 +91,7 @@ def test_a_setting_that_changes_no_result_neither_restarts_nor_repeats(tmp_path:
     out = tmp_path / "out"
     first, second = (PretrainConfig(checkpoint_every=every) for every in (100, 60))
     interrupt(out, first)
-    with artefact.building(out, "stage", second, {}) as folder:
+    with artefact.atomic_dir(out, "stage", second, {}) as folder:
         assert (folder / "checkpoint" / "main").is_dir()
         (folder / "data.txt").write_text("x")
     assert artefact.is_done(out, "stage", first, {})
@@ -102,7 +102,7 @@ def test_interrupted_work_without_a_checkpoint_leaves_nothing(tmp_path: Path) ->
     for error in (KeyboardInterrupt, ValueError("a bug"), OSError(28, "No space left on device")):
         with (
             pytest.raises((KeyboardInterrupt, ValueError, InputError)),
-            artefact.building(tmp_path / "a" / "out", "stage", CONFIG, {}) as folder,
+            artefact.atomic_dir(tmp_path / "a" / "out", "stage", CONFIG, {}) as folder,
         ):
             (folder / "half").write_text("half")
             raise error
@@ -116,7 +116,7 @@ def test_interrupted_work_without_a_checkpoint_leaves_nothing(tmp_path: Path) ->
 def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(error: Exception, tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="out: no space is left on the disk"),
-        artefact.building(tmp_path / "out", "stage", CONFIG, {}) as folder,
+        artefact.atomic_dir(tmp_path / "out", "stage", CONFIG, {}) as folder,
     ):
         (folder / "checkpoint").mkdir()
         raise error
@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_checkpoint(error: Exception, tmp_
 
 def test_a_damaged_checkpoint_keeps_all_of_the_unfinished_work(tmp_path: Path) -> None:
     interrupt(tmp_path / "out")
-    with pytest.raises(DamagedCheckpoint), artefact.building(tmp_path / "out", "stage", CONFIG, {}):
+    with pytest.raises(DamagedCheckpoint), artefact.atomic_dir(tmp_path / "out", "stage", CONFIG, {}):
         raise DamagedCheckpoint("bad")
     assert (tmp_path / "out.partial" / "checkpoint" / "main" / "state.json").is_file()
 
@@ -135,7 +135,7 @@ def test_killed_between_the_end_and_the_name(tmp_path: Path, monkeypatch: pytest
     make(out, {}, "old", SimulateConfig(seed=2))
     with monkeypatch.context() as patch:
         patch.setattr(folders, "_swap", lambda *_: None)  # as if the process had ended before
-        with artefact.building(out, "stage", CONFIG, {}) as folder:
+        with artefact.atomic_dir(out, "stage", CONFIG, {}) as folder:
             (folder / "checkpoint").mkdir()
             (folder / "checkpoint" / "weights").write_text("days")
             (folder / "data.txt").write_text("new")
@@ -204,7 +204,7 @@ def test_writing_renames_or_removes(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_another_file_is_not_one_of_the_output(tmp_path: Path) -> None:
-    for write in (writing(tmp_path / "out.tsv"), artefact.building_file(tmp_path / "out.tsv", "stage", CONFIG, {})):
+    for write in (writing(tmp_path / "out.tsv"), artefact.atomic_file(tmp_path / "out.tsv", "stage", CONFIG, {})):
         with pytest.raises(FileNotFoundError, match="input"), write:
             (tmp_path / "input").read_text()
     with (

@@ -18,7 +18,7 @@ from capsight.config import MotifsConfig
 from capsight.data import schema
 from capsight.data.attributions import Attributions
 from capsight.data.io.bigwig import BigWig
-from capsight.errors import ConfigError, InputError, NothingPredicted
+from capsight.errors import ConfigError, InputError, NoPredictedPositives
 from capsight.motifs.motifs import motifs
 from capsight.pipeline import run
 from capsight.recipe import read_recipe
@@ -134,7 +134,7 @@ def test_a_model_that_calls_nothing_leaves_explanations_out(
     finished: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def nothing(*_: object) -> None:
-        raise NothingPredicted("no window of the test fold is predicted positive")
+        raise NoPredictedPositives("no window of the test fold is predicted positive")
 
     monkeypatch.setattr(sys.modules["capsight.explain.explain"], "explain", nothing)
     run(recipe, finished)

@@ -21,7 +21,7 @@ from capsight.data.io.text import given
 from capsight.data.io.vcf import VariantFile
 from capsight.errors import InputError
 from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
-from capsight.explain.reader import TrackReader
+from capsight.explain.reader import TrackWrapper
 from capsight.model.track_folder import TrackCard, load_track
 from capsight.predict.best import best_tss, table_of
 from capsight.predict.records import Record, Records, open_records, sequence_record
@@ -325,7 +325,7 @@ class Model:
             assert best.position is not None
             minus = best.strand == "-"
             found = explain_place(
-                TrackReader(self._scorer, self.card), codes, best.position, minus=minus, before=before, behind=behind,
+                TrackWrapper(self._scorer, self.card), codes, best.position, minus=minus, before=before, behind=behind,
                 method=method,
             )  # fmt: skip
         offset = np.arange(-before, behind + 1)

@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 
 from capsight import artefact, output
-from capsight.artefact.claim import check_claim
+from capsight.artefact.claim import check_run_dir
 from capsight.config import BaselineConfig, CrossvalConfig, Recipe, WindowsConfig
 from capsight.data import schema
 from capsight.data.fetch.named import with_files
 from capsight.data.windows.stage import leaving_one_out, windows
 from capsight.errors import InputError
-from capsight.evaluate.compare import HeldOut, least_p, paired_tests, window_tests
+from capsight.evaluate.compare import HeldOut, min_attainable_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
 from capsight.recipe import SIMULATION, cnn_baseline, read_recipe
-from capsight.stats.bootstrap import Loci
+from capsight.stats.bootstrap import OverlapClusters
 from capsight.train.baselines.baseline import baseline
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     settings = read_recipe(recipe, out, overrides)
     if settings.windows.train is not None:
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)
-    record = artefact.origin("crossval", settings, {})
-    check_claim(out, record)
+    record = artefact.provenance("crossval", settings, {})
+    check_run_dir(out, record)
     settings = with_files(settings)
     with artefact.folders_above(output.resolve(out)):
         out.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     if settings.simulate:
         from capsight.simulate import simulate
 
-        with _alone(out, SIMULATION):
+        with _lock(out, SIMULATION):
             simulate(settings.simulate, out / SIMULATION)
     folds = _chosen(settings.windows, config.chromosomes)
     rows: list[dict[str, Any]] = []
@@ -89,11 +89,11 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
         chromosome = fold.test[0]
         logger.info("── crossval: %s left out (%d of %d)", chromosome, number, len(folds))
         folder = _folder(out, chromosome)
-        with _alone(out, folder.name):
+        with _lock(out, folder.name):
             windows(fold, folder / "windows")
             rows += [{"chromosome": chromosome, "model": m, **_test(m, settings, folder)} for m in config.models]
     scored = [_scores(_folder(out, fold.test[0]), config.models) for fold in folds]
-    with _alone(out, "tables"):
+    with _lock(out, "tables"):
         _write(pd.DataFrame(rows), window_tests(scored, settings.evaluate.seed), out)
     return out
 
@@ -104,7 +104,7 @@ def _folder(out: Path, chromosome: str) -> Path:
 
 
 @contextmanager
-def _alone(out: Path, name: str) -> Iterator[None]:
+def _lock(out: Path, name: str) -> Iterator[None]:
     """Hold other processes off a part of the folder: two trainings in one place would spoil each other."""
     path = out / LOCKS / f"{name}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -173,7 +173,7 @@ def _scores(folder: Path, models: Sequence[str]) -> HeldOut:
     return HeldOut(
         first[schema.LABEL].to_numpy(np.int64),
         {model: table[schema.SCORE].to_numpy(np.float64) for model, table in tables.items()},
-        Loci.of(first),
+        OverlapClusters.from_table(first),
     )
 
 
@@ -184,7 +184,7 @@ def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
     if len(tests) and n < FEWEST_PAIRS:
         logger.warning(
             "crossval: %d chromosomes are too few to call a difference: the least possible p is %.2g; p_windows only "
-            "says whether other windows of the same chromosomes would show it", n, least_p(n),
+            "says whether other windows of the same chromosomes would show it", n, min_attainable_p(n),
         )  # fmt: skip
     for name, content in ((TABLE_FILE, table), (SUMMARY_FILE, summarise_folds(table)), (TESTS_FILE, tests)):
         with output.writing(out / name) as partial:

@@ -28,7 +28,7 @@ class ConfigError(InputError):
     """An unknown key, a value out of range, or options that contradict each other."""
 
 
-class NothingPredicted(InputError):  # noqa: N818 (it says what happened, not that a file is wrong)
+class NoPredictedPositives(InputError):  # noqa: N818 (it says what happened, not that a file is wrong)
     """No window is predicted positive (or none negative), or by no probability: there is nothing to explain."""
 
 

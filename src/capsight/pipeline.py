@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple
 
 import capsight
 from capsight import artefact
-from capsight.artefact.claim import check_claim, claiming
+from capsight.artefact.claim import check_run_dir, init_run_dir
 from capsight.config import ExamplesConfig, Recipe
 from capsight.config.base import Config
 from capsight.data.fetch.named import with_files
-from capsight.errors import NothingPredicted
+from capsight.errors import NoPredictedPositives
 from capsight.recipe import SIMULATION, read_recipe
 from capsight.report.summary import summary
 
@@ -112,11 +112,11 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
-    record = artefact.origin("run", settings, {})
-    check_claim(out, record)
+    record = artefact.provenance("run", settings, {})
+    check_run_dir(out, record)
     settings = with_files(settings)
     steps = plan(settings, out)
-    with claiming(out, record):
+    with init_run_dir(out, record):
         check_outputs(steps, out)
         artefact.write_yaml(out / artefact.RECORD, record)
         _run(steps, out)
@@ -205,7 +205,7 @@ def _run(steps: Sequence[Step], out: Path) -> None:
             continue
         try:
             _announced(step.stage, step.result, step.purpose, out, step.run)
-        except NothingPredicted as error:
+        except NoPredictedPositives as error:
             logger.warning("explain, motifs and what reads them are left out: %s", error)
             left_out = _INTERPRETING
     from capsight.report.report import report

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from capsight import artefact
-from capsight.artefact.claim import check_claim
+from capsight.artefact.claim import check_run_dir
 from capsight.config import Recipe, TrainConfig
 from capsight.config.base import Config
 from capsight.data.fetch.gather import described
@@ -65,7 +65,7 @@ def preview(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Preview:
         As `run` does: of a recipe that cannot be used, or a folder that is not a run's.
     """
     settings = read_recipe(recipe, out, overrides)
-    check_claim(out, artefact.origin("run", settings, {}))
+    check_run_dir(out, artefact.provenance("run", settings, {}))
     settings, missing = with_files_here(settings)
     stages: list[Planned] = []
     made_anew: set[str] = set()
@@ -113,7 +113,7 @@ def _settled(step: Step) -> TrainConfig:
     config = step.config
     assert isinstance(config, TrainConfig)
     if config.init:
-        config = Start.of(config.init).shaped(config)
+        config = Start.from_model(config.init).shaped(config)
     windows = step.arguments[0]
     if config.auto and windows.is_dir():
         quiet = logging.getLogger("capsight.train")

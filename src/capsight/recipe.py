@@ -74,7 +74,7 @@ def recipe(name: str, out: Path) -> Path:
     if artefact.is_done(out, "recipe", config, inputs):
         logger.info("recipe: %s is done already", out)
         return out
-    with artefact.building_file(out, "recipe", config, inputs, suffix=".yaml") as partial:
+    with artefact.atomic_file(out, "recipe", config, inputs, suffix=".yaml") as partial:
         shutil.copyfile(file, partial)
     return out
 
@@ -133,7 +133,7 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
     if settings.train and settings.train.init:  # a name or shape that is wrong is found before any work is done
         from capsight.train.track.start import Start
 
-        Start.of(settings.train.init).shaped(settings.train)
+        Start.from_model(settings.train.init).shaped(settings.train)
     if settings.baseline and settings.baseline.model == "cnn":
         settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
     return settings

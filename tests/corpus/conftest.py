@@ -152,7 +152,7 @@ def _write_network(folder: Path) -> None:
         num_attention_heads=2, max_position_embeddings=LENGTH,
     )  # fmt: skip
     card = ModelCard(task="classification", length=LENGTH, tokenizer=tokenizer)
-    with artefact.building(folder, "finetune", FinetuneConfig(), {}) as partial:
+    with artefact.atomic_dir(folder, "finetune", FinetuneConfig(), {}) as partial:
         make_tokenizer(tokenizer).save(partial)
         save_model(CapsightForClassification(config), card, partial)
 
@@ -165,7 +165,7 @@ def _write_track(folder: Path) -> None:
 
     config = TrackConfig(width=8, dilations=(1,), average_radius=0)
     model = TrackModel(config)
-    with artefact.building(folder, "train", config, {}) as partial:
+    with artefact.atomic_dir(folder, "train", config, {}) as partial:
         save_track(model, TrackCard(halo=model.halo + 50), partial)
 
 

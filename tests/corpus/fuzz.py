@@ -159,7 +159,7 @@ TARGETS = {
     "peaks.bed9+1": _peaks("more.bed"),
     "peaks.bed12": _peaks("twelve.bed"),
     "peaks.broad": _peaks("broad.bed"),
-    "peaks.unstranded": _peaks("broad.bed", unstranded=True),
+    "peaks.plus": _peaks("broad.bed", assume_plus_strand=True),
     "peaks.as_narrow": _peaks("more.bed", peak_format="narrowPeak"),
     "peaks.as_bed": _peaks("narrow.bed", peak_format="bed"),
     "peaks.gff3": _peaks("rings.gff3"),

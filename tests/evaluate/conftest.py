@@ -84,6 +84,6 @@ def track(tmp_path_factory: pytest.TempPathFactory) -> Path:
         calling=Calling(min_probability=0.02, distance=60, precision=0.5, recall=0.5),
     )
     out = tmp_path_factory.mktemp("track") / "model"
-    with artefact.building(out, "train", EvaluateConfig(), {}) as folder:
+    with artefact.atomic_dir(out, "train", EvaluateConfig(), {}) as folder:
         save_track(model, card, folder)
     return out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import read_tags, summit_tags
+from capsight.data.ctss.table import ctss_from_summits, read_ctss_table
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -21,8 +21,8 @@ from capsight.evaluate.predictions import Answers, Prediction, TagCounts, counte
 def truth(world) -> Truth:
     data = Windows.open(world.windows)
     peaks = read_windows_peaks(data.folder, data.genome)
-    tags = read_tags(data.folder / "ctss.parquet", data.genome)
-    return Truth.of(Stretches.whole(data.genome, [1, 2]), summit_tags(peaks, data.genome), tags, seed=3)
+    tags = read_ctss_table(data.folder / "ctss.parquet", data.genome)
+    return Truth.from_tags(Stretches.whole(data.genome, [1, 2]), ctss_from_summits(peaks, data.genome), tags, seed=3)
 
 
 def rows(*columns: np.ndarray) -> np.ndarray:
@@ -67,11 +67,11 @@ def test_blocks_are_numbered_along_all_chromosomes(truth: Truth) -> None:
 def test_a_part_is_measured_as_if_it_were_all_of_its_chromosome(world, track, truth: Truth) -> None:
     """Summits and counts beyond it change nothing; blocks and bins begin with it; its calls are those of the whole."""
     genome, tags = truth.stretches.genome, truth.counts.tags  # type: ignore[union-attr]
-    summits = summit_tags(read_windows_peaks(world.windows, genome), genome)
+    summits = ctss_from_summits(read_windows_peaks(world.windows, genome), genome)
     part = Stretches.named(genome, ["chr2:3001-9020", "chr3:12346-34345"])
-    whole = Truth.of(part, summits, tags, seed=3)
+    whole = Truth.from_tags(part, summits, tags, seed=3)
     inside, there = (part.find(each.contig, each.position) >= 0 for each in (summits, tags))
-    alone = Truth.of(
+    alone = Truth.from_tags(
         part, Ctss(*(column[inside] for column in summits)), Ctss(*(column[there] for column in tags)), seed=3
     )
     assert whole.block_bases.tolist() == [6_020, 10_000, 10_000, 2_000]
@@ -87,7 +87,7 @@ def test_a_part_is_measured_as_if_it_were_all_of_its_chromosome(world, track, tr
     assert (part.find(found.calls.contig, found.calls.position) >= 0).all()
     everywhere = collect(prediction, truth, lambda n: n).calls
     margin = 300  # calls nearer to an end may be decided by what lies beyond it
-    deep = Stretches.of(genome, part.contig, part.start + margin, part.end - margin)
+    deep = Stretches.from_intervals(genome, part.contig, part.start + margin, part.end - margin)
     chosen = [
         {(c, s, p) for c, s, p in zip(each.contig, each.strand, each.position, strict=True) if deep.find(c, p) >= 0}
         for each in (found.calls, everywhere)

@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from capsight.crossval import METRICS, summarise_folds
 from capsight.evaluate import compare as paired
-from capsight.evaluate.compare import DRAWS, HeldOut, _auroc, least_p, paired_tests, window_tests
-from capsight.stats.bootstrap import Loci
+from capsight.evaluate.compare import DRAWS, HeldOut, _auroc, min_attainable_p, paired_tests, window_tests
+from capsight.stats.bootstrap import OverlapClusters
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_signed_rank_is_paired_and_two_sided(table: pd.DataFrame) -> None:
         a, b = (table.loc[table["model"] == model, metric].to_numpy() for model in ("capsight", "lgbm"))
         assert tests.loc[metric, "p"] == pytest.approx(wilcoxon(a, b, alternative="two-sided").pvalue)
         assert tests.loc[metric, "median_difference"] == pytest.approx(np.median(a - b))
-    assert tests.loc["auroc", "p"] == least_p(8) == 2 / 2**8
+    assert tests.loc["auroc", "p"] == min_attainable_p(8) == 2 / 2**8
     same = table.assign(**dict.fromkeys(METRICS, 0.5))
     assert (paired_tests(same, METRICS)["p"] == 1).all()
     assert (summarise_folds(same)["sd"] == 0).all()
@@ -97,7 +97,7 @@ def test_windows_that_overlap_are_drawn_together() -> None:
     scores = {name: labels + rng.normal(size=100) for name in ("a", "b")}
     four = {name: np.repeat(values, 4) for name, values in scores.items()}
     table = window_tests([HeldOut(labels, scores)], 1)
-    copied = window_tests([HeldOut(np.repeat(labels, 4), four, Loci(np.repeat(np.arange(100), 4)))], 1)
+    copied = window_tests([HeldOut(np.repeat(labels, 4), four, OverlapClusters(np.repeat(np.arange(100), 4)))], 1)
     pd.testing.assert_frame_equal(table, copied)
 
 

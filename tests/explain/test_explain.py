@@ -17,13 +17,13 @@ from capsight.data.attributions import Attributions
 from capsight.data.genome.alphabet import reverse_complement
 from capsight.data.genome.genome import Genome
 from capsight.data.windows.windows import Windows
-from capsight.errors import InputError, NothingPredicted
+from capsight.errors import InputError, NoPredictedPositives
 from capsight.explain.attention import ALL, LAST, ROLLOUT, attention, received, rollout
 from capsight.explain.explain import explain
 from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Reader, Sequences, TrackReader, spread
+from capsight.explain.reader import ModelWrapper, Sequences, TrackWrapper, spread
 from capsight.explain.sources import choose
 from capsight.model.track_folder import load_track
 from capsight.predict.track import TrackScorer
@@ -122,7 +122,7 @@ def test_rollout_rows_are_distributions() -> None:
 
 @pytest.mark.parametrize("kind", ["model", "causal"])
 def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: pytest.FixtureRequest) -> None:
-    reader = Reader.open(request.getfixturevalue(kind), 8)
+    reader = ModelWrapper.open(request.getfixturevalue(kind), 8)
     before = reader.model.config._attn_implementation
     codes = random_codes(11)
     scores = attention(reader, codes)
@@ -136,7 +136,7 @@ def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: py
 
 
 def test_gradients_add_up(model: Path) -> None:
-    reader = Reader.open(model, 8)
+    reader = ModelWrapper.open(model, 8)
     codes = random_codes(6)
     result = integrated_gradients(reader, reader.sequences(codes), baselines=1, steps=200, seed=1)
     gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
@@ -200,7 +200,9 @@ def test_repeats_and_n_do_not_end_an_explanation(
         return codes
 
     monkeypatch.setattr(Windows, "codes", with_repeats)
-    monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.where(codes[:, 0] == 3, -1, 1).astype(np.float32))
+    monkeypatch.setattr(
+        ModelWrapper, "log_odds", lambda self, codes: np.where(codes[:, 0] == 3, -1, 1).astype(np.float32)
+    )
     config = ExplainConfig(method=method, n_references=2, n_steps=2, max_windows=None)
     found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
     n = len(Windows.open(motif_windows).fold("test").table)
@@ -215,10 +217,10 @@ def test_few_windows_and_one_label_give_numbers(
     model: Path, motif_windows: Path, tmp_path: Path, most: int, sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sign:
-        monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.full(len(codes), sign, np.float32))
+        monkeypatch.setattr(ModelWrapper, "log_odds", lambda self, codes: np.full(len(codes), sign, np.float32))
     config = ExplainConfig(method="ig", n_references=2, n_steps=2, max_windows=most)
     if sign < 0:
-        with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
+        with pytest.raises(NoPredictedPositives, match="no window of the test fold is predicted positive"):
             explain(config, model, motif_windows, tmp_path / "a.npz")
         return
     found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
@@ -240,7 +242,7 @@ def test_statistics_that_are_no_numbers_are_neither_written_nor_read(explained: 
 
 
 def test_mutants_are_exact(model: Path) -> None:
-    reader = Reader.open(model, 64)
+    reader = ModelWrapper.open(model, 64)
     codes = random_codes(2)
     codes[1, 7] = 4
     change = saturate(reader, reader.sequences(codes))
@@ -254,7 +256,7 @@ def test_mutants_are_exact(model: Path) -> None:
 
 
 def test_random_scores_are_worth_nothing_and_the_motif_much(model: Path, explained: Attributions) -> None:
-    reader = Reader.open(model, 64)
+    reader = ModelWrapper.open(model, 64)
     codes = explained.codes[explained.positive][:30]
     chance = np.mean(
         [
@@ -289,7 +291,7 @@ def test_the_file_says_what_it_was_made_from(explained: Attributions, model: Pat
 def test_no_predicted_positives_is_said(
     motif_windows: Path, causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Reader, "log_odds", lambda self, codes: np.full(len(codes), -1.0, np.float32))
+    monkeypatch.setattr(ModelWrapper, "log_odds", lambda self, codes: np.full(len(codes), -1.0, np.float32))
     with pytest.raises(InputError, match="no window of the test fold is predicted positive"):
         explain(ExplainConfig(), causal, motif_windows, tmp_path / "a.npz")
     assert not list(tmp_path.iterdir())
@@ -307,7 +309,7 @@ def test_the_target_and_the_probability_of_a_track_model_are_those_of_its_scan(l
     codes[0, 3:9] = 4
     model, card = load_track(tiny_track)
     scanned = TrackScorer(model, card.calibration).score(codes)
-    reader = TrackReader.open(tiny_track)
+    reader = TrackWrapper.open(tiny_track)
     middle = length // 2
     tags = scanned.expected_tags[:, 0, middle - 10 : middle + 11].astype(np.float64).sum(axis=1)
     assert reader.target(reader.sequences(codes).reads) == pytest.approx(np.log(tags), abs=1e-4)
@@ -317,7 +319,7 @@ def test_the_target_and_the_probability_of_a_track_model_are_those_of_its_scan(l
 
 @pytest.mark.parametrize("length", [64, 1000])
 def test_gradients_of_a_track_model_add_up(length: int, tiny_track: Path) -> None:
-    reader = TrackReader.open(tiny_track)
+    reader = TrackWrapper.open(tiny_track)
     codes = random_codes(6, length)
     result = integrated_gradients(reader, reader.sequences(codes), baselines=1, steps=200, seed=1)
     before, after = (reader.sequences(bases).reads for bases in (codes, shuffled(codes, 1, 1).codes[:, 0]))
@@ -330,7 +332,7 @@ def test_gradients_of_a_track_model_add_up(length: int, tiny_track: Path) -> Non
 
 
 def test_neighbours_are_read_and_never_changed(tiny_track: Path) -> None:
-    reader = TrackReader.open(tiny_track)
+    reader = TrackWrapper.open(tiny_track)
     around = random_codes(3, 60 + 2 * reader.margin)
     sequences = Sequences(around[:, reader.margin : -reader.margin].copy(), around)
     sequences.codes[1, 20:30] = 4  # beyond the end of a contig, where random DNA is read
@@ -508,7 +510,7 @@ def test_a_track_model_without_calibration_is_explained_by_its_own_probability(
     tmp_path: Path, motif_windows: Path
 ) -> None:
     model = save_tiny_track(tmp_path / "model", calibrated=False)
-    with pytest.raises(NothingPredicted, match="no window of the test fold is predicted positive"):
+    with pytest.raises(NoPredictedPositives, match="no window of the test fold is predicted positive"):
         explain(ExplainConfig(method=("ig",)), model, motif_windows, tmp_path / "a.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

@@ -18,8 +18,8 @@ from capsight.data.io.meme import read_meme
 from capsight.data.io.sequences import read_sequences
 from capsight.errors import ConfigError, InputError
 from capsight.motifs.kmers import KMER_COLUMNS
+from capsight.motifs.motif_sites import POSITION_COLUMNS
 from capsight.motifs.motifs import motifs
-from capsight.motifs.places import POSITION_COLUMNS
 
 QUICK = MotifsConfig(k=6, de_novo=False)
 
@@ -119,7 +119,7 @@ def test_few_windows_give_tables_without_nan(
     few: Attributions, tmp_path: Path, positives: int, negatives: int, kind: str
 ) -> None:
     rows = np.r_[0:positives, 20 : 20 + negatives]
-    data = few.of(np.isin(np.arange(len(few.score)), rows))
+    data = few.subset(np.isin(np.arange(len(few.score)), rows))
     if kind == "equal scores":
         data = replace(data, methods={name: np.ones_like(values) for name, values in data.methods.items()})
     if kind == "no bases":

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from capsight.stats.bootstrap import Loci
+from capsight.stats.bootstrap import OverlapClusters
 
 
 def placed(*windows: tuple[str, int, int]) -> pd.DataFrame:
@@ -14,13 +14,13 @@ def test_windows_that_overlap_directly_or_through_others_are_one_locus() -> None
     table = placed(
         ("b", 0, 10), ("a", 25, 35), ("a", 0, 10), ("a", 9, 19), ("a", 19, 29), ("a", 35, 45), ("b", 2, 4), ("b", 5, 9)
     )
-    loci = Loci.of(table)
+    loci = OverlapClusters.from_table(table)
     assert loci.number.tolist() == [0, 1, 2, 2, 1, 3, 0, 0]  # touching is not overlapping; a short one ends no locus
     assert loci.size.tolist() == [3, 2, 2, 1]
 
 
 def test_a_draw_has_whole_loci() -> None:
-    loci = Loci(np.array([0, 1, 0, 2, 0]))
+    loci = OverlapClusters(np.array([0, 1, 0, 2, 0]))
     rng = np.random.default_rng(1)
     for _ in range(50):
         rows = loci.draw(rng)
@@ -33,7 +33,7 @@ def test_a_draw_has_whole_loci() -> None:
 
 
 def test_single_windows_are_drawn_as_ever() -> None:
-    drawn = Loci.single(100).draw(np.random.default_rng(3))
+    drawn = OverlapClusters.single(100).draw(np.random.default_rng(3))
     assert (drawn == np.random.default_rng(3).integers(0, 100, 100)).all()
 
 
@@ -41,7 +41,7 @@ def test_overlap_widens_an_interval_by_what_it_should() -> None:
     """Four copies of each observation are no more than one: the spread of a mean is that of a quarter of the rows."""
     rng = np.random.default_rng(5)
     values = np.repeat(rng.normal(size=200), 4)
-    loci = Loci(np.repeat(np.arange(200), 4))
+    loci = OverlapClusters(np.repeat(np.arange(200), 4))
     spread = {name: np.std([values[each.draw(rng)].mean() for _ in range(2_000)]) for name, each in
-              (("loci", loci), ("windows", Loci.single(800)))}  # fmt: skip
+              (("loci", loci), ("windows", OverlapClusters.single(800)))}  # fmt: skip
     assert abs(spread["loci"] / spread["windows"] - 2) < 0.2

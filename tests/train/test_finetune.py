@@ -28,7 +28,7 @@ from capsight.evaluate.evaluate import evaluate
 from capsight.model.classifier import start_classifier
 from capsight.model.llama_folder import read_card
 from capsight.train.baselines.baseline import baseline
-from capsight.train.classifier import rating, schedule
+from capsight.train.classifier import schedule, selection_score
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 from capsight.train.tasks import ClassificationTask
@@ -163,8 +163,8 @@ def test_length_mismatch_is_said(motif_windows: Path, pretrained: Path, tmp_path
 
 def test_equal_metrics_are_rated_by_the_loss() -> None:
     early, late, best = ({"auroc": a, "loss": b} for a, b in ((0.9, 0.6), (0.9, 0.2), (0.91, 0.7)))
-    assert sorted([best, late, early], key=lambda m: rating(m, "auroc")) == [early, late, best]
-    assert max([best, late, early], key=lambda m: rating(m, "loss")) is late
+    assert sorted([best, late, early], key=lambda m: selection_score(m, "auroc")) == [early, late, best]
+    assert max([best, late, early], key=lambda m: selection_score(m, "loss")) is late
 
 
 def test_linear_schedule() -> None:

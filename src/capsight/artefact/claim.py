@@ -12,7 +12,7 @@ from capsight.errors import InputError
 
 
 @contextmanager
-def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
+def init_run_dir(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
     """Make the folder of a run or a cross-validation, and hold other processes off it for the length of the block.
 
     Raises
@@ -20,13 +20,13 @@ def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
     InputError
         If `out` holds something that is not a run, or not one of this stage, or another process works in it.
     """
-    check_claim(out, record)
+    check_run_dir(out, record)
     with folders_above(output.resolve(out)), output.locked(output.resolve(out), record["stage"]):
         out.mkdir(exist_ok=True)
         yield
 
 
-def check_claim(out: Path, record: Mapping[str, Any]) -> None:
+def check_run_dir(out: Path, record: Mapping[str, Any]) -> None:
     """Refuse a folder that is not one of this stage, or that cannot be written.
 
     Raises

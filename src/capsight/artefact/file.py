@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from capsight import output
-from capsight.artefact.record import RECORD, origin, read_record, record_path, sha256, write_yaml
+from capsight.artefact.record import RECORD, provenance, read_record, record_path, sha256, write_yaml
 from capsight.errors import InputError
 
 
@@ -23,7 +23,7 @@ class Beside(NamedTuple):
 
 
 @contextmanager
-def building_file(
+def atomic_file(
     out: Path,
     stage: str,
     config: BaseModel,
@@ -62,7 +62,7 @@ def building_file(
         second = place.with_name(f"{place.name}{beside.end}") if beside else None
         if second is not None and second.exists() and second.name not in before:
             raise InputError("is in the way: the index of the output gets this name", where=second, remedy="move it")
-        made_from = origin(stage, config, inputs)
+        made_from = provenance(stage, config, inputs)
         with output.writing(place) as partial, ExitStack() as last:
             yield partial
             output.compress(partial, place)

@@ -13,7 +13,16 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from capsight import output
-from capsight.artefact.record import RECORD, changes, is_intact, origin, read_record, record_path, sha256, write_yaml
+from capsight.artefact.record import (
+    RECORD,
+    changes,
+    is_intact,
+    provenance,
+    read_record,
+    record_path,
+    sha256,
+    write_yaml,
+)
 from capsight.errors import InputError, KeepsPartial
 
 logger = logging.getLogger(__name__)
@@ -63,7 +72,7 @@ def is_unfinished(out: Path) -> bool:
 
 
 @contextmanager
-def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
+def atomic_dir(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> Iterator[Path]:
     """Yield a folder to write into; when the block ends well, it becomes `out`, with its record.
 
     A ``.partial`` folder with a checkpoint, left by an interrupted attempt with the same origin, is handed back with
@@ -82,7 +91,7 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
     place = output.resolve(out)
     with folders_above(place), output.locked(place, stage):
         check_replaceable(place, stage)
-        made_from = origin(stage, config, inputs)
+        made_from = provenance(stage, config, inputs)
         partial = _partial(place)
         resumed = _prepare(partial, made_from, config)
         try:

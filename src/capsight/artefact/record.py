@@ -50,7 +50,7 @@ def record_path(out: Path) -> Path:
     return out / RECORD if out.is_dir() else out.with_name(f"{out.name}.{RECORD}")
 
 
-def origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
+def provenance(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[str, Any]:
     """Return what determines an artefact: code, settings and inputs, of which the checksums count."""
     return {
         "capsight": __version__,
@@ -66,14 +66,14 @@ def origin(stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> dict[st
 def changes(record: Mapping[str, Any], expected: Mapping[str, Any], config: BaseModel) -> list[str]:
     """Return in what two origins differ, inputs by checksum rather than by path, and settings that change a result."""
 
-    def essence(value: Mapping[str, Any]) -> dict[str, Any]:
+    def fingerprint(value: Mapping[str, Any]) -> dict[str, Any]:
         sums = {name: item["sha256"] for name, item in value["inputs"].items()}
         paths = {name.partition("/")[0] for name in sums}  # a folder's files are told as NAME/FILE
         settings = {k: v for k, v in results_only(config, value["config"]).items() if k not in paths}
         return {"capsight": value["capsight"], "stage": value["stage"], "inputs": sums, **settings}
 
     try:
-        return differences(essence(record), essence(expected))
+        return differences(fingerprint(record), fingerprint(expected))
     except (KeyError, TypeError, AttributeError):
         return ["its record cannot be read"]
 
@@ -98,7 +98,7 @@ def outdated(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
         return None
     try:
         files = {name: inputs.get(name, Path(item["path"])) for name, item in record["inputs"].items()}
-        differing = changes(record, origin(stage, config, files), config)
+        differing = changes(record, provenance(stage, config, files), config)
     except (InputError, KeyError, TypeError, AttributeError):
         return ["an input is not there any more, or its record cannot be read"]
     made = {name: path.parent / name for name in record["outputs"]}
@@ -118,7 +118,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def is_intact(path: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]) -> bool:
     """Tell whether a record is of these settings and inputs, and every output beside it has its checksum."""
     record = read_record(path)
-    if not record.get("outputs") or changes(record, origin(stage, config, inputs), config):
+    if not record.get("outputs") or changes(record, provenance(stage, config, inputs), config):
         return False
     made = {path.parent / name: digest for name, digest in record["outputs"].items()}
     return all(file.is_file() and sha256(file) == digest for file, digest in made.items())

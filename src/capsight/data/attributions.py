@@ -117,7 +117,7 @@ class Attributions:
         places = zip(self.chrom, self.start, self.end, self.strand, strict=True)
         return [region_name(str(chrom), int(start), int(end), str(strand)) for chrom, start, end, strand in places]
 
-    def of(self, chosen: Mask) -> Self:
+    def subset(self, chosen: Mask) -> Self:
         """Return some of the windows, ``(n,)``."""
         return replace(
             self,

@@ -74,7 +74,7 @@ class Truth:
     shift: Ints
 
     @classmethod
-    def of(cls, stretches: Stretches, summits: Ctss, tags: Ctss | None, seed: int) -> "Truth":
+    def from_tags(cls, stretches: Stretches, summits: Ctss, tags: Ctss | None, seed: int) -> "Truth":
         """Draw the regions, and keep the summits that lie in the fold."""
         here = stretches.find(summits.contig, summits.position) >= 0
         there = summits.where(here)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
-from capsight.stats.bootstrap import Loci, interval
+from capsight.stats.bootstrap import OverlapClusters, interval
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class HeldOut(NamedTuple):
 
     labels: NDArray[np.int64]
     scores: Mapping[str, Floats]
-    loci: Loci | None = None
+    loci: OverlapClusters | None = None
 
 
 def paired_tests(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def paired_tests(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
                 {
                     "metric": metric, "model": model, "other": other, "n": len(difference),
                     "median_difference": np.median(difference), "statistic": statistic, "p": p,
-                    "least_p": least_p(len(difference)),
+                    "least_p": min_attainable_p(len(difference)),
                 }
             )  # fmt: skip
     columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "least_p"]
@@ -84,7 +84,7 @@ def _signed_rank(difference: Floats) -> tuple[float, float]:
     return float(result.statistic), float(result.pvalue)
 
 
-def least_p(n: int) -> float:
+def min_attainable_p(n: int) -> float:
     """Return the two-sided p of `n` differences of one sign."""
     return float(min(1.0, 2.0 ** (1 - n)))
 
@@ -146,7 +146,7 @@ def _found(one: HeldOut) -> dict[str, float]:
 def _drawn(one: HeldOut, draws: int, rng: np.random.Generator) -> dict[str, Floats]:
     """Return the AUROC of every model in every draw, ``(draws,)``, on the same draws."""
     positive = one.labels == 1
-    loci = Loci.single(len(positive)) if one.loci is None else one.loci
+    loci = OverlapClusters.single(len(positive)) if one.loci is None else one.loci
     step = max(1, CELLS // len(positive))
     parts: dict[str, list[Floats]] = {model: [] for model in one.scores}
     for start in range(0, draws, step):

@@ -15,14 +15,14 @@ from sklearn import metrics as sk
 from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
-from capsight.data.audit.similarity_bins import NO_RELATIVE, STRATA, similarity_strata
+from capsight.data.audit.similarity_bins import IDENTITY_BINS, NO_RELATIVE, similarity_bins
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.evaluate.scan import evaluate_scan
 from capsight.evaluate.window_scores import window_scores
 from capsight.progress import progress
 from capsight.shipped import find_model
-from capsight.stats.bootstrap import Loci, intervals
+from capsight.stats.bootstrap import OverlapClusters, intervals
 
 logger = logging.getLogger(__name__)
 
@@ -86,20 +86,20 @@ def evaluate(
     truth = fold.labels.astype(np.int64)
     if len(np.unique(truth)) < 2:
         raise InputError(f"the {config.fold} fold holds only one label: nothing can be measured", where=windows)
-    strata = similarity_strata(audit, fold) if audit else None
-    with artefact.building(out, "evaluate", config, inputs) as folder:
+    strata = similarity_bins(audit, fold) if audit else None
+    with artefact.atomic_dir(out, "evaluate", config, inputs) as folder:
         score = scores(fold)
         result = {
             "fold": config.fold,
             "threshold": schema.THRESHOLD,
-            **summarise(truth, score, config, Loci.of(fold.table)),
+            **summarise(truth, score, config, OverlapClusters.from_table(fold.table)),
         }
         scored = fold.table.assign(score=score)
         chroms = fold.table[schema.CHROM].to_numpy()
         if len(names := list(dict.fromkeys(chroms))) <= MOST_CHROMOSOMES:
             result["per_chromosome"] = _by_group(names, chroms, scored, config)
         if strata is not None:
-            result["per_similarity"] = _by_group([NO_RELATIVE, *STRATA], strata, scored, config)
+            result["per_similarity"] = _by_group([NO_RELATIVE, *IDENTITY_BINS], strata, scored, config)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
         scored.to_parquet(folder / SCORES_FILE, index=False)
@@ -112,20 +112,27 @@ def _by_group(
     """Return the metrics of every group that has windows."""
     parts = {name: scored[group == name] for name in names}
     return {
-        name: summarise(part[schema.LABEL].to_numpy(np.int64), part[schema.SCORE].to_numpy(), config, Loci.of(part))
+        name: summarise(
+            part[schema.LABEL].to_numpy(np.int64),
+            part[schema.SCORE].to_numpy(),
+            config,
+            OverlapClusters.from_table(part),
+        )
         for name, part in parts.items()
         if len(part)
     }
 
 
-def summarise(truth: Truth, score: Scores, config: EvaluateConfig, loci: Loci | None = None) -> dict[str, Any]:
+def summarise(
+    truth: Truth, score: Scores, config: EvaluateConfig, loci: OverlapClusters | None = None
+) -> dict[str, Any]:
     """Return every metric, its 95 % percentile-bootstrap interval, and the counts.
 
     The bootstrap draws whole `loci`, windows that overlap together; without, each window is one. A metric that is
     undefined (one label only) is null.
     """
     if loci is None:
-        loci = Loci.single(len(truth))
+        loci = OverlapClusters.single(len(truth))
     values = compute(truth, score)
     result: dict[str, Any] = {"n": len(truth), "n_positive": int(truth.sum()), **values}
     if config.bootstrap:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import counted_tags, place_numbers
+from capsight.data.ctss.table import place_numbers, read_counted_ctss
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.evaluate.pwm import promoter_scores
@@ -137,7 +137,7 @@ def counted_prediction(path: Path, genome: Genome, aliases: Aliases, name: str) 
     InputError
         If the file cannot be used.
     """
-    counts = TagCounts(counted_tags([path], genome, aliases), genome)
+    counts = TagCounts(read_counted_ctss([path], genome, aliases), genome)
 
     def ask(contig: int, start: int, end: int) -> Answers:
         reach = min(start, REACH)

@@ -13,7 +13,7 @@ from capsight import artefact
 from capsight.config import EvaluateConfig
 from capsight.data import schema
 from capsight.data.ctss.reader import check_named_once
-from capsight.data.ctss.table import CTSS, CTSS_FILE, read_tags, summit_tags
+from capsight.data.ctss.table import CTSS, CTSS_FILE, ctss_from_summits, read_ctss_table
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
@@ -78,7 +78,7 @@ def evaluate_scan(
     truth = _truth(data, config)
     predictions = _predictions(config, data, model, references, others)
     _warn_of_learned(predictions, truth, config.fold)
-    with artefact.building(out, "evaluate", config, inputs) as folder:
+    with artefact.atomic_dir(out, "evaluate", config, inputs) as folder:
         found = _ask_all(predictions, truth)
         text = json.dumps(_results(found, predictions, truth, config), indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
@@ -118,8 +118,8 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
     peaks = read_windows_peaks(data.folder, genome)
     summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
     counted = summary["ctss"]["source"] == CTSS
-    tags = read_tags(data.folder / CTSS_FILE, genome) if counted else None
-    truth = Truth.of(stretches, summit_tags(peaks, genome), tags, config.seed)
+    tags = read_ctss_table(data.folder / CTSS_FILE, genome) if counted else None
+    truth = Truth.from_tags(stretches, ctss_from_summits(peaks, genome), tags, config.seed)
     if not len(truth.summits.position):
         raise InputError(f"the chromosomes of the {config.fold} fold have no peaks", where=data.folder)
     blocks = len(truth.block_bases)

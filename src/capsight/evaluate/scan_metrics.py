@@ -10,7 +10,7 @@ from capsight.evaluate import weighted
 from capsight.evaluate.collect import WITHIN, Found, Truth
 from capsight.evaluate.weighted import Calibration, Ranking
 from capsight.model.track_folder import Calling
-from capsight.stats.bootstrap import Loci, intervals
+from capsight.stats.bootstrap import OverlapClusters, intervals
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
         rng = np.random.default_rng([seed, 22])
 
         def draws() -> Iterator[dict[str, float]]:
-            for times in Loci.single(n).draw_times(bootstrap, rng):
+            for times in OverlapClusters.single(n).draw_times(bootstrap, rng):
                 yield metrics.at(times.astype(np.float64))
                 advance(1)
 

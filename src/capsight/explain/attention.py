@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from capsight.explain.reader import Codes, PerBase, Reader, spread
+from capsight.explain.reader import Codes, ModelWrapper, PerBase, spread
 
 LAST, ALL, ROLLOUT = "attention", "attention_all", "attention_rollout"
 
 
 @torch.inference_mode()
-def attention(reader: Reader, codes: Codes) -> dict[str, PerBase]:
+def attention(reader: ModelWrapper, codes: Codes) -> dict[str, PerBase]:
     """Return the three readings per base, each ``(n_windows, length)``, in shares of what uniform attention gives.
 
     The network's attention implementation is switched to eager, which alone gives weights, and then back.
@@ -36,7 +36,7 @@ def attention(reader: Reader, codes: Codes) -> dict[str, PerBase]:
     return {name: np.concatenate([part[name] for part in parts]) for name in (LAST, ALL, ROLLOUT)}
 
 
-def _read(reader: Reader, codes: Codes) -> dict[str, PerBase]:
+def _read(reader: ModelWrapper, codes: Codes) -> dict[str, PerBase]:
     """Read one batch."""
     model = reader.model
     embedded = model.embed(reader.tokens(codes))
@@ -51,7 +51,7 @@ def _read(reader: Reader, codes: Codes) -> dict[str, PerBase]:
     }
 
 
-def _sees_ahead(reader: Reader) -> bool:
+def _sees_ahead(reader: ModelWrapper) -> bool:
     return not getattr(reader.model.config, "is_causal", True)
 
 

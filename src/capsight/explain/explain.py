@@ -30,7 +30,7 @@ from capsight.explain.attention import attention
 from capsight.explain.faithfulness import Faithfulness, faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Codes, Explained, PerBase, Reader, Sequences, TrackReader
+from capsight.explain.reader import Codes, Explained, ModelWrapper, PerBase, Sequences, TrackWrapper
 from capsight.explain.sources import Source, of_records, of_windows
 from capsight.model.track_folder import is_track
 from capsight.shipped import find_model
@@ -76,15 +76,15 @@ def explain(config: ExplainConfig, model: Path, source: Path, out: Path) -> Path
     if is_track(model):
         if set(config.method) == {"attention"}:
             raise InputError("has no attention to show", where=model, remedy="name other methods: --method ig,ism")
-        reader = TrackReader.open(model)
+        reader = TrackWrapper.open(model)
     else:
-        reader = Reader.open(model, config.batch_size)
+        reader = ModelWrapper.open(model, config.batch_size)
     if artefact.is_done(out, "explain", config, inputs):
         logger.info("explain: %s is done already", out)
         return out
-    with artefact.building_file(out, "explain", config, inputs, suffix=".npz") as partial:
+    with artefact.atomic_file(out, "explain", config, inputs, suffix=".npz") as partial:
         rng = np.random.default_rng([config.seed, 8])
-        if isinstance(reader, TrackReader) and not is_windows:
+        if isinstance(reader, TrackWrapper) and not is_windows:
             found = of_records(config, reader, source, rng)
         else:
             found = of_windows(config, reader, model, source, rng)
@@ -123,7 +123,9 @@ def _explain(
     rows = np.flatnonzero(score >= reader.threshold)
     rows = rows if len(rows) else np.arange(len(score))
     tested = np.sort(rng.permutation(rows)[: config.n_faithfulness])
-    trust = _trust(reader, sequences.of(tested), {name: values[tested] for name, values in scores.items()}, config.seed)
+    trust = _trust(
+        reader, sequences.subset(tested), {name: values[tested] for name, values in scores.items()}, config.seed
+    )
     return Attributions(
         codes=sequences.codes,
         score=score.astype(np.float32),
@@ -170,7 +172,7 @@ def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _
     """Run every method that the config names."""
     methods: dict[str, PerBase] = {}
     full = delta = None
-    if "attention" in config.method and isinstance(reader, Reader):
+    if "attention" in config.method and isinstance(reader, ModelWrapper):
         methods |= attention(reader, sequences.codes)
     elif "attention" in config.method:
         logger.info("explain: a track network has no attention: it is left out")

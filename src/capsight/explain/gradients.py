@@ -80,7 +80,7 @@ def integrated_gradients(
     delta = np.zeros(len(codes), np.float32)
     with progress("integrated gradients", len(codes) * baselines, " sequences") as bar:
         for rows in reader.batches(len(codes)):
-            batch = sequences.of(rows)
+            batch = sequences.subset(rows)
             target = reader.embed(batch.reads)
             for i in range(baselines):
                 start = reader.embed(batch.reading(drawn[rows, i]))

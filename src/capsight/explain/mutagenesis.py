@@ -25,7 +25,7 @@ def saturate(reader: Explained, sequences: Sequences) -> NDArray[np.float32]:
     change = np.zeros((len(sequences), 4, sequences.codes.shape[1]), np.float32)
     with progress("mutagenesis", 3 * int((sequences.codes < N_CODE).sum()), " changes") as bar:
         for row in range(len(sequences)):
-            one = sequences.of(slice(row, row + 1))
+            one = sequences.subset(slice(row, row + 1))
             position = np.repeat(np.flatnonzero(one.codes[0] < N_CODE), 3)
             base = (one.codes[0, position] + np.tile(np.arange(1, 4, dtype=np.uint8), len(position) // 3)) % 4
             for some in np.array_split(np.arange(len(position)), -(-len(position) // _AT_ONCE) or 1):

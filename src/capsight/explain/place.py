@@ -7,7 +7,7 @@ import numpy as np
 from capsight.data.genome.alphabet import N_CODE, Codes, reverse_complement
 from capsight.explain.gradients import integrated_gradients
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import PerBase, Sequences, TrackReader
+from capsight.explain.reader import PerBase, Sequences, TrackWrapper
 from capsight.predict.track import with_flanks
 
 PlaceMethod = Literal["ism", "ig"]
@@ -36,7 +36,7 @@ class PlaceScores(NamedTuple):
 
 
 def explain_place(
-    reader: TrackReader,
+    reader: TrackWrapper,
     contig: Codes,
     position: int,
     *,

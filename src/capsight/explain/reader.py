@@ -1,6 +1,6 @@
 """A trained network as explanations need it: bases in, one number out, and the way from what it reads back to bases.
 
-`Reader` is of a window network, `TrackReader` of a track network. What differs is said by `Explained`.
+`ModelWrapper` is of a window network, `TrackWrapper` of a track network. What differs is said by `Explained`.
 """
 
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def of(self, rows: slice | Ints | Mask) -> Self:
+    def subset(self, rows: slice | Ints | Mask) -> Self:
         """Return some of them."""
         return type(self)(self.codes[rows], self.reads[rows])
 
@@ -102,7 +102,7 @@ class Explained(Protocol):
 
 
 @dataclass(frozen=True)
-class Reader:
+class ModelWrapper:
     """A window network with its tokenizer, on a device, in evaluation mode.
 
     Attributes
@@ -123,7 +123,7 @@ class Reader:
     threshold = THRESHOLD
 
     @classmethod
-    def open(cls, folder: Path, batch_size: int) -> "Reader":
+    def open(cls, folder: Path, batch_size: int) -> "ModelWrapper":
         """Load a model folder."""
         return cls(*load_network(folder), batch_size)
 
@@ -200,7 +200,7 @@ _AT_ONCE: Final = 1 << 17
 
 
 @dataclass(frozen=True)
-class TrackReader:
+class TrackWrapper:
     """A track network that is asked for the base in the middle of sequences, on their own strand.
 
     The target is the natural logarithm of the expected tags within `SCORE_REACH` bases of it.
@@ -210,7 +210,7 @@ class TrackReader:
     card: TrackCard
 
     @classmethod
-    def open(cls, folder: Path, precision: Precision = "fp32") -> "TrackReader":
+    def open(cls, folder: Path, precision: Precision = "fp32") -> "TrackWrapper":
         """Load a model folder.
 
         Raises

@@ -16,8 +16,8 @@ from capsight.data.genome.genome import Genome
 from capsight.data.peaks.regions import read_regions
 from capsight.data.sequence.nonredundant import independent
 from capsight.data.windows.windows import Windows
-from capsight.errors import InputError, NothingPredicted
-from capsight.explain.reader import Explained, Reader, Sequences, TrackReader
+from capsight.errors import InputError, NoPredictedPositives
+from capsight.explain.reader import Explained, ModelWrapper, Sequences, TrackWrapper
 from capsight.predict.best import Best, best_tss
 from capsight.predict.records import UNKNOWN, Records, interval_records, open_records
 from capsight.predict.stream import working_threads
@@ -65,12 +65,12 @@ def of_windows(
         If model and windows differ in length, or no window is predicted positive.
     """
     fold = Windows.open(windows).fold(config.fold)
-    if isinstance(reader, Reader) and fold.length != reader.length:
+    if isinstance(reader, ModelWrapper) and fold.length != reader.length:
         raise InputError(f"the model reads {reader.length} bases and the windows have {fold.length}", where=model)
     codes = fold.codes(np.arange(len(fold.table)))
     score = reader.probability(codes)
     if not (score >= reader.threshold).any():
-        raise NothingPredicted(
+        raise NoPredictedPositives(
             f"no window of the {config.fold} fold is predicted positive: nothing to explain", where=model,
             remedy="train longer, or explain another fold",
         )  # fmt: skip
@@ -87,7 +87,7 @@ class _Tss(NamedTuple):
     minus: bool
 
 
-def of_records(config: ExplainConfig, reader: TrackReader, source: Path, rng: np.random.Generator) -> Source:
+def of_records(config: ExplainConfig, reader: TrackWrapper, source: Path, rng: np.random.Generator) -> Source:
     """Find the TSS of every region or sequence, and choose among their surroundings.
 
     A region with a summit (thickStart of BED) has its TSS there; in any other, and in sequences, it is the most

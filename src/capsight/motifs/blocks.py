@@ -12,7 +12,7 @@ import numpy as np
 from capsight.data.attributions import Codes, Scores
 from capsight.data.genome.alphabet import Floats
 from capsight.motifs.modisco import FEWEST_SITES
-from capsight.motifs.places import PLACE_TOLERANCE, Sites
+from capsight.motifs.motif_sites import PLACE_TOLERANCE, Sites
 
 #: A block is where the mean attribution of a pattern is at least this share of its maximum, and this many times its
 #: standard error: an element that only some sites have is low but sure (a DPE beside an initiator).

@@ -30,7 +30,7 @@ class Counts:
     kmers: int
     sequences: int
 
-    def of(self, chosen: Mask) -> Self:
+    def subset(self, chosen: Mask) -> Self:
         """Return the counts in some sequences, rows renumbered; `chosen` is ``(sequences,)``."""
         kept = chosen[self.sequence]
         rows = np.cumsum(chosen) - 1

@@ -18,7 +18,7 @@ from capsight.data.genome.alphabet import Floats
 from capsight.data.io.meme import BASES, Pwm
 from capsight.motifs.blocks import blocks_of, probabilities
 from capsight.motifs.modisco import SPAN, find_patterns, hypothetical_scores
-from capsight.motifs.places import Sites
+from capsight.motifs.motif_sites import Sites
 
 logger = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ def van_elteren(counts: Counts, positive: Mask, strata: Ints) -> Floats:
     variance = np.zeros(counts.kmers)
     for stratum in np.unique(strata):
         chosen = strata == stratum
-        u, mean, deviation = rank_sum(counts.of(chosen), positive[chosen])
+        u, mean, deviation = rank_sum(counts.subset(chosen), positive[chosen])
         weight = 1 / (chosen.sum() + 1)
         total += weight * (u - mean)
         variance += (weight * deviation) ** 2

@@ -97,8 +97,8 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     does not), and `seqlet_enrichment_p` in the seqlets of the side where it is more frequent (which composition of
     the windows cannot cause).
     """
-    seqlets = counted.seqlets.of(positive), counted.seqlets.of(~positive)
-    windows = counted.windows.of(positive), counted.windows.of(~positive)
+    seqlets = counted.seqlets.subset(positive), counted.seqlets.subset(~positive)
+    windows = counted.windows.subset(positive), counted.windows.subset(~positive)
     n1, n2 = seqlets[0].sequences, seqlets[1].sequences
     a, b = seqlets[0].n_sequences_with(), seqlets[1].n_sequences_with()
     more = a * n2 >= b * n1
@@ -144,7 +144,7 @@ def aggregate_tests(counted: Counted, positive: Mask) -> pd.DataFrame:
     comparison with Haldar et al. (2026).
     """
     of = {
-        (name, where): counts.of(chosen).occurrences().astype(np.float64)
+        (name, where): counts.subset(chosen).occurrences().astype(np.float64)
         for where, counts in (("seqlets", counted.seqlets), ("windows", counted.windows))
         for name, chosen in ((POSITIVES, positive), (NEGATIVES, ~positive))
     }

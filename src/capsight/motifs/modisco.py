@@ -8,7 +8,7 @@ import numpy as np
 
 from capsight.compiled import load_compiled
 from capsight.data.attributions import Attributions, Ints, Scores
-from capsight.motifs.places import Sites
+from capsight.motifs.motif_sites import Sites
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from capsight.data.genome.alphabet import decode
 from capsight.data.io.meme import MotifSet, write_meme
 from capsight.data.sequence.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.data.sequence.nonredundant import SHARED, independent
-from capsight.errors import InputError, NothingPredicted
-from capsight.motifs import discover, kmers, places
+from capsight.errors import InputError, NoPredictedPositives
+from capsight.motifs import discover, kmers, motif_sites
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
 from capsight.motifs.seqlets import NONE, Seqlets, default_flank, find_seqlets
@@ -101,7 +101,7 @@ def motifs(
             2 * flank + 1,
         )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
-    with artefact.building(out, "motifs", config, inputs) as folder, progress("motifs", 4, " parts") as bar:
+    with artefact.atomic_dir(out, "motifs", config, inputs) as folder, progress("motifs", 4, " parts") as bar:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)
         counted = kmers.count_kmers(data.codes, seqlets.mask(), config.k, merge=config.merge)
@@ -156,7 +156,7 @@ def _independent(data: Attributions) -> Attributions:
     if alike := int((~kept).sum()):
         logger.info("motifs: %d of %d windows share %d bases or more with another and are left out",
                     alike, len(kept), SHARED)  # fmt: skip
-    return data.of(kept)
+    return data.subset(kept)
 
 
 def _check_both(data: Attributions, where: Path, alike: int) -> None:
@@ -164,7 +164,7 @@ def _check_both(data: Attributions, where: Path, alike: int) -> None:
     which = "that share no DNA with another " if alike else ""
     for predicted, name in ((data.positive, "positive"), (~data.positive, "negative")):
         if not predicted.any():
-            raise NothingPredicted(
+            raise NoPredictedPositives(
                 f"none of its {len(data.score)} windows {which}is predicted {name}: there is nothing to compare",
                 where=where, remedy="explain more windows, or train a better model",
             )  # fmt: skip
@@ -176,7 +176,7 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
     data, seqlets = read.data, read.seqlets
     called = table[table[kmers.Q] < config.q_threshold]
     sites = _find(config, read, list(called[kmers.KMER]))
-    where = [sites[name].of(data.positive) for name in called[kmers.KMER]]
+    where = [sites[name].subset(data.positive) for name in called[kmers.KMER]]
     mode = [site.mode(data.cap) if len(site) else None for site in where]
     median = [float(np.median(site.start - data.cap)) if len(site) else None for site in where]
     table = table.assign(**{discover.MODE_OFFSET: pd.Series(mode, called.index, dtype="Int64"),
@@ -185,14 +185,14 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
     fasta = folder / SEQLETS_FOLDER
     rising = called[called[kmers.ENRICHED_IN] == kmers.POSITIVES]
     for name in rising[kmers.KMER].iloc[: config.n_fasta]:
-        _write_fasta(fasta / f"{name}.fa", data, seqlets, _carrying(sites[name].of(data.positive), seqlets))
+        _write_fasta(fasta / f"{name}.fa", data, seqlets, _carrying(sites[name].subset(data.positive), seqlets))
     for side, chosen in ((kmers.POSITIVES, data.positive), (kmers.NEGATIVES, ~data.positive)):
         _write_fasta(fasta / f"{side}.fa", data, seqlets, (seqlets.peaks != NONE) & chosen[:, None])
     names = rising[kmers.KMER].iloc[:PROFILED]
-    return [places.profile(name, places.KMER, sites[name], data.positive, data.cap) for name in names]
+    return [motif_sites.profile(name, motif_sites.KMER, sites[name], data.positive, data.cap) for name in names]
 
 
-def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, places.Sites]:
+def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, motif_sites.Sites]:
     """Find every occurrence of some k-mers that lies wholly in seqlets."""
     encoded = encode_kmers(read.data.codes, config.k, merge=config.merge)
     encoded[~starts_inside(read.seqlets.mask(), config.k)] = -1
@@ -203,12 +203,12 @@ def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, 
     first = np.searchsorted(kmer[order], numbers, side="left")
     last = np.searchsorted(kmer[order], numbers, side="right")
     return {
-        name: places.Sites(window[order[i:j]], start[order[i:j]], config.k)
+        name: motif_sites.Sites(window[order[i:j]], start[order[i:j]], config.k)
         for name, i, j in zip(names, first, last, strict=True)
     }
 
 
-def _carrying(sites: places.Sites, seqlets: Seqlets) -> Mask:
+def _carrying(sites: motif_sites.Sites, seqlets: Seqlets) -> Mask:
     """Tell which seqlets hold any of the sites, ``(n, max_seqlets_per_window)``."""
     peak = seqlets.peaks[sites.window]
     held = (sites.start[:, None] >= peak - seqlets.flank) & (
@@ -240,7 +240,7 @@ def _write_de_novo(found: Sequence[discover.Motif], data: Attributions, folder: 
     for motif in found:
         title = f"{motif.pwm.id} {motif.pwm.name}, {len(motif.sites)} sites"
         draw_logo(motif.pwm.probabilities, background, title, folder / LOGOS_FOLDER / f"{motif.pwm.id}.png")
-    return [places.profile(m.pwm.id, places.DE_NOVO, m.sites, data.positive, data.cap) for m in found]
+    return [motif_sites.profile(m.pwm.id, motif_sites.DE_NOVO, m.sites, data.positive, data.cap) for m in found]
 
 
 def _draw_tables(
@@ -263,9 +263,9 @@ def _draw_positions(
     from capsight.report.motif_figures import draw_positions
 
     shown = []
-    for kind in (places.DE_NOVO, places.KMER):
-        of_kind = [rows for rows in profiles if len(rows) and rows[places.KIND].iloc[0] == kind]
-        shown += [(str(rows[places.MOTIF].iloc[0]), rows) for rows in of_kind[:DRAWN]]
+    for kind in (motif_sites.DE_NOVO, motif_sites.KMER):
+        of_kind = [rows for rows in profiles if len(rows) and rows[motif_sites.KIND].iloc[0] == kind]
+        shown += [(str(rows[motif_sites.MOTIF].iloc[0]), rows) for rows in of_kind[:DRAWN]]
     if shown:
         labelled = [(names.get(name, name), rows) for name, rows in shown]
         draw_positions(labelled, int(data.positive.sum()), data.length, folder / "positions.png")
@@ -297,7 +297,9 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
 
 
 def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(columns=list(places.POSITION_COLUMNS))
+    return (
+        pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(columns=list(motif_sites.POSITION_COLUMNS))
+    )
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

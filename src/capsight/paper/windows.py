@@ -51,7 +51,7 @@ FARTHEST: Final = 20_000
 IN_POSITIVE_BIN: Final = "in the bin of a positive"
 
 
-class Laid(NamedTuple):
+class PaperWindows(NamedTuple):
     """Plus-strand windows, each column ``(n_windows,)``, and how many of each label were dropped, and why."""
 
     contig: Ints
@@ -60,7 +60,7 @@ class Laid(NamedTuple):
     dropped: Dropped
 
 
-def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> Laid:
+def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> PaperWindows:
     """Lay windows by the paper's protocol.
 
     Parameters
@@ -85,16 +85,16 @@ def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.
     pairs = []
     for i in range(0, len(present), 2):
         parts = [
-            lay_chromosome(genome, int(contig), peaks[contigs == contig], length, rng, dropped)
+            build_chromosome_windows(genome, int(contig), peaks[contigs == contig], length, rng, dropped)
             for contig in present[i : i + 2]
         ]
         pairs.append(_join(genome, pd.concat(parts, ignore_index=True), length, rng, dropped))
     table = pd.concat(pairs, ignore_index=True)
     contig, start, label = (table[name].to_numpy(np.int64) for name in ("contig", schema.START, schema.LABEL))
-    return Laid(contig, start, label, dropped)
+    return PaperWindows(contig, start, label, dropped)
 
 
-def lay_chromosome(
+def build_chromosome_windows(
     genome: Genome,
     contig: int,
     peaks: pd.DataFrame,

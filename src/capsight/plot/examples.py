@@ -15,7 +15,7 @@ from capsight.config import ExamplesConfig
 from capsight.data import schema
 from capsight.data.attributions import MODEL_SHA256, Attributions
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import CTSS, CTSS_FILE, place_numbers, read_tags, summit_tags
+from capsight.data.ctss.table import CTSS, CTSS_FILE, ctss_from_summits, place_numbers, read_ctss_table
 from capsight.data.genome.alphabet import LETTERS, Ints, Mask
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Span, Stretches
@@ -71,7 +71,7 @@ def loci(config: ExamplesConfig, windows: Path, scan: Path, out: Path, attributi
     if artefact.is_done(out, "loci", config, inputs):
         logger.info("loci: %s is done already", out)
         return out
-    with artefact.building(out, "loci", config, inputs) as folder:
+    with artefact.atomic_dir(out, "loci", config, inputs) as folder:
         data = Windows.open(windows)
         scores = _attributions(explained, scan)
         chosen = list(_choose(data, config.fold, scan, scores))
@@ -99,7 +99,7 @@ def _attributions(path: Path | None, scan: Path) -> Attributions | None:
 def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -> Iterator[_Example]:
     """Choose the places, each by its rule."""
     genome, stretches = data.genome, data.stretches(fold)
-    summits = _within(summit_tags(read_windows_peaks(data.folder, genome), genome), stretches)
+    summits = _within(ctss_from_summits(read_windows_peaks(data.folder, genome), genome), stretches)
     tags = _observed(data)
     calls = _calls(scan, genome)
     calls = calls[stretches.find(calls["contig"].to_numpy(), calls["position"].to_numpy()) >= 0]
@@ -152,7 +152,7 @@ def _is_counted(data: Windows) -> bool:
 
 def _observed(data: Windows) -> Ctss:
     """Return the observed 5' ends; the summits of peaks where none were counted."""
-    return read_tags(data.folder / CTSS_FILE, data.genome)
+    return read_ctss_table(data.folder / CTSS_FILE, data.genome)
 
 
 def _calls(scan: Path, genome: Genome) -> pd.DataFrame:

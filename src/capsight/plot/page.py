@@ -22,7 +22,7 @@ def write_page(locus: Locus, origin: Mapping[str, Any], path: Path) -> None:
     Parameters
     ----------
     origin
-        Version, settings and inputs, as `capsight.artefact.origin` returns them.
+        Version, settings and inputs, as `capsight.artefact.provenance` returns them.
     """
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "locus.svg"

@@ -21,7 +21,7 @@ from capsight.data.io.bigwig import BigWig
 from capsight.data.io.text import given, open_text
 from capsight.errors import ConfigError, InputError
 from capsight.explain.place import BEFORE, BEHIND, explain_place
-from capsight.explain.reader import TrackReader
+from capsight.explain.reader import TrackWrapper
 from capsight.plot.drawing import draw_locus
 from capsight.plot.locus import Floats, Locus, Logo, Tss
 from capsight.plot.page import write_page
@@ -70,10 +70,10 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
     if artefact.is_done(out, "plot", config, inputs):
         logger.info("plot: %s is done already", out)
         return out
-    with artefact.building_file(out, "plot", config, inputs, suffix=kind) as partial:
+    with artefact.atomic_file(out, "plot", config, inputs, suffix=kind) as partial:
         locus = _locus(config, model)
         if kind == ".html":
-            write_page(locus, artefact.origin("plot", config, inputs), partial)
+            write_page(locus, artefact.provenance("plot", config, inputs), partial)
         else:
             draw_locus(locus, partial, kind[1:])
     return out
@@ -132,7 +132,7 @@ def _locus(config: PlotConfig, model: Path | None) -> Locus:
     if config.genes:
         shown["genes"] = tuple(read_genes(config.genes, genome, stretch, aliases))
     alleles = read_alleles(config.vcf, genome, span, aliases) if config.vcf else None
-    reader = None if model is None else TrackReader.open(model, config.precision)
+    reader = None if model is None else TrackWrapper.open(model, config.precision)
     if config.scan is not None:
         expected, tss, tags = scanned(config.scan, genome, span)
     else:
@@ -165,7 +165,7 @@ def _observed(config: PlotConfig, genome: Genome, span: Span, aliases: Aliases) 
 
 
 def _predicted(
-    config: PlotConfig, reader: TrackReader, genome: Genome, span: Span
+    config: PlotConfig, reader: TrackWrapper, genome: Genome, span: Span
 ) -> tuple[Floats, tuple[Tss, ...], list[float]]:
     """Ask the model for expected tags, ``(2, length)``; call TSSs, and sum the expected tags around each of them."""
     rule = calling_rule(reader.card, config.min_probability, config.distance)
@@ -235,7 +235,7 @@ def _check_scanned(record: Mapping[str, Any], folder: Path, genome: Genome, span
     )  # fmt: skip
 
 
-def _most_probable(config: PlotConfig, reader: TrackReader, contig: Codes, span: Span) -> Tss:
+def _most_probable(config: PlotConfig, reader: TrackWrapper, contig: Codes, span: Span) -> Tss:
     """Return the TSS that `explain` reads where none is called: the most probable base of the place."""
     record = Record(str(config.region), span.chrom, span.start, span.end, ".", contig)
     records = Records(lambda: iter([record]), 1, 0, span.end - span.start)
@@ -250,7 +250,7 @@ def _most_probable(config: PlotConfig, reader: TrackReader, contig: Codes, span:
     return Tss(best.position, best.strand, 0.0)
 
 
-def _logo(config: PlotConfig, reader: TrackReader, contig: Codes, span: Span, tss: Tss) -> Logo:
+def _logo(config: PlotConfig, reader: TrackWrapper, contig: Codes, span: Span, tss: Tss) -> Logo:
     """Explain the bases of a short place, or those near the TSS of a longer one."""
     minus = tss.strand == "-"
     before, behind = BEFORE, BEHIND

@@ -14,7 +14,7 @@ from capsight.data.io.text import given
 from capsight.data.io.vcf import Variant as Line
 from capsight.data.io.vcf import VariantFile
 from capsight.errors import InputError
-from capsight.explain.reader import TrackReader
+from capsight.explain.reader import TrackWrapper
 from capsight.plot.locus import Variant
 from capsight.predict.alleles import AlleleScorer, Change
 from capsight.variants.scoring import summary_of
@@ -78,7 +78,7 @@ def read_alleles(path: Path, genome: Genome, span: Span, aliases: Aliases) -> Al
     return Alleles(known, next((i for i, name in enumerate(file.columns) if name.strip().lower() == "id"), None))
 
 
-def score_alleles(alleles: Alleles, reader: TrackReader, contig: Codes) -> list[Variant]:
+def score_alleles(alleles: Alleles, reader: TrackWrapper, contig: Codes) -> list[Variant]:
     """Return the alleles of a place with their effects."""
     changes = [change for _, _, change in alleles.known]
     pairs = list(AlleleScorer(reader.scorer, DISTANCE).alleles(contig, changes))

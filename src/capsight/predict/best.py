@@ -44,7 +44,7 @@ def predict_track(config: PredictConfig, model: Path, source: Path, out: Path) -
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
-    with artefact.building_file(out, "predict", config, inputs) as partial:
+    with artefact.atomic_file(out, "predict", config, inputs) as partial:
         records = open_records(source, config.genome, config.fold)
         scorer = TrackScorer(network.to(best_device()), card.calibration, config.precision)
         with (

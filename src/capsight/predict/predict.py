@@ -72,7 +72,7 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
     if artefact.is_done(out, "predict", config, inputs):
         logger.info("predict: %s is done already", out)
         return out
-    with artefact.building_file(out, "predict", config, inputs) as partial:
+    with artefact.atomic_file(out, "predict", config, inputs) as partial:
         _predict_records(config, scorer, source, partial)
     return out
 

@@ -20,7 +20,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.io.bed import NO_STRAND, records, split
 from capsight.data.io.fasta import fasta_pieces
 from capsight.data.io.sequences import check_letters, is_fasta, read_csv_sequences, report_letters
-from capsight.data.io.text import kind_of, open_text
+from capsight.data.io.text import open_text, sniff_format
 from capsight.data.naming import region_names
 from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.stranded import shuffle_number
@@ -84,7 +84,7 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
         return interval_records(*_windows(source, fold))
     if fold is not None:
         raise ConfigError("only windows have folds: leave --fold out", where=source)
-    if kind_of(source) in ("text", "gzip", "bgzip") and is_fasta(source):
+    if sniff_format(source) in ("text", "gzip", "bgzip") and is_fasta(source):
         if genome is not None:
             raise ConfigError("is FASTA, and --genome is for intervals: leave it out", where=source)
         return _counted(partial(_fasta, source), source)

@@ -65,7 +65,7 @@ def report(run: Path, out: Path) -> Path:
         If `run` holds no evaluation, or `out` holds anything but a report.
     """
     output.check_folder(out, [run])
-    with artefact.building(out, "report", Config(), {}) as folder:
+    with artefact.atomic_dir(out, "report", Config(), {}) as folder:
         if (run / CROSSVAL_FILE).is_file():
             tables = [shown(table) for table in crossval_tables(run)]
             drawn = [picture(each) for each in figures.draw_crossval(run, folder)]

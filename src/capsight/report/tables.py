@@ -161,7 +161,7 @@ def audit_table(result: Mapping[str, Any]) -> Table:
     for column in ("check", "verdict", "what was found"):
         table.add_column(column, no_wrap=column != "what was found")
     for check in result["checks"]:
-        table.add_row(check["name"], Text(check["verdict"], style=colours[check["verdict"]]), check["says"])
+        table.add_row(check["name"], Text(check["verdict"], style=colours[check["verdict"]]), check["message"])
     return table
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from capsight.artefact import building, is_done
+from capsight.artefact import atomic_dir, is_done
 from capsight.config import SimulateConfig
 from capsight.errors import ConfigError
-from capsight.simulate.cage import draw_tags, write_cage
+from capsight.simulate.cage import draw_ctss, write_cage
 from capsight.simulate.files import write_fasta, write_motifs, write_truth
 from capsight.simulate.genome import MARGIN, MIN_DISTANCE, background, draw_caps
 from capsight.simulate.grammar import ELEMENTS, PROMOTERS, Ints, Promoter
@@ -52,14 +52,14 @@ def simulate(config: SimulateConfig, out: Path) -> Path:
         logger.info("simulate: %s is done already", out)
         return out
     lengths = _chromosome_lengths(config)
-    with building(out, "simulate", config, {}) as folder:
+    with atomic_dir(out, "simulate", config, {}) as folder:
         rng = np.random.default_rng(config.seed)
         caps = draw_caps(lengths, config.spacing, rng)
         genome = background(lengths, caps, rng)
         truth = pd.concat([promoter_elements(caps, rng), decoy_elements(reserved(genome, caps), rng)])
         plant(genome, truth, rng)
         write_fasta(folder / "genome.fa", genome)
-        write_cage(folder, genome, caps, draw_tags(genome, caps, rng))
+        write_cage(folder, genome, caps, draw_ctss(genome, caps, rng))
         write_truth(folder / "truth.tsv", genome, truth)
         write_motifs(folder / "motifs.meme", genome, truth)
         logger.info("%d cap sites, %d decoys", len(caps.places), (truth["kind"] == "decoy").sum())

@@ -17,7 +17,7 @@ from capsight.simulate.grammar import Ints
 _REACH = 40  # bases either side of a cap site where 5' ends lie
 
 
-def draw_tags(genome: Genome, caps: Caps, rng: np.random.Generator) -> Ints:
+def draw_ctss(genome: Genome, caps: Caps, rng: np.random.Generator) -> Ints:
     """Draw tags, 5' to 3' about each cap site: (n, 2 * _REACH + 1). The cap site has the most, alone."""
     steps = np.arange(-_REACH - 1, _REACH + 1)
     bases = genome.codes[caps.places[:, None] + caps.strands[:, None] * steps]

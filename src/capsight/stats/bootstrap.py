@@ -10,7 +10,7 @@ from capsight.data import schema
 from capsight.data.genome.alphabet import Floats, Ints
 
 
-class Loci:
+class OverlapClusters:
     """Groups of windows, and draws of whole groups (a cluster bootstrap: Davison and Hinkley 1997, section 3.8).
 
     Parameters
@@ -31,7 +31,7 @@ class Loci:
         return cls(np.arange(n))
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Self:
+    def from_table(cls, table: pd.DataFrame) -> Self:
         """Group windows that overlap, directly or through others, on either strand.
 
         Parameters

@@ -80,7 +80,7 @@ def _plan(task: ClassificationTask, name: str) -> Plan:
         evaluate_every=config.evaluate_every or ceil(steps_per_epoch),
         precision=config.precision,
         patience=config.patience,
-        select=None if config.select == "last" else lambda metrics: rating(metrics, config.select),
+        select=None if config.select == "last" else lambda metrics: selection_score(metrics, config.select),
         ema_decay=config.ema_decay,
     )
 
@@ -89,11 +89,11 @@ def write_log(log: list[dict[str, Any]], select: str, folder: Path) -> dict[str,
     """Write ``metrics.jsonl``; return the validation metrics of the weights that `select` kept."""
     text = "".join(json.dumps(record) + "\n" for record in log)
     (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
-    best = log[-1] if select == "last" else max(log, key=lambda record: rating(record, select))
+    best = log[-1] if select == "last" else max(log, key=lambda record: selection_score(record, select))
     return {"validation": {key: best[key] for key in best if key not in ("train_loss", "learning_rate")}}
 
 
-def rating(metrics: Mapping[str, Any], select: str) -> tuple[float, float]:
+def selection_score(metrics: Mapping[str, Any], select: str) -> tuple[float, float]:
     """Rate validation metrics, larger is better; ties go to the lower loss, because AUROC saturates early."""
     return (-metrics["loss"] if select == "loss" else metrics[select], -metrics["loss"])
 

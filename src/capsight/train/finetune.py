@@ -50,7 +50,7 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         )  # fmt: skip
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     model = start_classifier(pretrained, config.seed, config.dropout)
-    with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
+    with artefact.atomic_dir(out, "finetune", config, inputs) as folder, on_threads(config.threads):
         task = ClassificationTask(config, data, tokenizer)
         log = train_classifier(model, task, folder, "finetune")
         update = {"task": "classification", "metrics": write_log(log, config.select, folder)}

@@ -99,7 +99,7 @@ class _State:
     step: int = 0
     best: list[float] | None = None
     best_step: int = 0
-    stale: int = 0
+    evals_without_improvement: int = 0
     stopped: bool = False
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -204,7 +204,7 @@ class _Loop:
         if saves or state.step % CHECK_EVERY == 0:
             self._check()
         if looks:
-            self._look(torch.stack(self.losses).mean().item(), rate)
+            self._evaluate(torch.stack(self.losses).mean().item(), rate)
             self.losses = []
         if saves:
             self._save()
@@ -311,7 +311,7 @@ class _Loop:
             parameter.copy_(self.average[name])
             self.average[name].copy_(kept)
 
-    def _look(self, loss: float, rate: float) -> None:
+    def _evaluate(self, loss: float, rate: float) -> None:
         """Validate, log, and remember the best weights."""
         self.model.eval()
         self._swap_average()
@@ -327,18 +327,18 @@ class _Loop:
             for name, value in metrics.items():
                 self.writer.add_scalar(f"validation/{name}", value, state.step)
         if self.plan.select:
-            self._judge(list(self.plan.select(metrics)))
+            self._update_best(list(self.plan.select(metrics)))
         self._swap_average()
 
-    def _judge(self, rating: list[float]) -> None:
+    def _update_best(self, score: list[float]) -> None:
         """Remember the weights if they are the best so far; stop after too many looks without."""
         state = self.state
-        if state.best is None or rating > state.best:
-            state.best, state.best_step, state.stale = rating, state.step, 0
+        if state.best is None or score > state.best:
+            state.best, state.best_step, state.evals_without_improvement = score, state.step, 0
             self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
         else:
-            state.stale += 1
-            state.stopped = self.plan.patience is not None and state.stale >= self.plan.patience
+            state.evals_without_improvement += 1
+            state.stopped = self.plan.patience is not None and state.evals_without_improvement >= self.plan.patience
 
     def _measure(self) -> None:
         """Add the time since the last measurement to that of the run."""

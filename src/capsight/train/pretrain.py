@@ -22,7 +22,7 @@ from capsight.data.genome.alphabet import substituted
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.genome.stretches import Stretches
-from capsight.data.sequence.sampling import Codes, Corpus, GenomeCorpus, Shuffled, mask_blocks
+from capsight.data.sequence.sampling import Codes, Corpus, EpochShuffler, RandomGenomeWindows, mask_blocks
 from capsight.data.sequence.tokenizer import KmerTokenizer, Tokenizer, make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
@@ -84,7 +84,7 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     shape = architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad)
     whole_windows = config.objective == "substituted"
     model = CapsightForClassification(shape) if whole_windows else CapsightForPretraining(shape)
-    with artefact.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
+    with artefact.atomic_dir(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}
         card = ModelCard(
@@ -194,7 +194,7 @@ def make_corpus(config: PretrainConfig, data: Windows, tokenizer: Tokenizer, see
         like = training.codes(np.flatnonzero(training.labels == 1)) if config.match_gc else None
         if like is not None and not len(like):
             raise InputError("the train fold holds no positives, whose GC content is to be matched", where=data.folder)
-        corpus = GenomeCorpus(stretches, data.length, seed, like)
+        corpus = RandomGenomeWindows(stretches, data.length, seed, like)
         if not corpus.places:
             which = "chromosome is" if genome else "training chromosome, or region of one, is"
             raise InputError(f"no {which} as long as a window ({data.length} bases)", where=config.genome)
@@ -204,7 +204,7 @@ def make_corpus(config: PretrainConfig, data: Windows, tokenizer: Tokenizer, see
         raise InputError("the train fold holds no window of known bases", where=data.folder)
     if left_out := len(training.table) - len(rows):
         logger.warning("pretrain: %d training windows have no known bases and are left out", left_out)
-    order = Shuffled(len(rows), seed)
+    order = EpochShuffler(len(rows), seed)
     return lambda index, size: training.codes(rows[order.rows(index, size)])
 
 

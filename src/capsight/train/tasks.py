@@ -14,7 +14,7 @@ from torch.nn import functional
 from capsight.config import FinetuneConfig
 from capsight.data import schema
 from capsight.data.genome.alphabet import mutated, reverse_complement, substituted
-from capsight.data.sequence.sampling import Shuffled
+from capsight.data.sequence.sampling import EpochShuffler
 from capsight.data.sequence.tokenizer import Tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
@@ -36,7 +36,7 @@ class ClassificationTask:
         self.validation = self.data.fold(schema.VALIDATION)
         self.rows = _sample(len(self.training.table), config.max_train, config.seed)
         self.positives = self.rows[self.training.labels[self.rows] == 1]
-        self.order = Shuffled(self.n, config.seed)
+        self.order = EpochShuffler(self.n, config.seed)
         self.held = _sample(len(self.validation.table), config.max_validation, config.seed)
         self.validation_labels = self.validation.labels[self.held]
         self._check_labels(schema.TRAIN, self.training.labels[self.rows], config.max_train)

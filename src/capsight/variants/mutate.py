@@ -66,7 +66,7 @@ def mutate(config: MutateConfig, model: Path, genome: Path, out: Path, picture: 
         )  # fmt: skip
     with ExitStack() as stack:
         files = [
-            (path, stack.enter_context(artefact.building_file(path, "mutate", config, inputs, suffix=end)))
+            (path, stack.enter_context(artefact.atomic_file(path, "mutate", config, inputs, suffix=end)))
             for path, end in wanted
         ]
         network, card = load_track(model)

@@ -7,7 +7,7 @@ import numpy as np
 
 from capsight.data.genome.alphabet import CODE_BITS, STORED, Codes
 from capsight.data.genome.contig_names import Aliases
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.io.vcf import Variant
 from capsight.predict.alleles import Change
 
@@ -47,7 +47,7 @@ class Places:
     Attributes
     ----------
     genome, aliases
-        Names are looked up in the genome, then in the aliases, then as `namesake` has them (1 is chr1).
+        Names are looked up in the genome, then in the aliases, then as `match_contig_name` has them (1 is chr1).
     """
 
     genome: Genome
@@ -59,7 +59,7 @@ class Places:
         if name not in self._known:
             own = self.aliases.known.get(name, name)
             if own not in self.genome.names:
-                own = namesake(name, self.genome.names) or own
+                own = match_contig_name(name, self.genome.names) or own
             self._known[name] = self.genome.names.index(own) if own in self.genome.names else -1
         return self._known[name]
 

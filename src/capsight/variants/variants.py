@@ -76,7 +76,7 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
     places = Places(opened, Aliases.read(config.aliases, opened) if config.aliases else Aliases())
     found = survey(file, places, config.fail_on_error)
     beside = _index(found, out) if kind == "VCF" else None
-    with artefact.building_file(out, "variants", config, inputs, suffix=suffix, beside=beside) as partial:
+    with artefact.atomic_file(out, "variants", config, inputs, suffix=suffix, beside=beside) as partial:
         network, card = load_track(model)
         scorer = TrackScorer(network.to(best_device()), card.calibration, config.precision)
         told = (

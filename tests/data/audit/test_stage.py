@@ -60,7 +60,7 @@ def lay(write_fasta, tmp_path):
         genome = write_fasta({chrom: decode(codes[None])[0] for chrom, codes in contigs.items()}, f"{name}.fa")
         config = WindowsConfig(genome=genome, peaks="none.bed")
         table = pd.concat(tables, ignore_index=True)[list(schema.WINDOW_COLUMNS)]
-        with artefact.building(tmp_path / name, "windows", config, {"genome": genome}) as folder:
+        with artefact.atomic_dir(tmp_path / name, "windows", config, {"genome": genome}) as folder:
             table.to_parquet(folder / "windows.parquet", index=False)
         return tmp_path / name
 
@@ -172,7 +172,7 @@ def test_windows_of_a_random_genome_raise_nothing(write_fasta, tmp_path):
     )
     out = audit(AuditConfig(), windows(config, tmp_path / "windows"), tmp_path / "audit")
     checks, pairs, result = read(out)
-    assert {name: c["says"] for name, c in checks.items() if c["verdict"] not in ("pass", "skipped")} == {}
+    assert {name: c["message"] for name, c in checks.items() if c["verdict"] not in ("pass", "skipped")} == {}
     assert {name for name, c in checks.items() if c["verdict"] == "skipped"} == {"repeat", "blind: repeat"}
     assert result["verdict"] == "pass"
     assert len(pairs) == 0
@@ -200,7 +200,7 @@ def test_gc_repeats_and_grids_that_tell_labels_fail(lay, tmp_path):
             tables.append(table)
     checks, _, _ = read(audit(AuditConfig(), lay(contigs, *tables), tmp_path / "audit"))
     for name in ("gc", "repeat", "blind: composition", "blind: repeat", "blind: grid"):
-        assert checks[name]["verdict"] == "fail", checks[name]["says"]
+        assert checks[name]["verdict"] == "fail", checks[name]["message"]
     assert checks["blind: place"]["verdict"] == "pass"
     numbers = checks["repeat"]["numbers"]["train"]
     assert numbers["mean_positive"] == pytest.approx(0.5, abs=0.06)
@@ -292,7 +292,7 @@ def test_no_fold_to_compare_is_said(lay, tmp_path):
     folder = lay({"chr1": random_codes(16, 4_000)}, rows("chr1", clean_places(10), "train", [0, 1]))
     checks, _, result = read(audit(AuditConfig(), folder, tmp_path / "audit"))
     assert checks["similar"]["verdict"] == "skipped"
-    assert checks["blind: grid"]["says"] == "training and test do not both have 10 windows of either label"
+    assert checks["blind: grid"]["message"] == "training and test do not both have 10 windows of either label"
     assert result["verdict"] == "pass"
 
 
@@ -305,13 +305,13 @@ def test_no_fold_to_compare_is_said(lay, tmp_path):
         ([0], "test", "test has no positives"),
     ],
 )
-def test_a_fold_of_one_label_fails(lay, tmp_path, labels, fold, says):
+def test_a_fold_of_one_label_fails(lay, tmp_path, labels, fold, message):
     other = "test" if fold == "train" else "train"
     contigs = {"chr1": random_codes(16, 4_000), "chr2": random_codes(17, 4_000)}
     folder = lay(contigs, rows("chr1", clean_places(12), fold, labels), rows("chr2", clean_places(12), other, [0, 1]))
     checks, _, result = read(audit(AuditConfig(), folder, tmp_path / "audit"))
     assert checks["labels"]["verdict"] == "fail"
-    assert checks["labels"]["says"] == says
+    assert checks["labels"]["message"] == message
     assert result["verdict"] == "fail"
 
 
@@ -321,7 +321,7 @@ def test_without_any_negative_no_check_of_them_passes(lay, tmp_path):
     checks, _, result = read(audit(AuditConfig(), folder, tmp_path / "audit"))
     passed = {name for name, check in checks.items() if check["verdict"] == "pass"}
     assert passed == {"coordinates", "duplicates", "similar", "repeated"}  # what asks nothing of labels
-    assert checks["labels"]["says"] == "train has no negatives, test has no negatives"
+    assert checks["labels"]["message"] == "train has no negatives, test has no negatives"
     assert result["verdict"] == "fail"
 
 
@@ -329,7 +329,7 @@ def test_without_a_training_fold_nothing_is_compared(lay, tmp_path):
     folder = lay({"chr1": random_codes(16, 4_000)}, rows("chr1", clean_places(10), "validation", [0, 1]))
     checks, _, _ = read(audit(AuditConfig(), folder, tmp_path / "audit"))
     assert {checks[name]["verdict"] for name in ("coordinates", "duplicates", "similar")} == {"skipped"}
-    assert checks["similar"]["says"] == "there are no two folds to compare"
+    assert checks["similar"]["message"] == "there are no two folds to compare"
 
 
 def test_far_fewer_negatives_than_were_asked_for_are_a_warning(lay, tmp_path):
@@ -351,10 +351,10 @@ def test_not_windows(tmp_path):
 
 def test_auroc_and_its_interval():
     labels = np.array([0, 0, 1, 1])
-    assert Auroc.of(labels, np.array([0.1, 0.4, 0.35, 0.8])).value == 0.75
+    assert Auroc.from_scores(labels, np.array([0.1, 0.4, 0.35, 0.8])).value == 0.75
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 500)
-    low, high = np.transpose([Auroc.of(labels, rng.random(1_000) + 0.2 * labels)[1:] for _ in range(200)])
+    low, high = np.transpose([Auroc.from_scores(labels, rng.random(1_000) + 0.2 * labels)[1:] for _ in range(200)])
     true = 1 - 0.8**2 / 2  # of two uniform variables 0.2 apart
     assert 0.9 <= np.mean((low < true) & (true < high)) <= 0.99
 

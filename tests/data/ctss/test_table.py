@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from capsight.config import WindowsConfig
-from capsight.data.ctss.table import read_tags
+from capsight.data.ctss.table import read_ctss_table
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
@@ -48,7 +48,7 @@ def make(write_fasta, tmp_path):
 
 
 def tags_of(data):
-    return read_tags(data.folder / "ctss.parquet", data.genome)
+    return read_ctss_table(data.folder / "ctss.parquet", data.genome)
 
 
 def test_counts_are_read_as_they_were_written(make):

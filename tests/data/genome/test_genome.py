@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from capsight.data.genome import genome as module
 from capsight.data.genome.alphabet import N_CODE, composition, decode, encode, reverse_complement
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.io.fasta import read_fasta
 from capsight.errors import InputError
 
@@ -311,7 +311,7 @@ def test_composition_of_codes():
     ],
 )
 def test_namesake(name, names, other):
-    assert namesake(name, names) == other
+    assert match_contig_name(name, names) == other
 
 
 def test_many_short_contigs_open_fast(write_fasta):

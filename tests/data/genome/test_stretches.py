@@ -24,7 +24,7 @@ def bases(stretches):
 def drawn(genome, rng):
     contig = rng.integers(0, len(SIZES), 5)
     ends = np.sort([rng.integers(0, genome.lengths[contig] + 1) for _ in range(2)], axis=0)
-    return Stretches.of(genome, contig, *ends)
+    return Stretches.from_intervals(genome, contig, *ends)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -44,7 +44,7 @@ def test_they_are_sets_of_bases(genome, seed):
 
 
 def test_they_are_sorted_and_parts_that_touch_are_one(genome):
-    found = Stretches.of(genome, [1, 0, 0, 0, 2, 0], [0, 9, 3, 5, 1, 20], [17, 12, 5, 7, 1, 20])
+    found = Stretches.from_intervals(genome, [1, 0, 0, 0, 2, 0], [0, 9, 3, 5, 1, 20], [17, 12, 5, 7, 1, 20])
     assert found.names == ("a:4-7", "a:10-12", "b")
     assert found.is_whole.tolist() == [False, False, True]
     assert found.sizes.tolist() == [4, 3, 17]

@@ -76,7 +76,7 @@ def test_gff3_takes_capped_transcripts_and_stops_at_the_sequences(read, caplog):
 
 
 def test_unstranded_transcripts_keep_their_5_prime_end(read):
-    table = read(row("mRNA", 11, 60, "-", "ID=m"), unstranded=True)
+    table = read(row("mRNA", 11, 60, "-", "ID=m"), assume_plus_strand=True)
     assert table[["start", "strand", "summit"]].to_numpy().tolist() == [[59, "+", 59]]
 
 

@@ -166,11 +166,11 @@ def test_a_contig_called_track_is_a_contig(tmp_path, write_fasta):
 def test_peaks_without_a_strand_need_the_option(read, columns, caplog):
     text = "\t".join(["chrI", "10", "20", "p", "7", "."][:columns]) + "\n"
     with pytest.raises(
-        InputError, match=r"peaks.bed:1: no strand.*--assume-plus-strand, in a recipe windows.unstranded: true"
+        InputError, match=r"peaks.bed:1: no strand.*--assume-plus-strand, in a recipe windows.assume_plus_strand: true"
     ):
         read(text)
     with caplog.at_level(logging.INFO):
-        table = read(text + text.replace("20", "11"), unstranded=True)
+        table = read(text + text.replace("20", "11"), assume_plus_strand=True)
     assert table.strand.tolist() == ["+", "+"]
     assert table.summit.tolist() == [15, 10]
     assert table.score.fillna(0).tolist() == [7 if columns >= 5 else 0] * 2
@@ -179,7 +179,7 @@ def test_peaks_without_a_strand_need_the_option(read, columns, caplog):
 
 def test_unstranded_peaks_keep_a_summit_and_lose_their_strand(read, caplog):
     with caplog.at_level(logging.INFO):
-        table = read(NARROW.format(strand="-", offset=3) + NARROW.format(strand=".", offset=9), unstranded=True)
+        table = read(NARROW.format(strand="-", offset=3) + NARROW.format(strand=".", offset=9), assume_plus_strand=True)
     assert table.summit.tolist() == [13, 19]
     assert table.strand.tolist() == ["+", "+"]
     assert "1 peaks have a strand, which is not used: all are taken as +" in caplog.text
@@ -191,17 +191,17 @@ PAPER = "chromosomeID,start_coordinate,end_coordinate\n"
 def test_the_csv_of_the_paper(read):
     with pytest.raises(InputError, match=r"peaks.bed:2: no strand.*--assume-plus-strand"):
         read(PAPER + "chrI,10,20\n")
-    assert read(PAPER + "chrI,10,20\r\n\r\nchrII,3,4\r\n", unstranded=True)[
+    assert read(PAPER + "chrI,10,20\r\n\r\nchrII,3,4\r\n", assume_plus_strand=True)[
         ["chrom", "start", "end", "strand", "summit"]
     ].to_numpy().tolist() == [["chrI", 10, 20, "+", 15], ["chrII", 3, 4, "+", 3]]
     more = read(',start_coordinate,"chromosomeID",strand,end_coordinate,gene\n0,10,"chrI",-,20,x\n')
     assert more[["chrom", "start", "end", "strand", "summit"]].to_numpy().tolist() == [["chrI", 10, 20, "-", 19]]
     with pytest.raises(InputError, match=r"peaks.bed:3: 2 fields, but the header has 3"):
-        read(PAPER + "chrI,10,20\nchrI,10\n", unstranded=True)
+        read(PAPER + "chrI,10,20\nchrI,10\n", assume_plus_strand=True)
     with pytest.raises(InputError, match=r"peaks.bed:2: start 'ten' is not an integer"):
-        read(PAPER + "chrI,ten,20\n", unstranded=True)
+        read(PAPER + "chrI,ten,20\n", assume_plus_strand=True)
     with pytest.raises(InputError, match="holds no peaks"):
-        read(PAPER, unstranded=True)
+        read(PAPER, assume_plus_strand=True)
 
 
 def test_5_prime_end_counts_are_recognised(read, caplog):
@@ -247,12 +247,14 @@ FIELDS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(FIELDS, max_size=12), max_size=3), st.sampled_from("\t ,"), st.booleans())
-def test_whatever_the_file_holds_there_is_no_traceback(tmp_path_factory, genome_of_three, rows, separator, unstranded):
+def test_whatever_the_file_holds_there_is_no_traceback(
+    tmp_path_factory, genome_of_three, rows, separator, assume_plus_strand
+):
     path = tmp_path_factory.mktemp("odd") / "peaks.bed"
     path.write_bytes("\n".join(separator.join(row) for row in rows).encode("utf-8", "surrogatepass"))
     error = None
     try:
-        read_peaks(path, genome_of_three, unstranded=unstranded)
+        read_peaks(path, genome_of_three, assume_plus_strand=assume_plus_strand)
     except InputError as caught:
         error = caught
     assert error is None or str(error).startswith(str(path))
@@ -271,7 +273,7 @@ def test_overlap_and_distance_equal_their_definitions(genome_of_three, data):
     table = pd.DataFrame(
         [(genome.names[c], s, e) for c, s, e in peaks], columns=[schema.CHROM, schema.START, schema.END]
     )
-    index = PeakIndex.of(table.astype({schema.START: int, schema.END: int}), genome, margin)
+    index = PeakIndex.from_peaks(table.astype({schema.START: int, schema.END: int}), genome, margin)
     zones = [(c, max(0, s - margin), min(60, e + margin)) for c, s, e in peaks]
     expected = []
     for c, s in windows:
@@ -372,8 +374,8 @@ def test_a_record_unlike_most_others_is_refused_by_line(read):
 def test_the_star_of_genomic_ranges_is_no_strand(read):
     with pytest.raises(InputError, match=r"peaks.bed:1: no strand.*--assume-plus-strand"):
         read("chrI\t10\t20\tp\t0\t*\n")
-    assert read("chrI\t10\t20\tp\t0\t*\n", unstranded=True).summit.tolist() == [15]
-    assert read(PAPER.replace("\n", ",strand\n") + "chrI,10,20,*\n", unstranded=True).strand.tolist() == ["+"]
+    assert read("chrI\t10\t20\tp\t0\t*\n", assume_plus_strand=True).summit.tolist() == [15]
+    assert read(PAPER.replace("\n", ",strand\n") + "chrI,10,20,*\n", assume_plus_strand=True).strand.tolist() == ["+"]
 
 
 def test_a_bedgraph_for_peaks_is_said(read, caplog):
@@ -381,5 +383,5 @@ def test_a_bedgraph_for_peaks_is_said(read, caplog):
         read("chrI\t10\t20\t1.5\nchrI\t30\t40\t7\n")
     assert "if this is bedGraph, capsight cluster --plus PLUS --minus MINUS makes peaks of it" in caplog.text
     caplog.clear()
-    read("chrI\t10\t20\t1\nchrI\t30\t40\tp\n", unstranded=True)
+    read("chrI\t10\t20\t1\nchrI\t30\t40\tp\n", assume_plus_strand=True)
     assert "bedGraph" not in caplog.text

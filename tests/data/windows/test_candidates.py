@@ -10,7 +10,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.data.peaks.index import PeakIndex
 from capsight.data.windows import candidates as pools
-from capsight.data.windows.candidates import Grid, Pool, around, draw_matched, places_in, spread
+from capsight.data.windows.candidates import CandidateRegions, GcRepeatBins, around, draw_matched, places_in, spread
 
 LENGTH = 20
 
@@ -44,7 +44,7 @@ def test_a_pool_holds_every_free_place_once(tmp_path_factory, sizes, peaks, excl
         if distance is None
         else around(genome, table, distance, LENGTH)
     )
-    pool = Pool(genome, reach, PeakIndex.of(table, genome, exclusion), LENGTH)
+    pool = CandidateRegions(genome, reach, PeakIndex.from_peaks(table, genome, exclusion), LENGTH)
 
     def gap(contig, start):
         return min((max(s - start - LENGTH, start - e) for c, s, e in peaks if c == contig), default=10**6)
@@ -62,19 +62,19 @@ def test_a_pool_holds_every_free_place_once(tmp_path_factory, sizes, peaks, excl
 
 def test_grid_cells_do_not_suffer_from_rounding():
     shares = np.arange(0, 101) / 100
-    assert Grid(repeat=False).cell(measured(shares, shares)).tolist() == [i // 2 * 11 for i in range(101)]
-    assert Grid(gc=False).cell(measured(shares, shares)).tolist() == [-(-i // 10) for i in range(101)]
-    assert set(Grid(gc=False, repeat=False).cell(measured(shares, shares))) == {0}
-    assert len(set(Grid().cell(measured([0.5, 0.5, 0.53, 0.53], [0, 0.01, 0, 0.01])))) == 4
+    assert GcRepeatBins(repeat=False).cell(measured(shares, shares)).tolist() == [i // 2 * 11 for i in range(101)]
+    assert GcRepeatBins(gc=False).cell(measured(shares, shares)).tolist() == [-(-i // 10) for i in range(101)]
+    assert set(GcRepeatBins(gc=False, repeat=False).cell(measured(shares, shares))) == {0}
+    assert len(set(GcRepeatBins().cell(measured([0.5, 0.5, 0.53, 0.53], [0, 0.01, 0, 0.01])))) == 4
 
 
 def test_names_choose_what_is_matched():
-    assert Grid.of(("gc",)) == Grid(gc=True, repeat=False)
-    assert Grid.of(("repeat", "gc")) == Grid()
+    assert GcRepeatBins.from_names(("gc",)) == GcRepeatBins(gc=True, repeat=False)
+    assert GcRepeatBins.from_names(("repeat", "gc")) == GcRepeatBins()
 
 
 def test_the_nearest_cells_are_taken_first():
-    grid = Grid()
+    grid = GcRepeatBins()
     cell = lambda gc, repeat=0: gc * 11 + repeat  # noqa: E731
     have, wanted = np.zeros(grid.size, int), np.zeros(grid.size, int)
     have[[cell(10), cell(11), cell(13), cell(12, 2), cell(20)]] = [2, 1, 1, 1, 1]
@@ -92,8 +92,8 @@ def test_composition_is_matched_cell_by_cell(write_fasta):
         part = "".join(rng.choice(list("ACGT"), 500, p=[(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]))
         parts.append(part.lower() if i % 3 == 0 else part)
     genome = Genome.open(write_fasta({"c": "".join(parts)}))
-    grid, index = Grid(), PeakIndex.of(peak_table([]), genome)
-    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), 100), index, 100)
+    grid, index = GcRepeatBins(), PeakIndex.from_peaks(peak_table([]), genome)
+    pool = CandidateRegions(genome, places_in(Stretches.whole(genome, [0]), 100), index, 100)
     wanted = np.zeros(grid.size, int)
     common = grid.cell(measured([0.3, 0.3, 0.7], [0, 1.0, 0.0]))
     wanted[common] = [80, 50, 20]
@@ -106,8 +106,10 @@ def test_composition_is_matched_cell_by_cell(write_fasta):
 
 def test_a_cell_that_the_genome_lacks_is_made_up_for_and_counted(write_fasta):
     genome = Genome.open(write_fasta({"a": "AC" * 2_000}))  # every window has 50 % GC
-    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
-    grid = Grid()
+    pool = CandidateRegions(
+        genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.from_peaks(peak_table([]), genome), LENGTH
+    )
+    grid = GcRepeatBins()
     wanted = np.bincount(grid.cell(measured([0.5, 0.56, 0.44], [0, 0, 0.5])), minlength=grid.size)
     found = draw_matched(pool, wanted, grid, np.random.default_rng(0))
     assert (len(found.place), found.moved) == (3, 2)
@@ -117,13 +119,13 @@ def test_places_are_uniform_over_contigs_of_different_length(write_fasta):
     rng = np.random.default_rng(3)
     contigs = {name: "".join(rng.choice(list("ACGT"), size)) for name, size in (("short", 10_000), ("long", 90_000))}
     genome = Genome.open(write_fasta(contigs))
-    pool = Pool(
+    pool = CandidateRegions(
         genome,
         places_in(Stretches.whole(genome, [0, 1]), LENGTH),
-        PeakIndex.of(peak_table([]), genome),
+        PeakIndex.from_peaks(peak_table([]), genome),
         LENGTH,
     )
-    grid = Grid(gc=False, repeat=False)
+    grid = GcRepeatBins(gc=False, repeat=False)
     wanted = np.bincount(np.zeros(2_000, int), minlength=grid.size)
     contig, start = pool.locate(draw_matched(pool, wanted, grid, rng).place)
     assert 0.07 < (contig == 0).mean() < 0.13
@@ -134,8 +136,10 @@ def test_large_pools_are_drawn_in_rounds_without_repeats(write_fasta, monkeypatc
     monkeypatch.setattr(pools, "_FIRST_DRAW", 64)  # many small rounds, far from all places
     rng = np.random.default_rng(1)
     genome = Genome.open(write_fasta({"a": "".join(rng.choice(list("ACGT"), 20_000))}))
-    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), 100), PeakIndex.of(peak_table([]), genome), 100)
-    grid = Grid()
+    pool = CandidateRegions(
+        genome, places_in(Stretches.whole(genome, [0]), 100), PeakIndex.from_peaks(peak_table([]), genome), 100
+    )
+    grid = GcRepeatBins()
     wanted = np.bincount(grid.cell(measured(np.full(300, 0.42), np.zeros(300))), minlength=grid.size)
     found = draw_matched(pool, wanted, grid, rng)
     assert len(set(found.place.tolist())) == 300
@@ -158,7 +162,9 @@ def test_spread_repeats_values_evenly(values, n):
 @pytest.mark.parametrize("n", [0, 5])
 def test_nowhere_to_draw(write_fasta, n):
     genome = Genome.open(write_fasta({"a": "ACGT"}))
-    pool = Pool(genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.of(peak_table([]), genome), LENGTH)
-    wanted = np.bincount(np.zeros(n, int), minlength=Grid().size)
+    pool = CandidateRegions(
+        genome, places_in(Stretches.whole(genome, [0]), LENGTH), PeakIndex.from_peaks(peak_table([]), genome), LENGTH
+    )
+    wanted = np.bincount(np.zeros(n, int), minlength=GcRepeatBins().size)
     assert pool.places == 0
-    assert len(draw_matched(pool, wanted, Grid(), np.random.default_rng(0)).place) == 0
+    assert len(draw_matched(pool, wanted, GcRepeatBins(), np.random.default_rng(0)).place) == 0

@@ -23,7 +23,7 @@ def genome(write_fasta):
 
 
 def test_chromosomes_that_are_not_named_are_for_training(genome):
-    folds = Folds.of(genome, ("chrIV",), ("chrX",))
+    folds = Folds.from_names(genome, ("chrIV",), ("chrX",))
     assert folds.are_whole
     assert (folds.train.names, folds.validation.names, folds.test.names) == (("chrI", "chrY"), ("chrIV",), ("chrX",))
     at = folds.at(np.array([0, 1, 2, 0]), np.array([0, 11, 4, 19]))
@@ -32,7 +32,7 @@ def test_chromosomes_that_are_not_named_are_for_training(genome):
 
 
 def test_regions_are_taken_out_of_their_chromosomes_and_excluded_ones_out_of_all_folds(genome):
-    folds = Folds.of(genome, ("chrI:1-4", "chrI:5-8"), ("chrIV",), ("chrIV:11-12", "chrI:8-10", "chrY"))
+    folds = Folds.from_names(genome, ("chrI:1-4", "chrI:5-8"), ("chrIV",), ("chrIV:11-12", "chrI:8-10", "chrY"))
     assert not folds.are_whole
     assert folds.train.names == ("chrI:11-20", "chrX")
     assert (folds.validation.names, folds.test.names) == (("chrI:1-7",), ("chrIV:1-10",))
@@ -58,7 +58,7 @@ def test_regions_are_taken_out_of_their_chromosomes_and_excluded_ones_out_of_all
 )
 def test_regions_that_cannot_be_used_are_refused(genome, given, message):
     with pytest.raises(InputError, match=message):
-        Folds.of(genome, *given)
+        Folds.from_names(genome, *given)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_regions_that_cannot_be_used_are_refused(genome, given, message):
 )
 def test_unknown_chromosomes_are_refused_with_near_names(write_fasta, validation, test, message):
     genome = Genome.open(write_fasta({"chrI": "ACGT", "chrIV": "ACGT"}))
-    Folds.of(genome, ("chrI",), ("chrIV",))
+    Folds.from_names(genome, ("chrI",), ("chrIV",))
     with pytest.raises(InputError, match=message):
-        Folds.of(genome, validation, test)
+        Folds.from_names(genome, validation, test)
 
 
 def test_every_named_fold_and_training_need_positives():

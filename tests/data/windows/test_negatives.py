@@ -6,8 +6,8 @@ from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
-from capsight.data.windows.negatives import STRATEGIES, Wanted, share_out
-from capsight.data.windows.stranded import Places, read_codes
+from capsight.data.windows.negatives import STRATEGIES, NegativeRequest, share_out
+from capsight.data.windows.stranded import StrandedIntervals, read_codes
 
 LENGTH = 20
 
@@ -33,9 +33,11 @@ def world(write_fasta):
     def ask(name, n, like=None, seed=1, regions=None, within=None, **settings):
         given = {"genome": "g", "peaks": "p", "length": LENGTH, "exclusion_bp": 50, "negatives": name} | settings
         config = WindowsConfig(**given, negatives_file="n.bed" if name == "bed" else None)
-        like = like or Places(np.array([0, 1]), np.array([14_990, 14_990]), np.array([False, True]))
+        like = like or StrandedIntervals(np.array([0, 1]), np.array([14_990, 14_990]), np.array([False, True]))
         rng = np.random.default_rng(seed)
-        return STRATEGIES[name](Wanted(genome, config, within or everything, peaks, peaks, like, n, rng, regions))
+        return STRATEGIES[name](
+            NegativeRequest(genome, config, within or everything, peaks, peaks, like, n, rng, regions)
+        )
 
     ask.genome, ask.peaks = genome, peaks
     return ask
@@ -60,8 +62,8 @@ def test_uniform_is_even_over_contigs_with_peaks_and_strands(world):
 
 
 def test_matched_follows_gc_and_repeats_of_the_positives(world):
-    rich = Places(np.zeros(30, int), 30_100 + 60 * np.arange(30), np.zeros(30, bool))
-    lower = Places(np.ones(30, int), 1_000 + 60 * np.arange(30), np.zeros(30, bool))
+    rich = StrandedIntervals(np.zeros(30, int), 30_100 + 60 * np.arange(30), np.zeros(30, bool))
+    lower = StrandedIntervals(np.ones(30, int), 1_000 + 60 * np.arange(30), np.zeros(30, bool))
     measure = lambda places: world.genome.composition(places.contig, places.start, LENGTH)  # noqa: E731
     drawn = world("matched", 300, rich)
     assert np.sort(measure(drawn.places).gc).tolist() == np.sort(np.repeat(measure(rich).gc, 10)).tolist()
@@ -138,7 +140,7 @@ def test_bed_takes_the_users_own_centred_and_counts_what_it_cannot(world):
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_nothing_wanted_gives_nothing(world, name):
     regions = pd.DataFrame([("c0", 100, 140, "-")], columns=[schema.CHROM, schema.START, schema.END, schema.STRAND])
-    none = Places(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
+    none = StrandedIntervals(np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool))
     assert len(world(name, 0, none, regions=regions).places.start) == 0
 
 

@@ -207,13 +207,13 @@ def test_a_shortfall_is_stated(world, caplog):
 
 @pytest.mark.parametrize("empty", ["train", "validation", "test"])
 def test_a_fold_without_negatives_is_refused_with_the_way_out(world, tmp_path, empty, monkeypatch):
-    original = laying.lay_capsight
+    original = laying.build_capsight_windows
 
-    def lay(*given):
+    def build_windows(*given):
         table, dropped, remarks = original(*given)
-        return laying.Made(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
+        return laying.WindowSet(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
 
-    monkeypatch.setattr(laying, "lay_capsight", lay)
+    monkeypatch.setattr(laying, "lay_capsight", build_windows)
     with pytest.raises(InputError, match=rf"{empty} fold: \d+ positives, but 0 negatives found \(lower exclusion"):
         world(EACH)
     assert not (tmp_path / "windows").exists()

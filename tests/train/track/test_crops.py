@@ -11,7 +11,7 @@ import pytest
 from capsight.config.track import CropsConfig
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import summit_tags
+from capsight.data.ctss.table import ctss_from_summits
 from capsight.data.genome.alphabet import encode
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -64,7 +64,7 @@ PEAKS = [
 def source(genome: Genome, tags: Ctss, names: list[str], seed: int = 5, **settings: Any) -> CropSource:
     peaks = pd.DataFrame(PEAKS, columns=[schema.CHROM, schema.SUMMIT, schema.STRAND])
     config = CropsConfig(length=64, **settings)
-    return CropSource.of(genome, tags, peaks, names, HALO, config, seed)
+    return CropSource.from_windows(genome, tags, peaks, names, HALO, config, seed)
 
 
 @pytest.mark.parametrize("minus", [False, True])
@@ -194,7 +194,7 @@ def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Cts
         columns=[schema.CHROM, schema.SUMMIT, schema.STRAND],
     )
     assert len(peaks) < len(PEAKS)
-    again = CropSource.of(genome, other, peaks, PARTS, HALO, one.config, one.seed)
+    again = CropSource.from_windows(genome, other, peaks, PARTS, HALO, one.config, one.seed)
     for number in range(30):
         for mine, theirs in zip(one.batch(number), again.batch(number), strict=True):
             np.testing.assert_array_equal(mine, theirs)
@@ -240,8 +240,8 @@ def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Ctss)
 def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Ctss) -> None:
     empty = pd.DataFrame({schema.CHROM: [], schema.SUMMIT: [], schema.STRAND: []})
     config = CropsConfig(length=64, peak_fraction=1.0)
-    crops = CropSource.of(genome, tags, empty, ["chrC"], HALO, config, 1)
-    assert not len(summit_tags(empty, genome).contig)
+    crops = CropSource.from_windows(genome, tags, empty, ["chrC"], HALO, config, 1)
+    assert not len(ctss_from_summits(empty, genome).contig)
     assert crops.batch(0).codes.shape == (config.batch_size, 64 + 2 * HALO)
 
 

@@ -109,7 +109,7 @@ def test_the_strength_of_a_gene_is_that_of_its_promoter(tmp_path: Path, minus: b
     counts = [found[len(text) - 1 - p if minus else p] for p in position.tolist()]
     here = np.full(len(position), int(minus))
     tags = Ctss(np.zeros_like(here), position, here, np.array(counts))
-    table = GeneTargets.of(Stretches.whole(genome, [0]), 150, tags).table
+    table = GeneTargets.from_stretches(Stretches.whole(genome, [0]), 150, tags).table
     expected = np.log1p([7.0, 30.0, 0.0])
     expected = (expected - expected.mean()) / expected.std()
     np.testing.assert_allclose(table[STRENGTH_COLUMN], expected[::-1] if minus else expected, rtol=1e-5)
@@ -129,13 +129,13 @@ def test_frames_and_their_tags_are_read_in_each_stretch_alone(tmp_path: Path) ->
     position = np.array([first[0] - 10, first[1] - 31, first[1] - 30, first[2] - 5])
     here = np.zeros_like(position)
     tags = Ctss(here, position, here, np.array([3.0, 99.0, 8.0, 99.0]))
-    table = GeneTargets.of(stretches, 150, tags).table
+    table = GeneTargets.from_stretches(stretches, 150, tags).table
     assert table[START].tolist() == first[:2]
     assert (table[END] - table[START]).tolist() == [len(frame)] * 2
     assert table[CONTIG].tolist() == [0, 0]
     expected = np.log1p([3.0, 8.0])
     np.testing.assert_allclose(table[STRENGTH_COLUMN], (expected - expected.mean()) / expected.std(), rtol=1e-5)
-    targets = GeneTargets.of(stretches, 150, tags)
+    targets = GeneTargets.from_stretches(stretches, 150, tags)
     assert targets.at(np.array([0]), np.array([False]), np.array([first[1] - 20]), 64)[0, 20, FIRST_BASE] == 1
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
-from capsight.data.ctss.table import summit_tags
+from capsight.data.ctss.table import ctss_from_summits
 from capsight.data.genome.alphabet import reverse_complement
 from capsight.data.genome.genome import Genome
 from capsight.data.peaks.promoters import Promoters
@@ -56,8 +56,8 @@ def promoters() -> Promoters:
 def mosaics(genome: Genome, given: Promoters | None, **settings: Any) -> Mosaics:
     config = CropsConfig(**{"length": 1024, "batch_size": 3, "mosaics": 1.0, **settings})
     peaks = pd.DataFrame(SUMMITS_AT, columns=[schema.CHROM, schema.SUMMIT, schema.STRAND])
-    summits = summit_tags(peaks, genome)
-    source = CropSource.of(genome, summits, peaks, ["chrA", "chrB"], HALO, config, 5)
+    summits = ctss_from_summits(peaks, genome)
+    source = CropSource.from_windows(genome, summits, peaks, ["chrA", "chrB"], HALO, config, 5)
     return Mosaics(source, given)
 
 
@@ -141,7 +141,7 @@ def test_what_reaches_beyond_an_end_is_cut(start: int, expected: str) -> None:
 def test_nothing_unknown_is_learned_and_genes_follow_the_pieces(genome: Genome, promoters: Promoters) -> None:
     found = mosaics(genome, promoters, promoters=0.5)
     losses = TrackLossConfig(block_size=64, min_orf_codons=10)
-    genes = GeneTargets.of(found.crops.stretches, losses.min_orf_codons, found.crops.tags)
+    genes = GeneTargets.from_stretches(found.crops.stretches, losses.min_orf_codons, found.crops.tags)
     task = TrackTask(found.crops, losses, genes, genome.index(["chrC"]), found.crops.summits, mosaics=found)
     batch = dict(task.batch(0))
     for row, start, end, contig, minus, first, _ in found.pieces(0):

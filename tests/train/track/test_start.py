@@ -54,7 +54,7 @@ def other_windows(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_convolutions_are_taken_and_heads_are_not(first: Path) -> None:
-    start = Start.of(first)
+    start = Start.from_model(first)
     weights = load_file(first / "model.safetensors")
     for number, member in ((0, 0), (1, 1), (2, 0)):
         torch.manual_seed(5)
@@ -95,7 +95,7 @@ def test_record_and_card_name_it_with_the_checksum_of_its_weights(
 
 
 def test_the_shape_is_that_of_the_model_and_dropout_is_free(first: Path) -> None:
-    start = Start.of(first)
+    start = Start.from_model(first)
     assert start.shaped(TrainConfig(init=first)).model == TrackConfig(**SHAPE)
     asked = TrackConfig(width=16, dropout=0.5)
     assert start.shaped(TrainConfig(init=first, model=asked)).model == TrackConfig(**SHAPE | {"dropout": 0.5})

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from capsight.config.track import CropsConfig, TrackConfig, TrackLossConfig
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import summit_tags
+from capsight.data.ctss.table import ctss_from_summits
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.model.track import Track, TrackNetwork
@@ -42,12 +42,12 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     path.write_text("".join(lines))
     genome = Genome.open(path)
     table = pd.DataFrame(peaks, columns=[schema.CHROM, schema.SUMMIT, schema.STRAND])
-    summits = summit_tags(table, genome)
+    summits = ctss_from_summits(table, genome)
     tags = Ctss(summits.contig, summits.position, summits.minus, np.full(len(summits.contig), 40.0))
     config = CropsConfig(length=512, batch_size=8)
-    crops = CropSource.of(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
+    crops = CropSource.from_windows(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
     losses = TrackLossConfig(block_size=64, min_orf_codons=10)
-    genes = GeneTargets.of(crops.stretches, losses.min_orf_codons, tags)
+    genes = GeneTargets.from_stretches(crops.stretches, losses.min_orf_codons, tags)
     return TrackTask(crops, losses, genes, Stretches.named(genome, ["chr2"]), summits)
 
 

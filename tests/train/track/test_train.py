@@ -13,7 +13,7 @@ from capsight.artefact import sha256
 from capsight.config import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig, WindowsConfig
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import CTSS, summit_tags
+from capsight.data.ctss.table import CTSS, ctss_from_summits
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.data.windows.stage import windows
@@ -171,7 +171,7 @@ def test_peaks_with_summits_keep_them(motif_windows: Path) -> None:
         schema.CHROM: np.repeat(["chr1", "chr2", "chr3"], 58), schema.SUMMIT: 3 * list(range(500, 29_500, 500)),
         schema.STRAND: "+",
     })  # fmt: skip
-    for found, wanted in zip(targets_of(data).summits, summit_tags(expected, genome), strict=True):
+    for found, wanted in zip(targets_of(data).summits, ctss_from_summits(expected, genome), strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 

@@ -33,31 +33,31 @@ class Check(NamedTuple):
 
     name: str
     verdict: Verdict
-    says: str
+    message: str
     numbers: dict[str, Any]
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
+def overall_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the gravest verdict; nothing at all is `SKIPPED`."""
     return max(verdicts, key=_RANK.__getitem__, default=SKIPPED)
 
 
-def by_any(found: int) -> Verdict:
+def verdict_if_any(found: int) -> Verdict:
     """Judge what must not be there at all."""
     return FAIL if found else PASS
 
 
-def by_share(share: float, most: float) -> Verdict:
+def verdict_by_fraction(share: float, most: float) -> Verdict:
     """Judge what is tolerable in a small share of windows: up to `most` it is a warning."""
     return FAIL if share > most else WARN if share else PASS
 
 
-def by_limits(value: float, warn: float, fail: float) -> Verdict:
+def verdict_by_limits(value: float, warn: float, fail: float) -> Verdict:
     """Judge a number by what it must not exceed."""
     return FAIL if value > fail else WARN if value > warn else PASS
 
 
-def placeless(data: Windows) -> str | None:
+def without_coordinates(data: Windows) -> str | None:
     """Say why coordinates mean nothing; nothing where they do."""
     of_sequences = data.genome.path == data.folder / SEQUENCES_FILE
     return "labelled sequences have no place in a genome" if of_sequences else None

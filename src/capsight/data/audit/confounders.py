@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from capsight.config import AuditConfig
 from capsight.data import schema
-from capsight.data.audit.checks import FAIL, PASS, SKIPPED, WARN, Check, Verdict, by_limits, by_share, placeless, worst
+from capsight.data.audit.checks import (
+    FAIL,
+    PASS,
+    SKIPPED,
+    WARN,
+    Check,
+    Verdict,
+    overall_verdict,
+    verdict_by_fraction,
+    verdict_by_limits,
+    without_coordinates,
+)
 from capsight.data.windows.windows import Windows
 
 #: Names of the checks.
@@ -48,7 +59,7 @@ class Auroc(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, labels: Labels, score: Floats) -> "Auroc":
+    def from_scores(cls, labels: Labels, score: Floats) -> "Auroc":
         """Measure scores against labels, both of which must occur."""
         from sklearn.metrics import roc_auc_score
 
@@ -84,14 +95,14 @@ def _distribution(data: Windows, config: AuditConfig, name: str, column: str, wh
         here = (data.table[schema.FOLD] == fold).to_numpy()
         if _too_few(labels[here]):
             continue
-        auroc = Auroc.of(labels[here], values[here])
+        auroc = Auroc.from_scores(labels[here], values[here])
         least = max(auroc.low, 1 - auroc.high)
         numbers[fold] = _summary(values[here], labels[here]) | auroc.numbers()
-        verdicts.append(by_limits(least, config.warn_auroc, config.fail_auroc))
+        verdicts.append(verdict_by_limits(least, config.warn_auroc, config.fail_auroc))
         told.append(f"{fold} {auroc.value:.3f}")
     if not numbers:
         return Check(name, SKIPPED, f"no fold has {_FEWEST} windows of either label", {})
-    return Check(name, worst(verdicts), f"{what} alone, AUROC: {', '.join(told)}", numbers)
+    return Check(name, overall_verdict(verdicts), f"{what} alone, AUROC: {', '.join(told)}", numbers)
 
 
 def _too_few(labels: Labels) -> bool:
@@ -106,15 +117,17 @@ def _summary(values: Floats, labels: Labels) -> dict[str, Any]:
     return means | {"ks": float(np.abs(shares[0] - shares[1]).max())}
 
 
-def try_blind(data: Windows, config: AuditConfig) -> list[Check]:
+def classify_by_confounders(data: Windows, config: AuditConfig) -> list[Check]:
     """Train classifiers that see no sequence, and measure them on the test fold (validation where there is no test)."""
     unmasked = None if data.table[schema.REPEAT].any() else "the genome is not soft-masked (no lower case)"
     place = "place on the contig, and strand"
     return [
         _blind(data, config, BLIND_COMPOSITION, "GC content and length", composition_features(data)),
         _blind(data, config, BLIND_REPEAT, "repeat content", data.table[[schema.REPEAT]].to_numpy(), unmasked),
-        _blind(data, config, BLIND_PLACE, place, place_features(data), placeless(data)),
-        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), placeless(data)),
+        _blind(data, config, BLIND_PLACE, place, place_features(data), without_coordinates(data)),
+        _blind(
+            data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), without_coordinates(data)
+        ),
     ]
 
 
@@ -155,10 +168,10 @@ def _blind(
     if _too_few(data.labels[train]) or _too_few(data.labels[held]):
         return Check(name, SKIPPED, f"training and {measured} do not both have {_FEWEST} windows of either label", {})
     score = _classify(features[train], data.labels[train], features[held], config.seed)
-    auroc = Auroc.of(data.labels[held], score)
-    verdict = by_limits(auroc.low, config.warn_auroc, config.fail_auroc)
-    says = f"a classifier that sees only {what}: AUROC {auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
-    return Check(name, verdict, f"{says}, {measured} fold", {"fold": measured, **auroc.numbers()})
+    auroc = Auroc.from_scores(data.labels[held], score)
+    verdict = verdict_by_limits(auroc.low, config.warn_auroc, config.fail_auroc)
+    message = f"a classifier that sees only {what}: AUROC {auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
+    return Check(name, verdict, f"{message}, {measured} fold", {"fold": measured, **auroc.numbers()})
 
 
 def _classify(features: Floats, labels: Labels, held: Floats, seed: int) -> Floats:
@@ -193,7 +206,7 @@ def count_labels(data: Windows, wanted: Mapping[str, int]) -> Check:
     return Check(LABELS, verdict, ", ".join([*lacking, *short]) or "every fold has both labels", numbers)
 
 
-def look_at_negatives(data: Windows, tolerated: float) -> Check:
+def check_negatives(data: Windows, max_fraction: float) -> Check:
     """Count the negatives that touch a peak: their label is doubtful."""
     distance = data.table.loc[data.table[schema.LABEL] == 0, schema.DISTANCE]
     known = distance[distance >= 0]
@@ -201,7 +214,12 @@ def look_at_negatives(data: Windows, tolerated: float) -> Check:
         return Check(NEAR_PEAKS, SKIPPED, "no peaks are known, or there are no negatives", {})
     touching, total = int((known == 0).sum()), len(distance)
     share = touching / total
-    says = (
+    message = (
         f"{touching:,} of {total:,} negatives ({share:.1%}) touch a peak" if touching else "no negative touches a peak"
     )
-    return Check(NEAR_PEAKS, by_share(share, tolerated), says, {"negatives": total, "found": touching, "share": share})
+    return Check(
+        NEAR_PEAKS,
+        verdict_by_fraction(share, max_fraction),
+        message,
+        {"negatives": total, "found": touching, "share": share},
+    )

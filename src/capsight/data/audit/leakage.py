@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from capsight.data import schema
-from capsight.data.audit.checks import SKIPPED, Check, Verdict, by_any, by_share, placeless
+from capsight.data.audit.checks import SKIPPED, Check, Verdict, verdict_by_fraction, verdict_if_any, without_coordinates
 from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET, find_similar, known_span
 from capsight.data.genome.alphabet import Ints, reverse_complement
 from capsight.data.sequence.digest import digests
@@ -52,7 +52,7 @@ def rows_of(data: Windows, *folds: str) -> Ints:
 
 def compare_places(data: Windows) -> Found:
     """Find windows that share bases of the genome, on either strand, with one of an earlier fold."""
-    if reason := placeless(data):
+    if reason := without_coordinates(data):
         return Found(Check(COORDINATES, SKIPPED, reason, {}), _no_pairs())
     start = data.table[schema.START].to_numpy(np.int64)
     reach = int(data.genome.lengths.max()) + 3 * data.length
@@ -72,14 +72,14 @@ def compare_places(data: Windows) -> Found:
     pairs = pd.concat(parts).sort_values([QUERY, COVERAGE, TARGET], ascending=[True, False, True])
     pairs = pairs.drop_duplicates(QUERY).reset_index(drop=True)
     counts = _count(data, pairs, _with_earlier(data))
-    says = _sentence(counts, "share bases of the genome with an earlier fold", "no place is in two folds")
-    return Found(_check(COORDINATES, by_any(len(pairs)), says, counts), pairs)
+    message = _sentence(counts, "share bases of the genome with an earlier fold", "no place is in two folds")
+    return Found(_check(COORDINATES, verdict_if_any(len(pairs)), message, counts), pairs)
 
 
-def compare_copies(data: Windows, tolerated: float) -> list[Found]:
+def compare_copies(data: Windows, max_fraction: float) -> list[Found]:
     """Find windows of exactly the same bases, on either strand: across folds, within a fold, with both labels.
 
-    `tolerated` is the share of a fold that may repeat other windows of the fold.
+    `max_fraction` is the share of a fold that may repeat other windows of the fold.
     """
     copies = _copies(data)
     fold, label = copies[schema.FOLD], copies[schema.LABEL]
@@ -91,20 +91,22 @@ def compare_copies(data: Windows, tolerated: float) -> list[Found]:
     else:
         both = _same(CONTRADICTIONS, data, mixed, schema.FOLDS, 0)
     shared = _same(DUPLICATES, data, across, _with_earlier(data), 0)
-    again = _same(REPEATED, data, within, schema.FOLDS, tolerated)
+    again = _same(REPEATED, data, within, schema.FOLDS, max_fraction)
     return [shared, again, both]
 
 
-def _same(name: str, data: Windows, parts: Sequence[pd.DataFrame], folds: tuple[str, ...], tolerated: float) -> Found:
-    """Make one of the checks of exact copies; with nothing `tolerated`, any is a failure."""
+def _same(
+    name: str, data: Windows, parts: Sequence[pd.DataFrame], folds: tuple[str, ...], max_fraction: float
+) -> Found:
+    """Make one of the checks of exact copies; with nothing `max_fraction`, any is a failure."""
     what, nothing = _COPIES[name]
     pairs = pd.concat(parts).sort_values(QUERY).reset_index(drop=True)
     counts = _count(data, pairs, folds)
-    verdict = by_share(_largest(counts), tolerated) if tolerated else by_any(len(pairs))
+    verdict = verdict_by_fraction(_largest(counts), max_fraction) if max_fraction else verdict_if_any(len(pairs))
     return Found(_check(name, verdict, _sentence(counts, what, nothing), counts), pairs)
 
 
-def compare_similar(data: Windows, identity: float, coverage: float, tolerated: float) -> tuple[Found, pd.DataFrame]:
+def compare_similar(data: Windows, identity: float, coverage: float, max_fraction: float) -> tuple[Found, pd.DataFrame]:
     """Find windows that are similar to one of an earlier fold, on either strand.
 
     Parameters
@@ -130,8 +132,8 @@ def compare_similar(data: Windows, identity: float, coverage: float, tolerated: 
     pairs = pairs[pairs[IDENTITY] >= identity].sort_values([QUERY, IDENTITY, TARGET], ascending=[True, False, True])
     counts = _count(data, pairs, _with_earlier(data))
     what = f"resemble one of an earlier fold (identity {identity:g} or more over {coverage:.0%} of the window)"
-    says = _sentence(counts, what, "no window resembles one of an earlier fold")
-    check = _check(SIMILAR, by_share(_largest(counts), tolerated), says, counts)
+    message = _sentence(counts, what, "no window resembles one of an earlier fold")
+    check = _check(SIMILAR, verdict_by_fraction(_largest(counts), max_fraction), message, counts)
     return Found(check, pairs.reset_index(drop=True)), to_train.drop_duplicates(QUERY).reset_index(drop=True)
 
 
@@ -194,11 +196,11 @@ def _largest(counts: dict[str, Any]) -> float:
     return max((float(of["share"]) for of in counts.values()), default=0.0)
 
 
-def _check(name: str, verdict: Verdict, says: str, counts: dict[str, Any]) -> Check:
+def _check(name: str, verdict: Verdict, message: str, counts: dict[str, Any]) -> Check:
     """Make the check, or say that there is nothing to compare."""
     if not counts:
         return Check(name, SKIPPED, "there are no two folds to compare", counts)
-    return Check(name, verdict, says, counts)
+    return Check(name, verdict, message, counts)
 
 
 def _sentence(counts: dict[str, Any], what: str, nothing: str) -> str:

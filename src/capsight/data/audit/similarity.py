@@ -325,8 +325,8 @@ def _align_all(
     n_query, which_query = np.unique(candidates.query, return_inverse=True)
     n_target, which_target = np.unique(candidates.target, return_inverse=True)
     codes = read(queries[n_query]), read(targets[n_target])
-    sides = [_Letters.of(codes[0]), _Letters.of(reverse_complement(codes[0]))]
-    facing = _Letters.of(codes[1], unknown=N_CODE + 1)
+    sides = [_Letters.from_codes(codes[0]), _Letters.from_codes(reverse_complement(codes[0]))]
+    facing = _Letters.from_codes(codes[1], unknown=N_CODE + 1)
     found = []
     for i in range(len(candidates.query)):
         flipped = bool(candidates.flipped[i])
@@ -346,7 +346,7 @@ class _Letters(NamedTuple):
     end: list[int]
 
     @classmethod
-    def of(cls, codes: Codes, unknown: int = N_CODE) -> "_Letters":
+    def from_codes(cls, codes: Codes, unknown: int = N_CODE) -> "_Letters":
         """Spell windows; N of queries and targets are spelt differently, so that they never match."""
         begin, end = known_span(codes)
         spelt = np.where(codes == N_CODE, np.uint8(unknown), codes)

@@ -19,11 +19,11 @@ SIMILARITY_FILE: Final = "similarity.parquet"
 
 #: Groups by identity with the nearest training window, and the identity from which on each begins.
 NO_RELATIVE: Final = "none"
-STRATA: Final = {"below 0.8": 0.0, "0.8 to 0.9": 0.8, "0.9 and more": 0.9}
+IDENTITY_BINS: Final = {"below 0.8": 0.0, "0.8 to 0.9": 0.8, "0.9 and more": 0.9}
 
 
-def similarity_strata(audit: Path, data: Windows) -> NDArray[np.str_]:
-    """Return the group of every window of a fold, ``(n_windows,)``: `NO_RELATIVE`, or one of `STRATA`.
+def similarity_bins(audit: Path, data: Windows) -> NDArray[np.str_]:
+    """Return the group of every window of a fold, ``(n_windows,)``: `NO_RELATIVE`, or one of `IDENTITY_BINS`.
 
     Parameters
     ----------
@@ -43,8 +43,10 @@ def similarity_strata(audit: Path, data: Windows) -> NDArray[np.str_]:
     if len(identity) != len(data.table):
         remedy = "only validation and test are compared with training"
         raise InputError(f"says nothing of the {fold} fold", where=audit, remedy=remedy)
-    which = np.searchsorted(list(STRATA.values()), identity, side="right") - 1
-    return np.where(np.isnan(identity), NO_RELATIVE, np.array(list(STRATA))[np.minimum(which, len(STRATA) - 1)])
+    which = np.searchsorted(list(IDENTITY_BINS.values()), identity, side="right") - 1
+    return np.where(
+        np.isnan(identity), NO_RELATIVE, np.array(list(IDENTITY_BINS))[np.minimum(which, len(IDENTITY_BINS) - 1)]
+    )
 
 
 def _read(audit: Path, data: Windows) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from capsight.config import AuditConfig
 from capsight.data import schema
 from capsight.data.audit import confounders as shortcuts
 from capsight.data.audit import leakage as leaks
-from capsight.data.audit.checks import Check, Verdict, worst
+from capsight.data.audit.checks import Check, Verdict, overall_verdict
 from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
 from capsight.data.audit.similarity_bins import SIMILARITY_FILE
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
@@ -52,21 +52,21 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
     if artefact.is_done(out, "audit", config, inputs):
         logger.info("audit: %s is done already", out)
         return out
-    with artefact.building(out, "audit", config, inputs) as folder:
+    with artefact.atomic_dir(out, "audit", config, inputs) as folder:
         found = [leaks.compare_places(data), *leaks.compare_copies(data, config.max_fraction)]
         logger.info("audit: looking for windows that resemble one of an earlier fold")
         similar, nearest = leaks.compare_similar(data, config.min_identity, config.min_coverage, config.max_fraction)
         found.insert(2, similar)
         checks = [shortcuts.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
-        checks.append(shortcuts.look_at_negatives(data, config.max_fraction))
-        checks += shortcuts.compare_distributions(data, config) + shortcuts.try_blind(data, config)
+        checks.append(shortcuts.check_negatives(data, config.max_fraction))
+        checks += shortcuts.compare_distributions(data, config) + shortcuts.classify_by_confounders(data, config)
         pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
         pairs.to_csv(
             folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
         )
         similarity = _describe_nearest(data, nearest)
         similarity.to_parquet(folder / SIMILARITY_FILE, index=False)
-        verdict = worst(check.verdict for check in checks)
+        verdict = overall_verdict(check.verdict for check in checks)
         result = _summarise(data, verdict, checks)
         text = json.dumps(result, indent=2, allow_nan=False)
         (folder / AUDIT_FILE).write_text(text + "\n", encoding="utf-8")

@@ -16,7 +16,7 @@ from capsight.data.ctss.ctss import POSITION_BITS, Ctss
 from capsight.data.genome.alphabet import Floats, Ints
 from capsight.data.io.bed import BED, NO_STRAND, Peak, is_header, read_bed, read_records, records, span, split
 from capsight.data.io.bigwig import BigWig
-from capsight.data.io.text import given, kind_of, open_text, readable
+from capsight.data.io.text import given, open_text, readable, sniff_format
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def _read_bed(path: Path, options: tuple[str, str] | None) -> CtssFile:
     remedy = (
         f"name both files: {options[0]} and {options[1]}" if options else "make BED6 of it: docs/formats.md shows how"
     )
-    if kind_of(path) == "bigWig":
+    if sniff_format(path) == "bigWig":
         raise InputError("is bigWig, which has no strands", where=path, remedy=remedy)
     with open_text(path) as handle:
         first = next(records(handle), None)
@@ -122,7 +122,7 @@ def _read_bed(path: Path, options: tuple[str, str] | None) -> CtssFile:
 
 def _read_table(path: Path, skip: int, columns: Sequence[str]) -> pa.Table | None:
     """Read a table of tab-separated columns from below its first `skip` lines; nothing where anything is amiss."""
-    opener = gzip.open if kind_of(path) in ("gzip", "bgzip") else open
+    opener = gzip.open if sniff_format(path) in ("gzip", "bgzip") else open
     types = {name: kind for name, kind in _TYPES.items() if name in columns}
     try:
         with opener(readable(path), "rb") as handle:
@@ -207,7 +207,7 @@ def _positive(part: CtssFile, path: Path, zeros: int = 0) -> CtssFile:
 
 def _read_strand(path: Path, minus: bool, options: tuple[str, str]) -> CtssFile:
     """Read the counts of one strand from bigWig or bedGraph."""
-    kind = kind_of(path)
+    kind = sniff_format(path)
     if kind == "bigWig":
         names, contig, position, count, zeros = _laid_out(_bigwig_blocks(path), path)
     elif kind in ("text", "gzip", "bgzip"):

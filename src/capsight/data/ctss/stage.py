@@ -49,7 +49,7 @@ def cluster(
     if artefact.is_done(out, "cluster", config, inputs):
         logger.info("cluster: %s is done already", out)
         return out
-    with artefact.building_file(out, "cluster", config, inputs, suffix=".bed") as partial:
+    with artefact.atomic_file(out, "cluster", config, inputs, suffix=".bed") as partial:
         _cluster(config, read_ctss(counts, plus, minus), partial)
     return out
 

@@ -14,7 +14,7 @@ from capsight.data.ctss.ctss import Ctss
 from capsight.data.ctss.reader import CtssFile, read_ctss
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.io.parquet import read_parquet, write_parquet
 from capsight.errors import InputError
 
@@ -36,7 +36,7 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def counted_tags(
+def read_counted_ctss(
     paths: Sequence[Path],
     genome: Genome,
     aliases: Aliases,
@@ -56,7 +56,7 @@ def counted_tags(
     number = genome.index(names)
     where = ", ".join(str(path) for path in (*paths, *plus, *minus))
     if (number < 0).all():
-        near = namesake(names[0], genome.names)
+        near = match_contig_name(names[0], genome.names)
         hint = f", which has {near!r}" if near else ""
         raise InputError(
             f"contig {names[0]!r} is not in {genome.path.name}{hint}, nor is any other", where=where,
@@ -76,7 +76,7 @@ def counted_tags(
     return Ctss.summed(contig, position, ctss.minus[known], ctss.counts[known])
 
 
-def summit_tags(peaks: pd.DataFrame, genome: Genome) -> Ctss:
+def ctss_from_summits(peaks: pd.DataFrame, genome: Genome) -> Ctss:
     """Return the summits of peaks (`schema.PEAK_COLUMNS`) as 5' ends, one at each."""
     columns = pd.DataFrame(
         {
@@ -106,7 +106,7 @@ def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> 
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 
-def write_tags(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
+def write_ctss(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
     """Write ``ctss.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
@@ -115,7 +115,7 @@ def write_tags(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[st
     return {"source": source, "positions": len(tags.counts), "tags": float(tags.counts.sum())}
 
 
-def read_tags(path: Path, genome: Genome) -> Ctss:
+def read_ctss_table(path: Path, genome: Genome) -> Ctss:
     """Read ``ctss.parquet``.
 
     Raises

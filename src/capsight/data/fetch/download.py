@@ -41,7 +41,7 @@ _LARGEST_TEXT: Final = 1 << 22
 _HEADERS: Final = {"User-Agent": f"capsight/{__version__}", "Accept-Encoding": "identity"}
 
 
-class Patience(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How long to wait for a server.
 
     Attributes
@@ -75,7 +75,7 @@ class _Kept(NamedTuple):
     size: int | None
 
 
-def download(url: str, path: Path, patience: Patience) -> None:
+def download(url: str, path: Path, retry: RetryPolicy) -> None:
     """Write what `url` holds to `path`, going on from what an earlier attempt left there.
 
     Parameters
@@ -94,15 +94,15 @@ def download(url: str, path: Path, patience: Patience) -> None:
         If the address does not exist, answers with a web page, cannot be reached, or the disk is too small.
     """
     with (
-        _client(patience) as client,
+        _client(retry) as client,
         logging_redirect_tqdm([logging.getLogger("capsight")]),
         # disable=None: no bar where nobody watches
         tqdm(desc=path.name.removesuffix(".partial"), unit="B", unit_scale=True, disable=None) as bar,
     ):
-        _patiently(url, patience, lambda: _attempt(client, url, path, bar), lambda: _size(path))
+        _with_retries(url, retry, lambda: _attempt(client, url, path, bar), lambda: _size(path))
 
 
-def fetch_text(url: str, patience: Patience) -> str:
+def fetch_text(url: str, retry: RetryPolicy) -> str:
     """Return a small text file.
 
     Raises
@@ -118,8 +118,8 @@ def fetch_text(url: str, patience: Patience) -> str:
             _check_complete(len(body), _length(reply))
             found.append(body)
 
-    with _client(patience) as client:
-        _patiently(url, patience, attempt, lambda: 0)
+    with _client(retry) as client:
+        _with_retries(url, retry, attempt, lambda: 0)
     try:
         return found[0].decode("utf-8")
     except UnicodeDecodeError:
@@ -135,7 +135,7 @@ def ask_size(url: str, timeout: float = 10.0) -> int | None:
         If the file is not there, or the server cannot be reached. Errors that may pass are left to the download.
     """
     try:
-        with _client(Patience(timeout)) as client:
+        with _client(RetryPolicy(timeout)) as client:
             reply = client.head(url)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise InputError(f"cannot be reached: {error or type(error).__name__}", where=url) from None
@@ -159,11 +159,11 @@ def readable(size: float) -> str:
     return f"{size:.3g} TB"
 
 
-def _client(patience: Patience) -> httpx2.Client:
-    return httpx2.Client(timeout=patience.timeout, follow_redirects=True, headers=_HEADERS)
+def _client(retry: RetryPolicy) -> httpx2.Client:
+    return httpx2.Client(timeout=retry.timeout, follow_redirects=True, headers=_HEADERS)
 
 
-def _patiently(url: str, patience: Patience, attempt: Callable[[], None], size: Callable[[], int]) -> None:
+def _with_retries(url: str, retry: RetryPolicy, attempt: Callable[[], None], size: Callable[[], int]) -> None:
     """Call `attempt` until it succeeds; only attempts after which `size` is no larger than ever count as failed."""
     failures, best = 0, size()
     while True:
@@ -174,12 +174,12 @@ def _patiently(url: str, patience: Patience, attempt: Callable[[], None], size: 
             reason, after = str(error) or type(error).__name__, getattr(error, "after", 0.0)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise InputError(f"cannot be fetched: {error}", where=url) from None
-        if failures > patience.retries:
+        if failures > retry.retries:
             raise InputError(
                 f"cannot be fetched: {reason}", where=url,
                 remedy="check the network; the same command continues where this stopped",
             )  # fmt: skip
-        wait = min(max(after, patience.pause * 2 ** max(failures - 1, 0)), _LONGEST_WAIT)
+        wait = min(max(after, retry.pause * 2 ** max(failures - 1, 0)), _LONGEST_WAIT)
         logger.warning("fetch %s: %s: trying again in %.3g s", url, reason, wait)
         time.sleep(wait)
 

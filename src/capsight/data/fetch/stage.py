@@ -33,7 +33,7 @@ from capsight.data.assets import (
     parse_checksum,
     read_table,
 )
-from capsight.data.fetch.download import Patience, ask_size, discard, download, fetch_text
+from capsight.data.fetch.download import RetryPolicy, ask_size, discard, download, fetch_text
 from capsight.data.io.cache import cache_folder
 from capsight.errors import InputError
 
@@ -130,14 +130,14 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
     table = read_table(config.table)
     assets = choose(table, config.name)
     _report_absent(table, config)
-    cache, patience = (config.cache or cache_folder()).absolute(), Patience(config.timeout, config.retries)
+    cache, retry = (config.cache or cache_folder()).absolute(), RetryPolicy(config.timeout, config.retries)
     paths: dict[str, Path] = {}
     for kind in KINDS:
         if (asset := assets.get(kind)) and config.only in (None, kind):
             found = locate(asset, cache)
             if not (found.path or found.place):
                 raise InputError(_how_to_make(found), where=f"{asset.name} ({kind})", remedy=mirror_remedy([asset]))
-            path = found.path or obtain(found, cache, patience)
+            path = found.path or obtain(found, cache, retry)
             if found.path:
                 _report_terms(asset)
             paths[kind] = _bring(path, out, asset.short_name) if out else path
@@ -246,21 +246,21 @@ def _check_mirrored(path: Path, asset: Asset) -> None:
         )  # fmt: skip
 
 
-def obtain(found: Located, cache: Path, patience: Patience) -> Path:
+def obtain(found: Located, cache: Path, retry: RetryPolicy) -> Path:
     """Return the file of an asset in the cache, fetching it where it is not there or not whole."""
     asset, place = found.asset, found.place
     assert place is not None
     path = cache / asset.name / place.name
-    with _alone(path):
+    with _lock(path):
         record = _read_record(path)
         if path.is_file() and _intact(path, record, place):
             logger.info("fetch: %s is in the cache, unharmed", path)
             return path
         if path.is_file():
             logger.warning("fetch: %s is not, or not any more, what was fetched from %s: again", path, place.url)
-        expected = _published(place, patience)
+        expected = _published(place, retry)
         partial = path.with_name(f"{path.name}.partial")
-        download(place.url, partial, patience)
+        download(place.url, partial, retry)
         earlier = record if record and record.url == place.url else None
         checked = _verify(partial, place, expected, earlier)
         _write_record(path, checked._replace(asset=asset.name))
@@ -272,7 +272,7 @@ def obtain(found: Located, cache: Path, patience: Patience) -> Path:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Hold other processes (and threads) off a file of the cache; whoever comes second waits."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -295,13 +295,13 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _published(place: Place, patience: Patience) -> Checksum | None:
+def _published(place: Place, retry: RetryPolicy) -> Checksum | None:
     """Return the checksum that table or publisher state, or None, and say so."""
     if place.checksum:
         return parse_checksum(place.checksum, place.url)
     if not place.checksum_url:
         return None
-    text = fetch_text(place.checksum_url, patience)
+    text = fetch_text(place.checksum_url, retry)
     listed = [match.groups() for line in text.splitlines() if (match := _LISTED.fullmatch(line))]
     if not listed:
         raise InputError("is not a list of checksums", where=place.checksum_url)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from capsight.data.genome.contig_names import Aliases
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.io.bed import NO_STRAND, Line, has_blocks, is_header, position, read_records, records
 from capsight.data.io.gtf import before_sequences, is_annotation
 from capsight.data.io.text import open_text
@@ -111,7 +111,7 @@ def check_contigs(names: Iterable[str], genome: Genome, path: Path) -> None:
     found = sorted(set(names))
     if not found or set(found) & set(genome.names):
         return
-    others = {name: other for name in found if (other := namesake(name, genome.names))}
+    others = {name: other for name in found if (other := match_contig_name(name, genome.names))}
     example = next(iter(others), found[0])
     has = f", which has {others[example]!r}" if others else ""
     raise InputError(

@@ -161,7 +161,7 @@ class Genome:
         return codes
 
 
-def namesake(name: str, names: Collection[str]) -> str | None:
+def match_contig_name(name: str, names: Collection[str]) -> str | None:
     """Return the contig that `name` would be called among `names` by another convention (chrI/I, chrM/MT)."""
 
     def key(text: str) -> str:

@@ -29,7 +29,7 @@ from capsight.data.genome.alphabet import (
 )
 from capsight.data.io.cache import cache_folder
 from capsight.data.io.fasta import SUFFIXES, fasta_pieces
-from capsight.data.io.text import kind_of, passes, unreadable
+from capsight.data.io.text import passes, sniff_format, unreadable
 from capsight.data.io.twobit import read_twobit
 from capsight.errors import InputError
 
@@ -219,7 +219,7 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
 
 def _check_packing(file: Path) -> None:
     """Refuse gzip: only bgzip can be indexed, here and by samtools."""
-    if kind_of(file) == "gzip":
+    if sniff_format(file) == "gzip":
         plain = file.name.removesuffix(".gz")
         raise InputError(
             "is gzip, which cannot be indexed: bgzip is needed", where=file,
@@ -245,7 +245,7 @@ def _write_bases(files: Iterable[Path], out: IO[bytes]) -> tuple[dict[str, int],
 
 def _contigs(file: Path) -> Iterator[tuple[str, Iterable[Codes]]]:
     """Yield the name of every contig of a FASTA or 2bit file, and its letters piece by piece."""
-    if kind_of(file) == "2bit":
+    if sniff_format(file) == "2bit":
         yield from read_twobit(file)
     else:
         for (_, name), pieces in groupby(fasta_pieces(file), key=lambda piece: piece[:2]):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from capsight.data.genome.alphabet import Ints, Mask
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.naming import region_name
 from capsight.errors import ConfigError
 
@@ -68,7 +68,7 @@ def _no_contig(genome: Genome, region: str, name: str, what: str) -> ConfigError
         fault, base = f"{rest!r} is not a range of bases", rest.replace(",", "")
         remedy = f"write one base as {own}:{base}-{base}" if base.isdecimal() else f"write it as {own}:1001-2000"
     else:
-        fault, other = f"the genome has no contig {name!r}", namesake(name, genome.names)
+        fault, other = f"the genome has no contig {name!r}", match_contig_name(name, genome.names)
         remedy = f"did you mean {other}?" if other else f"write it as {genome.names[0]} or {genome.names[0]}:1001-2000"
     return ConfigError(f"{what} {region!r}: {fault}", where=genome.path, remedy=remedy)
 
@@ -91,7 +91,7 @@ class Stretches:
     end: Ints
 
     @classmethod
-    def of(cls, genome: Genome, contig: ArrayLike, start: ArrayLike, end: ArrayLike) -> Self:
+    def from_intervals(cls, genome: Genome, contig: ArrayLike, start: ArrayLike, end: ArrayLike) -> Self:
         """Take parts in any order; those that overlap or touch become one, those without a base are left out."""
         contig, start, end = (np.asarray(column, np.int64) for column in (contig, start, end))
         rows: list[list[int]] = []
@@ -108,7 +108,7 @@ class Stretches:
     def whole(cls, genome: Genome, contigs: ArrayLike) -> Self:
         """Take whole contigs, by number."""
         contigs = np.asarray(contigs, np.int64)
-        return cls.of(genome, contigs, np.zeros_like(contigs), genome.lengths[contigs])
+        return cls.from_intervals(genome, contigs, np.zeros_like(contigs), genome.lengths[contigs])
 
     @classmethod
     def named(cls, genome: Genome, regions: Iterable[str], what: str = "region") -> Self:
@@ -120,7 +120,7 @@ class Stretches:
             If one does not lie in the genome.
         """
         spans = [read_span(genome, region, what) for region in regions]
-        return cls.of(genome, *([span[i] for span in spans] for i in (1, 2, 3)))
+        return cls.from_intervals(genome, *([span[i] for span in spans] for i in (1, 2, 3)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,4 +192,4 @@ class Stretches:
         contig = np.searchsorted(self.genome.offsets, cuts[:-1], side="right") - 1
         start, size = cuts[:-1] - self.genome.offsets[contig], np.diff(cuts)
         kept = (self.find(contig, start) >= 0) & ((other.find(contig, start) >= 0) == inside)
-        return Stretches.of(self.genome, contig[kept], start[kept], (start + size)[kept])
+        return Stretches.from_intervals(self.genome, contig[kept], start[kept], (start + size)[kept])

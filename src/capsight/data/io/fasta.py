@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from capsight.data.io.text import kind_of, open_bytes, readable
+from capsight.data.io.text import open_bytes, readable, sniff_format
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def fasta_pieces(path: Path, *, quiet: bool = False) -> Iterator[Piece]:
         If the file is missing, is no FASTA or is damaged; naming file and line, if a record has no name or something
         that is no letter.
     """
-    if kind_of(path) == "bgzip":
+    if sniff_format(path) == "bgzip":
         _check_bgzip_end(path)
     reader = _Reader(path)
     with open_bytes(path) as handle:

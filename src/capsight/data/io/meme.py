@@ -99,7 +99,7 @@ def read_meme(path: Path) -> MotifSet:
         matrix is broken.
     """
     with open_text(path) as handle:
-        return _Reader(path, enumerate(handle, start=1)).read()
+        return _MemeParser(path, enumerate(handle, start=1)).read()
 
 
 def sniff_motif_format(path: Path) -> str | None:
@@ -133,7 +133,7 @@ def write_meme(path: Path, motifs: MotifSet) -> None:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-class _Reader:
+class _MemeParser:
     """One pass over the numbered lines of a file in MEME format."""
 
     def __init__(self, path: Path, lines: Iterable[tuple[int, str]]) -> None:

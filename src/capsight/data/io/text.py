@@ -123,7 +123,7 @@ def _forget(folder: Path, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def kind_of(path: Path) -> str:
+def sniff_format(path: Path) -> str:
     """Return what a file is by its first bytes: text, gzip, bgzip, bigWig, bigBed, 2bit, zip, xz, zstd, bzip2, UTF-16.
 
     Raises
@@ -171,7 +171,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     InputError
         Of `open_text`.
     """
-    kind = kind_of(path)
+    kind = sniff_format(path)
     if kind in _UNPACK:
         raise InputError(f"is packed with {kind}", where=path, remedy="unpack it; plain text and gzip are read")
     if kind in _BINARY:

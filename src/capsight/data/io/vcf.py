@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 import pysam
 
-from capsight.data.io.text import kind_of, open_bytes, readable
+from capsight.data.io.text import open_bytes, readable, sniff_format
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ def _lines(path: Path) -> Generator[bytes]:
 
 def _is_bcf(path: Path) -> bool:
     """Tell a BCF, packed or not, by its first bytes."""
-    if kind_of(path) not in ("bgzip", "gzip", "text"):
+    if sniff_format(path) not in ("bgzip", "gzip", "text"):
         return False
     with open_bytes(path) as handle:
         return handle.read(len(_BCF)) == _BCF

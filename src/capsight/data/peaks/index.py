@@ -28,7 +28,7 @@ class PeakIndex:
     ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, peaks: pd.DataFrame, genome: Genome, margin: int = 0) -> "PeakIndex":
+    def from_peaks(cls, peaks: pd.DataFrame, genome: Genome, margin: int = 0) -> "PeakIndex":
         """Index peaks widened by `margin` bases on both sides, at most to the ends of their contigs."""
         contig = genome.index(peaks[schema.CHROM])
         start = np.maximum(peaks[schema.START].to_numpy() - margin, 0)

@@ -13,7 +13,7 @@ from capsight.config import PeakFormat
 from capsight.data import schema
 from capsight.data.genome.alphabet import encode
 from capsight.data.genome.contig_names import Aliases
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.io.bed import (
     BED,
     BROAD_PEAK,
@@ -30,7 +30,7 @@ from capsight.data.io.bed import (
     records,
 )
 from capsight.data.io.gtf import is_annotation, read_transcripts
-from capsight.data.io.text import kind_of, open_text
+from capsight.data.io.text import open_text, sniff_format
 from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def read_peaks(
     genome: Genome,
     aliases: Aliases | None = None,
     *,
-    unstranded: bool = False,
+    assume_plus_strand: bool = False,
     peak_format: PeakFormat = "auto",
     summit_offset: int = 0,
 ) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def read_peaks(
         The genome that the coordinates belong to.
     aliases
         Other names of its contigs, which the file may use.
-    unstranded
+    assume_plus_strand
         Take every peak as one on the plus strand, whatever the file says.
     peak_format
         The format, where it is not to be told by the content.
@@ -85,8 +85,8 @@ def read_peaks(
     -------
     peaks
         One row per record in file order, columns `schema.PEAK_COLUMNS`; a missing score is NaN. A peak without a
-        summit has it at its 5' end on its strand (the first base on +, the last on -); with `unstranded` neither
-        end is the 5' end, and it is at the middle, (start + end) // 2.
+        summit has it at its 5' end on its strand (the first base on +, the last on -); with `assume_plus_strand`
+        neither end is the 5' end, and it is at the middle, (start + end) // 2.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def read_peaks(
     if aliases is not None:
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
-    if unstranded:
+    if assume_plus_strand:
         table[schema.STRAND] = _without_strand(table, path)
     else:
         _check_strands(table, path)
@@ -106,16 +106,18 @@ def read_peaks(
     start, end = table[schema.START], table[schema.END]
     inside = np.minimum(summit_offset, end - start - 1)
     five_prime = np.where(table[schema.STRAND] == "+", start + inside, end - 1 - inside)
-    table[schema.SUMMIT] = table[schema.SUMMIT].where(~without, (start + end) // 2 if unstranded else five_prime)
+    table[schema.SUMMIT] = table[schema.SUMMIT].where(
+        ~without, (start + end) // 2 if assume_plus_strand else five_prime
+    )
     end_used = f"base {summit_offset} from the 5' end" if summit_offset else "5' end"
-    _report(table, path, int(without.sum()), "middle" if unstranded else end_used)
+    _report(table, path, int(without.sum()), "middle" if assume_plus_strand else end_used)
     _warn_of_start_codons(table, path, genome)
     return table[list(schema.PEAK_COLUMNS)]
 
 
 def _parse(path: Path, peak_format: PeakFormat) -> list[Peak]:
     """Read all records of a file in the format that is asked for, or that it has."""
-    if (kind := kind_of(path)) in _REMEDIES:
+    if (kind := sniff_format(path)) in _REMEDIES:
         raise InputError(f"is {kind}, which holds no peaks", where=path, remedy=_REMEDIES[kind])
     with open_text(path) as handle:
         lines = records(handle)
@@ -213,7 +215,7 @@ def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
             remedy=f"is this of another assembly than {genome.path.name}? or does it cross the origin of a circular "
             "contig? cut it there; in GFF3 the contig's own line must say Is_circular=true",
         )  # fmt: skip
-    if other := namesake(chrom, genome.names):
+    if other := match_contig_name(chrom, genome.names):
         raise InputError(
             f"contig {chrom!r} is not in {genome.path.name}, which has {other!r}", where=where,
             remedy="rename the contigs so that both files agree, or name a table of aliases: --aliases",

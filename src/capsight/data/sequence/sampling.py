@@ -16,7 +16,7 @@ Corpus = Callable[[int, int], Codes]
 GC_BINS = 25
 
 
-class Shuffled:
+class EpochShuffler:
     """Endless shuffled passes over `n` rows, cut into batches of any size.
 
     The order of pass *e* depends on `seed` and *e* alone; batches run across the seam of two passes, so that
@@ -43,7 +43,7 @@ class Shuffled:
         return self._order[number]
 
 
-class GenomeCorpus:
+class RandomGenomeWindows:
     """Windows at random places and strands of some stretches of a genome, at most half of each N.
 
     Given windows to be `like`, those drawn have about the same GC content.

@@ -20,8 +20,8 @@ from capsight.data.peaks.index import PeakIndex
 from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.duplicates import distinct
 from capsight.data.windows.folds import EXCLUDE, Folds, check_positives
-from capsight.data.windows.negatives import ACROSS, STRATEGIES, Drawn, Wanted, share_out
-from capsight.data.windows.stranded import SHUFFLED, Places, shuffle_source
+from capsight.data.windows.negatives import ACROSS, STRATEGIES, NegativeRequest, SampledNegatives, share_out
+from capsight.data.windows.stranded import SHUFFLED, StrandedIntervals, shuffle_source
 from capsight.errors import InputError
 from capsight.paper.windows import FARTHEST, NEAREST, haldar2026
 
@@ -35,7 +35,7 @@ EXCLUDED: Final = "in an excluded stretch"
 REGIONS: Final = "regions"
 
 
-class Made(NamedTuple):
+class WindowSet(NamedTuple):
     """What the stage writes: the table, and what the summary adds to its counts."""
 
     table: pd.DataFrame
@@ -43,7 +43,7 @@ class Made(NamedTuple):
     remarks: dict[str, Any]
 
 
-def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
+def build_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> WindowSet:
     """Lay windows on a genome by the protocol of the config; rows are sorted by fold, then by place.
 
     Raises
@@ -51,13 +51,13 @@ def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
     InputError
         If a fold has no positives or no negatives, or the user's own negatives cannot be used.
     """
-    by_protocol = lay_haldar2026 if config.protocol == HALDAR2026 else lay_capsight
-    folds = Folds.of(genome, config.validation, config.test, config.exclude)
+    by_protocol = build_haldar2026_windows if config.protocol == HALDAR2026 else build_capsight_windows
+    folds = Folds.from_names(genome, config.validation, config.test, config.exclude)
     laid, dropped, remarks = by_protocol(config, genome, peaks, folds)
     _check_negatives(laid, config, remarks.get("negatives_wanted", {}))
     contig, start = laid["contig"].to_numpy(), laid[schema.START].to_numpy()
     gc, repeat, _ = genome.composition(contig, start, config.length)
-    distance = PeakIndex.of(peaks, genome).distance(contig, start, config.length)
+    distance = PeakIndex.from_peaks(peaks, genome).distance(contig, start, config.length)
     table = laid.assign(
         **{
             schema.CHROM: np.array(genome.names, dtype=object)[contig],
@@ -70,7 +70,7 @@ def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
     )
     if not folds.are_whole:
         remarks = remarks | {REGIONS: _regions(folds, table)}
-    return Made(_in_order(table), dropped, remarks)
+    return WindowSet(_in_order(table), dropped, remarks)
 
 
 def _regions(folds: Folds, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -79,14 +79,14 @@ def _regions(folds: Folds, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     return {fold: getattr(folds, fold).on(there[fold]).names for fold in schema.FOLDS} | {EXCLUDE: folds.exclude.names}
 
 
-def lay_haldar2026(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> Made:
+def build_haldar2026_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> WindowSet:
     """Lay windows by the paper's protocol; folds as everywhere."""
     excluded: Counter[str] = Counter()
     laid = haldar2026(
         genome, not_excluded(peaks, genome, folds, excluded), config.length, np.random.default_rng(config.seed)
     )
     laid.dropped[1].update(excluded)
-    places = Places(laid.contig, laid.start, np.zeros(len(laid.start), bool))
+    places = StrandedIntervals(laid.contig, laid.start, np.zeros(len(laid.start), bool))
     source = np.where(laid.label == 1, PEAK, HALDAR2026)
     table = _table(places, config, folds).assign(label=laid.label, source=source)
     table = _in_one_fold(table, folds, config.length, laid.dropped)
@@ -97,10 +97,10 @@ def lay_haldar2026(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, f
         return again.dropped[1] if again else Counter()
 
     check_positives(table.loc[table[schema.LABEL] == 1, schema.FOLD].to_numpy(), config.validation, config.test, lost)
-    return Made(table, laid.dropped, {"protocol": config.protocol})
+    return WindowSet(table, laid.dropped, {"protocol": config.protocol})
 
 
-def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> Made:
+def build_capsight_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> WindowSet:
     """Lay summit-centred positives, and negatives by the strategies of the config, fold by fold."""
     dropped: Dropped = {1: Counter(), 0: Counter()}
     known = not_excluded(peaks, genome, folds, dropped[1])
@@ -115,21 +115,25 @@ def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, fol
     parts, wanted, moved = [positives], {}, {}
     for number, fold in enumerate(schema.FOLDS):
         rows = positives[positives[schema.FOLD] == fold]
-        like = Places(rows["contig"].to_numpy(), rows[schema.START].to_numpy(), rows["minus"].to_numpy(bool))
+        like = StrandedIntervals(rows["contig"].to_numpy(), rows[schema.START].to_numpy(), rows["minus"].to_numpy(bool))
         there = _of_fold(peaks, fold, genome, folds)
         wanted[fold], moved[fold] = round(len(rows) * config.ratio), 0
         for order, (name, n) in enumerate(share_out(wanted[fold], config.negatives).items()):
             rng = np.random.default_rng([config.seed, number, order])
-            drawn = STRATEGIES[name](Wanted(genome, config, getattr(folds, fold), there, peaks, like, n, rng, regions))
+            drawn = STRATEGIES[name](
+                NegativeRequest(genome, config, getattr(folds, fold), there, peaks, like, n, rng, regions)
+            )
             _tell(name, fold, n, drawn)
             dropped[0].update(drawn.dropped)
             moved[fold] += drawn.moved
             parts.append(_table(drawn.places, config, folds).assign(label=0, source=_source(name, drawn)))
     table = distinct(genome, pd.concat(parts, ignore_index=True), config.length, config.seed, dropped)
-    return Made(table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted, "negatives_moved": moved})
+    return WindowSet(
+        table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted, "negatives_moved": moved}
+    )
 
 
-def summit_windows(genome: Genome, peaks: pd.DataFrame, length: int, dropped: Counter[str]) -> Places:
+def summit_windows(genome: Genome, peaks: pd.DataFrame, length: int, dropped: Counter[str]) -> StrandedIntervals:
     """Return the window of each peak, summit at index length / 2 when read 5'→3'; count what is dropped."""
     contig = genome.index(peaks[schema.CHROM])
     minus = (peaks[schema.STRAND] == "-").to_numpy()
@@ -139,7 +143,7 @@ def summit_windows(genome: Genome, peaks: pd.DataFrame, length: int, dropped: Co
     dropped[OFF_CONTIG] += int((~inside).sum())
     dropped[WITH_N] += int((inside & ~known).sum())
     kept = inside & known
-    return Places(contig[kept], start[kept], minus[kept])
+    return StrandedIntervals(contig[kept], start[kept], minus[kept])
 
 
 def not_excluded(peaks: pd.DataFrame, genome: Genome, folds: Folds, dropped: Counter[str]) -> pd.DataFrame:
@@ -183,7 +187,7 @@ def _lost(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Fol
     return reasons
 
 
-def _table(places: Places, config: WindowsConfig, folds: Folds) -> pd.DataFrame:
+def _table(places: StrandedIntervals, config: WindowsConfig, folds: Folds) -> pd.DataFrame:
     """Return places as a table, each with the fold that its middle lies in (of a positive, the summit)."""
     contig, start, minus, copy = places
     return pd.DataFrame(
@@ -205,7 +209,7 @@ def _in_one_fold(table: pd.DataFrame, folds: Folds, length: int, dropped: Droppe
     return table[inside].reset_index(drop=True)
 
 
-def _source(name: str, drawn: Drawn) -> str | list[str]:
+def _source(name: str, drawn: SampledNegatives) -> str | list[str]:
     """Return the source of what a strategy drew: its name, with the number of a shuffle."""
     copy: Ints | None = drawn.places.copy
     return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
@@ -226,7 +230,7 @@ def _check_negatives(laid: pd.DataFrame, config: WindowsConfig, wanted: Mapping[
             raise InputError(f"{fold} fold: {len(labels):,} positives, but 0 negatives found", remedy=remedy)
 
 
-def _tell(name: str, fold: str, n: int, drawn: Drawn) -> None:
+def _tell(name: str, fold: str, n: int, drawn: SampledNegatives) -> None:
     """Say where a strategy found less than was wanted, or something less exact."""
     found = len(drawn.places.start)
     if drawn.moved:

@@ -28,7 +28,7 @@ _CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Grid:
+class GcRepeatBins:
     """Cells of GC content and repeat content; what is not matched does not divide them.
 
     Attributes
@@ -41,7 +41,7 @@ class Grid:
     repeat: bool = True
 
     @classmethod
-    def of(cls, names: Collection[str]) -> Self:
+    def from_names(cls, names: Collection[str]) -> Self:
         """Return the grid that matches what is named."""
         return cls(schema.GC in names, schema.REPEAT in names)
 
@@ -62,7 +62,7 @@ class Grid:
         return np.argsort(np.abs(gc - cell // _REPEAT_CELLS) + np.abs(repeat - cell % _REPEAT_CELLS), kind="stable")
 
 
-class Reach(NamedTuple):
+class Spans(NamedTuple):
     """Runs of leftmost positions in the coordinates of `Genome.bases`, half-open, each ``(n_runs,)``.
 
     They may overlap.
@@ -72,28 +72,28 @@ class Reach(NamedTuple):
     after: Ints
 
 
-def places_in(stretches: Stretches, length: int) -> Reach:
+def places_in(stretches: Stretches, length: int) -> Spans:
     """Return every place of windows that lie in some stretches."""
-    return Reach(stretches.first, stretches.first + np.maximum(stretches.sizes - length + 1, 0))
+    return Spans(stretches.first, stretches.first + np.maximum(stretches.sizes - length + 1, 0))
 
 
-def around(genome: Genome, peaks: pd.DataFrame, distance: int, length: int) -> Reach:
+def around(genome: Genome, peaks: pd.DataFrame, distance: int, length: int) -> Spans:
     """Return the places no farther than `distance` bases from a peak."""
     contig = genome.index(peaks[schema.CHROM])
     most = np.maximum(genome.lengths[contig] - length + 1, 0)
     first = np.clip(peaks[schema.START].to_numpy(np.int64) - distance - length, 0, most)
     after = np.clip(peaks[schema.END].to_numpy(np.int64) + distance + 1, 0, most)
-    return Reach(genome.offsets[contig] + first, genome.offsets[contig] + after)
+    return Spans(genome.offsets[contig] + first, genome.offsets[contig] + after)
 
 
-def both(one: Reach, other: Reach) -> Reach:
+def both(one: Spans, other: Spans) -> Spans:
     """Return the places that lie in both."""
     cuts = np.unique(np.concatenate([*one, *other]))
     kept = (_inside(cuts, one) & _inside(cuts, other))[:-1]
-    return Reach(cuts[:-1][kept], cuts[1:][kept])
+    return Spans(cuts[:-1][kept], cuts[1:][kept])
 
 
-class Pool:
+class CandidateRegions:
     """Places that touch no excluded interval, each once, numbered through.
 
     Parameters
@@ -108,9 +108,9 @@ class Pool:
         Bases per window.
     """
 
-    def __init__(self, genome: Genome, reach: Reach, excluded: PeakIndex, length: int) -> None:
+    def __init__(self, genome: Genome, reach: Spans, excluded: PeakIndex, length: int) -> None:
         self.genome, self.length = genome, length
-        banned = Reach(excluded.starts - length + 1, excluded.ends)
+        banned = Spans(excluded.starts - length + 1, excluded.ends)
         cuts = np.unique(np.concatenate([*reach, *banned]))
         kept = (_inside(cuts, reach) & ~_inside(cuts, banned))[:-1]
         self.first, size = cuts[:-1][kept], np.diff(cuts)[kept]
@@ -133,7 +133,7 @@ class Pool:
         contig = np.searchsorted(self.genome.offsets, at, side="right") - 1
         return contig, at - self.genome.offsets[contig]
 
-    def known(self, place: Ints, grid: Grid) -> tuple[Ints, Ints]:
+    def known(self, place: Ints, grid: GcRepeatBins) -> tuple[Ints, Ints]:
         """Return those places that have no N, and their cells."""
         contig, start = self.locate(place)
         measured = self.genome.composition(contig, start, self.length)
@@ -141,20 +141,22 @@ class Pool:
         return place[whole], grid.cell(measured)[whole]
 
 
-def _inside(position: Ints, runs: Reach) -> Mask:
+def _inside(position: Ints, runs: Spans) -> Mask:
     """Tell which positions lie in at least one run."""
     begun = np.searchsorted(np.sort(runs.first), position, side="right")
     return begun > np.searchsorted(np.sort(runs.after), position, side="right")
 
 
-class Matched(NamedTuple):
+class MatchedCandidates(NamedTuple):
     """Place numbers, none twice, and how many of them lie in another cell than was wanted."""
 
     place: Ints
     moved: int
 
 
-def draw_matched(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator) -> Matched:
+def draw_matched(
+    pool: CandidateRegions, wanted: Ints, grid: GcRepeatBins, rng: np.random.Generator
+) -> MatchedCandidates:
     """Draw places with given cells of the grid; what a cell lacks is taken from the nearest ones.
 
     Parameters
@@ -175,10 +177,10 @@ def draw_matched(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator)
     """
     place, cell = _collect(pool, wanted, grid, rng)
     take, moved = _fill_from_neighbours(np.bincount(cell, minlength=grid.size), wanted, grid)
-    return Matched(place[_rank(cell) < take[cell]], moved)
+    return MatchedCandidates(place[_rank(cell) < take[cell]], moved)
 
 
-def _collect(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _collect(pool: CandidateRegions, wanted: Ints, grid: GcRepeatBins, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Draw candidates until every cell is full, the budget is spent or all were seen; return places and cells."""
     place, cell = np.zeros(0, np.int64), np.zeros(0, np.int64)
     budget = max(_LEAST_BUDGET, _BUDGET_EACH * int(wanted.sum()))
@@ -207,7 +209,7 @@ def _rank(cell: Ints) -> Ints:
     return rank
 
 
-def _fill_from_neighbours(have: Ints, wanted: Ints, grid: Grid) -> tuple[Ints, int]:
+def _fill_from_neighbours(have: Ints, wanted: Ints, grid: GcRepeatBins) -> tuple[Ints, int]:
     """Return how many to take from each cell, and how many of them make up for another cell."""
     take = np.minimum(have, wanted)
     spare, lacking = have - take, wanted - take

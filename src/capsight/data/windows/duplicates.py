@@ -10,7 +10,7 @@ from capsight.data.drop_reasons import DUPLICATE, Dropped
 from capsight.data.genome.alphabet import Mask
 from capsight.data.genome.genome import Genome
 from capsight.data.sequence.digest import digests
-from capsight.data.windows.stranded import Places, read_codes
+from capsight.data.windows.stranded import StrandedIntervals, read_codes
 
 _ROWS_AT_ONCE: Final = 1 << 14
 
@@ -57,7 +57,7 @@ def distinct(genome: Genome, table: pd.DataFrame, length: int, seed: int, droppe
     for i in range(0, len(table), _ROWS_AT_ONCE):
         rows = table.iloc[i : i + _ROWS_AT_ONCE]
         columns = (rows[name].to_numpy() for name in ("contig", schema.START, "minus", "copy"))
-        codes = read_codes(genome, Places(*columns), length, seed)
+        codes = read_codes(genome, StrandedIntervals(*columns), length, seed)
         keys += digests(codes)
     kept = first_copies(keys, table, positives_first=True)
     return table[count_copies(table, kept, dropped)].reset_index(drop=True)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from capsight.data import schema
 from capsight.data.genome.alphabet import Ints, Mask
-from capsight.data.genome.genome import Genome, namesake
+from capsight.data.genome.genome import Genome, match_contig_name
 from capsight.data.genome.stretches import Stretches
 from capsight.errors import InputError
 
@@ -47,7 +47,7 @@ class Folds:
     exclude: Stretches
 
     @classmethod
-    def of(
+    def from_names(
         cls, genome: Genome, validation: Collection[str], test: Collection[str], exclude: Collection[str] = ()
     ) -> Self:
         """Read chromosomes and regions (`read_span`); what is excluded is taken out of every fold.
@@ -92,7 +92,7 @@ def _read(genome: Genome, chosen: Collection[str], what: str) -> Stretches:
     for name in chosen:
         if name in genome.names or ":" in name:
             continue
-        near = namesake(name, genome.names) or next(iter(get_close_matches(name, genome.names, n=1)), None)
+        near = match_contig_name(name, genome.names) or next(iter(get_close_matches(name, genome.names, n=1)), None)
         listed = ", ".join(genome.names[:5]) + (", …" if len(genome.names) > 5 else "")
         remedy = f"did you mean {near!r}?" if near else f"it has {listed}"
         raise InputError(f"{what} {name!r} is not in {genome.path.name}", remedy=remedy)
@@ -166,7 +166,9 @@ def can_be_left_out(chroms: ArrayLike, names: Sequence[str]) -> list[str]:
         All chromosomes, in order.
     """
     counts = pd.Series(np.asarray(chroms, dtype=object)).value_counts()
-    tested = [n for n in names if counts.get(n, 0) >= SMALLEST_LEFT_OUT and namesake(n, _MITOCHONDRIAL) is None]
+    tested = [
+        n for n in names if counts.get(n, 0) >= SMALLEST_LEFT_OUT and match_contig_name(n, _MITOCHONDRIAL) is None
+    ]
     if others := [f"{name} {counts[name]:,}" for name in names if counts.get(name, 0) and name not in tested]:
         logger.info(
             "folds: for training only (mitochondrial, or fewer than %d positives): %s",

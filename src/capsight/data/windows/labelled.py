@@ -14,13 +14,13 @@ from capsight.data.genome.alphabet import SOFT_MASK, Mask, encode
 from capsight.data.io.sequences import Labelled, read_labelled, sequence_store
 from capsight.data.io.text import shown
 from capsight.data.sequence.digest import digests
-from capsight.data.windows.build import Made
+from capsight.data.windows.build import WindowSet
 from capsight.data.windows.duplicates import count_copies, first_copies
 
 logger = logging.getLogger(__name__)
 
 
-def lay_labelled(inputs: Mapping[str, Path], folder: Path) -> Made:
+def build_labelled_windows(inputs: Mapping[str, Path], folder: Path) -> WindowSet:
     """Turn files of labelled sequences, by fold, into windows on contigs of their own, kept in `folder`.
 
     Every sequence is a window of the length of the longest; shorter ones are centred between N.
@@ -44,7 +44,7 @@ def lay_labelled(inputs: Mapping[str, Path], folder: Path) -> Made:
     sequence_store(((name, sequence) for name, sequence, keep in records if keep), folder)
     if padded := int((sizes[kept] < length).sum()):
         logger.info("windows: %d of %d sequences are shorter than %d and padded with N", padded, kept.sum(), length)
-    return Made(table[kept].reset_index(drop=True), dropped, {"padded": padded})
+    return WindowSet(table[kept].reset_index(drop=True), dropped, {"padded": padded})
 
 
 def _as_windows(fold: str, labelled: Labelled, source: str, length: int) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.ctss.reader import check_named_once
-from capsight.data.ctss.table import CTSS, SUMMITS, counted_tags, summit_tags, write_tags
+from capsight.data.ctss.table import CTSS, SUMMITS, ctss_from_summits, read_counted_ctss, write_ctss
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
@@ -24,9 +24,9 @@ from capsight.data.genome.stretches import Stretches
 from capsight.data.io.text import given, readable
 from capsight.data.peaks.promoters import read_promoters, write_promoters
 from capsight.data.peaks.reader import read_peaks
-from capsight.data.windows.build import Made, lay, not_excluded, summit_windows
+from capsight.data.windows.build import WindowSet, build_windows, not_excluded, summit_windows
 from capsight.data.windows.folds import EXCLUDE, Folds, can_be_left_out, leave_one_out, warn_of_small
-from capsight.data.windows.labelled import lay_labelled
+from capsight.data.windows.labelled import build_labelled_windows
 from capsight.data.windows.peaks_table import write_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, WINDOWS_FILE, WINDOWS_SCHEMA, Windows
 from capsight.errors import InputError
@@ -76,8 +76,8 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     if artefact.is_done(out, "windows", config, inputs):
         logger.info("windows: %s is done already", out)
         return out
-    with artefact.building(out, "windows", config, inputs) as folder:
-        made = lay_labelled(inputs, folder) if config.train else _lay(config, folder)
+    with artefact.atomic_dir(out, "windows", config, inputs) as folder:
+        made = build_labelled_windows(inputs, folder) if config.train else _build(config, folder)
         summary = _summarise(made)
         _write(made.table, summary, folder)
     _report(summary)
@@ -85,17 +85,17 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     return out
 
 
-def _lay(config: WindowsConfig, folder: Path) -> Made:
+def _build(config: WindowsConfig, folder: Path) -> WindowSet:
     """Lay windows on a genome, and write the 5' ends and the peaks that go with them."""
     checked, genome, aliases, peaks = _laid_on(config)
-    made = lay(checked, genome, peaks)
+    made = build_windows(checked, genome, peaks)
     counted = bool(config.ctss or config.ctss_plus)
     if counted:
         strands = config.ctss_plus, config.ctss_minus
-        tags = counted_tags(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
+        tags = read_counted_ctss(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
     else:
-        tags = summit_tags(peaks, genome)
-    told = write_tags(tags, genome, CTSS if counted else SUMMITS, folder)
+        tags = ctss_from_summits(peaks, genome)
+    told = write_ctss(tags, genome, CTSS if counted else SUMMITS, folder)
     write_windows_peaks(peaks, genome, folder)
     remarks = {"ctss": told}
     if config.promoters:
@@ -126,7 +126,7 @@ def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
     """
     _inputs(config)
     config, genome, _, peaks = _laid_on(config)
-    known = not_excluded(peaks, genome, Folds.of(genome, (), (), config.exclude), Counter())
+    known = not_excluded(peaks, genome, Folds.from_names(genome, (), (), config.exclude), Counter())
     contig = summit_windows(genome, known, config.length, Counter()).contig
     tested = can_be_left_out(np.array(genome.names, dtype=object)[contig], genome.names)
     return [
@@ -166,14 +166,15 @@ def _laid_on(config: WindowsConfig) -> tuple[WindowsConfig, Genome, Aliases, pd.
     aliases = Aliases.read(config.aliases, genome) if config.aliases else Aliases()
     peaks = read_peaks(
         config.peaks, genome, aliases,
-        unstranded=config.assume_plus_strand, peak_format=config.peak_format, summit_offset=config.summit_offset,
+        assume_plus_strand=config.assume_plus_strand, peak_format=config.peak_format,
+        summit_offset=config.summit_offset,
     )  # fmt: skip
     named = (schema.VALIDATION, schema.TEST, EXCLUDE)
     config = config.model_copy(update={name: aliases.regions(getattr(config, name)) for name in named})
     return config, genome, aliases, peaks
 
 
-def _summarise(made: Made) -> dict[str, Any]:
+def _summarise(made: WindowSet) -> dict[str, Any]:
     """Return the content of the summary."""
     table = made.table
     tally = table.groupby([schema.FOLD, schema.LABEL]).size().to_dict()

@@ -14,7 +14,7 @@ from capsight.data.sequence.shuffle import dinucleotide_shuffle
 SHUFFLED: Final = "shuffled"
 
 
-class Places(NamedTuple):
+class StrandedIntervals(NamedTuple):
     """Stranded windows of one length, each column ``(n_windows,)``.
 
     Attributes
@@ -33,7 +33,7 @@ class Places(NamedTuple):
     copy: Ints | None = None
 
 
-def read_codes(genome: Genome, places: Places, length: int, seed: int, shift: Ints | None = None) -> Codes:
+def read_codes(genome: Genome, places: StrandedIntervals, length: int, seed: int, shift: Ints | None = None) -> Codes:
     """Return the bases of windows 5'→3' on their strand, ``(n_windows, length)``.
 
     A shuffle is a pure function of `seed`, place and number, so it can be made again at any time.

@@ -21,7 +21,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_checksum, recorded_genome
 from capsight.data.genome.stretches import Stretches
 from capsight.data.windows.build import REGIONS
-from capsight.data.windows.stranded import Places, read_codes, shuffle_number
+from capsight.data.windows.stranded import StrandedIntervals, read_codes, shuffle_number
 from capsight.errors import InputError
 
 WINDOWS_FILE: Final = "windows.parquet"
@@ -134,16 +134,16 @@ class Windows:
             Bases by which each window is moved along its own 5'→3' direction, ``(n_rows,)``.
         """
         contig, start, minus, copy = self.places
-        places = Places(contig[rows], start[rows], minus[rows], None if copy is None else copy[rows])
+        places = StrandedIntervals(contig[rows], start[rows], minus[rows], None if copy is None else copy[rows])
         return read_codes(self.genome, places, self.length, self.seed, shift)
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> StrandedIntervals:
         """Where every window lies."""
         strand = (self.table[schema.STRAND] == "-").to_numpy(bool)
         contig, start = self.genome.index(self.table[schema.CHROM]), self.table[schema.START].to_numpy(np.int64)
         copy = shuffle_number(self.table[schema.SOURCE])
-        return Places(contig, start, strand, copy if copy.any() else None)
+        return StrandedIntervals(contig, start, strand, copy if copy.any() else None)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def motif_compare(config: MotifCompareConfig, motifs: Path, out: Path) -> Path:
         logger.info("motif-compare: %s is done already", out)
         return out
     database = read_motif_db(config.motif_db, config.taxon)
-    with artefact.building_file(out, "motif-compare", config, inputs) as partial:
+    with artefact.atomic_file(out, "motif-compare", config, inputs) as partial:
         queries = read_meme(motifs)
         table = compare(queries, database)
         table = table[table["q-value"] <= config.max_q]

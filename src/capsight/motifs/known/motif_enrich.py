@@ -61,7 +61,7 @@ def motif_enrich(config: MotifEnrichConfig, positives: Path, negatives: Path, ou
         logger.info("motif-enrich: %s is done already", out)
         return out
     database = read_motif_db(config.motif_db, config.taxon)
-    with artefact.building_file(out, "motif-enrich", config, inputs) as partial:
+    with artefact.atomic_file(out, "motif-enrich", config, inputs) as partial:
         codes, others = (read_scannable(path)[1] for path in (positives, negatives))
         found = scan(database, codes, config.threshold)
         other = scan(database, others, config.threshold, before=found)

@@ -51,7 +51,7 @@ def motif_scan(config: MotifScanConfig, sequences: Path, out: Path) -> Path:
         logger.info("motif-scan: %s is done already", out)
         return out
     database = read_motif_db(config.motif_db, config.taxon)
-    with artefact.building_file(out, "motif-scan", config, inputs) as partial:
+    with artefact.atomic_file(out, "motif-scan", config, inputs) as partial:
         names, codes = read_scannable(sequences)
         if unknown := sum(bool((each == N_CODE).all()) for each in codes):
             logger.warning(

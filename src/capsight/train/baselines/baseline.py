@@ -77,7 +77,7 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
     if config.model == "cnn":
         check_launch()
     data = Windows.open(windows)
-    with artefact.building(out, "baseline", config, inputs) as folder:
+    with artefact.atomic_dir(out, "baseline", config, inputs) as folder:
         fit = _fit_network if config.model == "cnn" else _fit_counts
         card = {"model": config.model, "length": data.length, **fit(config, data, folder)}
         (folder / BASELINE_CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

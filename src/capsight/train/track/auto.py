@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from capsight.config.track import TrainConfig
 from capsight.data import schema
-from capsight.data.ctss.table import summit_tags
+from capsight.data.ctss.table import ctss_from_summits
 from capsight.data.genome.stretches import Stretches
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SEQUENCES_FILE, Windows
@@ -92,7 +92,7 @@ def choose(config: TrainConfig, data: Windows) -> TrainConfig:
 
 def _peaks_in(stretches: Stretches, data: Windows) -> int:
     """Count the distinct summits in some stretches."""
-    summits = summit_tags(read_windows_peaks(data.folder, data.genome), data.genome)
+    summits = ctss_from_summits(read_windows_peaks(data.folder, data.genome), data.genome)
     return int((stretches.find(summits.contig, summits.position) >= 0).sum())
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from capsight.config.track import CropsConfig
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import place_numbers, summit_tags
+from capsight.data.ctss.table import ctss_from_summits, place_numbers
 from capsight.data.genome.alphabet import Codes, Ints
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
@@ -87,7 +87,7 @@ class CropSource:
     seed: int
 
     @classmethod
-    def of(
+    def from_windows(
         cls,
         genome: Genome,
         tags: Ctss,
@@ -108,7 +108,7 @@ class CropSource:
             stretches = Stretches.named(genome, names)
         except ConfigError as error:
             raise ValueError(f"contigs {names} are not all in the genome") from error
-        return cls(genome, tags, summit_tags(peaks, genome), stretches, halo, config, seed)
+        return cls(genome, tags, ctss_from_summits(peaks, genome), stretches, halo, config, seed)
 
     def batch(self, index: int) -> Crops:
         """Return batch number `index`: crops ``index * batch_size`` and those that follow."""

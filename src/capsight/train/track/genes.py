@@ -51,11 +51,11 @@ class GeneTargets:
     table: pd.DataFrame
 
     @classmethod
-    def of(cls, stretches: Stretches, minimum_codons: int, tags: Ctss) -> Self:
+    def from_stretches(cls, stretches: Stretches, min_codons: int, tags: Ctss) -> Self:
         """Find the frames that lie in some stretches of a genome, and count the 5' ends before them, there alone."""
         rows = zip(stretches.contig, stretches.start, stretches.end, strict=True)
         codes = {i: stretches.genome.contig(contig)[start:end] for i, (contig, start, end) in enumerate(rows)}
-        table = genes(codes, minimum_codons)
+        table = genes(codes, min_codons)
         number = table[CONTIG].to_numpy(np.int64)
         for name in (START, END):
             table[name] += stretches.start[number]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.data.genome.alphabet import N_CODE, Codes, Ints
-from capsight.data.sequence.sampling import Shuffled
+from capsight.data.sequence.sampling import EpochShuffler
 from capsight.data.windows.windows import Windows
 from capsight.model.track import TrackNetwork, one_hot, trimmed
 from capsight.predict.track import REACH, flank
@@ -55,7 +55,7 @@ class SequenceTask:
         self.size = max(_LEAST, self.bases_per_batch // (self.training.length + 2 * self.halo))
         self.tokens_per_batch = self.size * self.training.length
         self.flank = flank(self.halo + REACH)
-        self.order = Shuffled(len(self.training.table), self.seed)
+        self.order = EpochShuffler(len(self.training.table), self.seed)
 
     @property
     def batches_per_pass(self) -> float:

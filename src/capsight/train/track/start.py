@@ -38,7 +38,7 @@ class Start(NamedTuple):
     card: TrackCard
 
     @classmethod
-    def of(cls, given: Path) -> Self:
+    def from_model(cls, given: Path) -> Self:
         """Load a model by its name or folder.
 
         Raises

@@ -9,7 +9,7 @@ import pandas as pd
 
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.table import CTSS, CTSS_FILE, place_numbers, read_tags, summit_tags
+from capsight.data.ctss.table import CTSS, CTSS_FILE, ctss_from_summits, place_numbers, read_ctss_table
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.genome import Genome
 from capsight.data.windows.peaks_table import read_windows_peaks
@@ -52,13 +52,13 @@ def targets_of(data: Windows) -> Targets:
     InputError
         If the folder has no 5' ends or no peaks.
     """
-    tags = read_tags(data.folder / CTSS_FILE, data.genome)
+    tags = read_ctss_table(data.folder / CTSS_FILE, data.genome)
     peaks = read_windows_peaks(data.folder, data.genome)
     counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"] == CTSS
     if not _are_bare(peaks):
-        return Targets(tags, summit_tags(peaks, data.genome), CTSS if counted else SUMMITS)
+        return Targets(tags, ctss_from_summits(peaks, data.genome), CTSS if counted else SUMMITS)
     if counted:
-        return Targets(tags, summit_tags(_with_summits(peaks, tags, data.genome), data.genome), CTSS)
+        return Targets(tags, ctss_from_summits(_with_summits(peaks, tags, data.genome), data.genome), CTSS)
     logger.info("train: the peaks name no summits: each of their bases counts as one by the same part")
     spread = _spread(peaks, data.genome)
     return Targets(spread, spread, PEAKS)

@@ -69,7 +69,7 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     sequences have no places at all: see `capsight.train.track.sequences`.
     """
     inputs = {"windows": windows}
-    start = Start.of(config.init) if config.init else None
+    start = Start.from_model(config.init) if config.init else None
     if start:
         config = start.shaped(config)
         inputs["init"] = start.weights
@@ -85,7 +85,7 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     labelled = (data.folder / SEQUENCES_FILE).is_file()
     if start:
         start.warn_of_seen(data)
-    with artefact.building(out, "train", config, inputs) as folder, on_threads(config.threads):
+    with artefact.atomic_dir(out, "train", config, inputs) as folder, on_threads(config.threads):
         targets = None if labelled else targets_of(data)
         model, logs = TrackModel(config.model, config.members), []
         for number in range(config.members):
@@ -125,7 +125,7 @@ def _on_crops(
     loss = config.loss
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"strength_weight": 0.0})
-    genes = GeneTargets.of(source.stretches, loss.min_orf_codons, targets.tags) if loss.orf_weight else None
+    genes = GeneTargets.from_stretches(source.stretches, loss.min_orf_codons, targets.tags) if loss.orf_weight else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
     mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics else None
     if promoters and not config.crops.mosaics * config.crops.promoters:

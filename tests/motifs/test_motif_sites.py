@@ -1,6 +1,6 @@
 import numpy as np
 
-from capsight.motifs.places import Sites, preferred_offset, profile
+from capsight.motifs.motif_sites import Sites, preferred_offset, profile
 
 
 def test_a_sharp_place_is_kept_to_the_base() -> None:

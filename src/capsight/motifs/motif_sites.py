@@ -57,7 +57,7 @@ class Sites:
         """Return the share of sites within `PLACE_TOLERANCE` of the preferred offset."""
         return float((np.abs(self.start - cap - self.mode(cap)) <= PLACE_TOLERANCE).mean())
 
-    def of(self, chosen: Mask) -> Self:
+    def subset(self, chosen: Mask) -> Self:
         """Return the sites in some windows, ``(n,)``."""
         kept = chosen[self.window]
         return type(self)(self.window[kept], self.start[kept], self.width)
@@ -78,7 +78,7 @@ def preferred_offset(offsets: Ints) -> int:
 
 def profile(name: str, kind: str, sites: Sites, positive: Mask, cap: int) -> pd.DataFrame:
     """Count the predicted positives and negatives that have the motif at each offset (only where any has)."""
-    sides = [sites.of(chosen).start - cap for chosen in (positive, ~positive)]
+    sides = [sites.subset(chosen).start - cap for chosen in (positive, ~positive)]
     offsets = np.unique(np.concatenate(sides))
     tallies = [np.bincount(np.searchsorted(offsets, side), minlength=len(offsets)) for side in sides]
     columns = (name, kind, offsets, *tallies)
