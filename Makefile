@@ -1,4 +1,5 @@
-# make demo: everything, on a simulated genome.  make test: the test suite.  make setup: install into .venv.
+# make demo: everything, on a simulated genome.  make test: the test suite.  make docs: the documentation.
+# make setup: install into .venv.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Two workers, each with whole files: their fixtures train networks.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test docs lint format clean
 
 setup: $(STAMP)
 
@@ -23,6 +24,11 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"
 
 lint: setup
 	$(BIN)/ruff check .
