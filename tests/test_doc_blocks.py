@@ -1,0 +1,239 @@
+"""The examples of the documentation: every command is run, and what pages print is compared with what comes out.
+
+Blocks of a page run in their order in one folder, `bash` and `console` in a shell, `pycon` as a doctest.
+In `console` blocks, what follows a command is compared: a line `…` stands for any lines, `…` inside a line for any text,
+numbers with a point may differ by 2 %. Progress bars and log lines are compared as they come.
+What cannot be run here, and why, stands in `NOT_RUN`; what is run on less data, in `SMALLER`.
+"""
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MIRROR = ROOT.parent / "shared" / "data"
+LANGUAGES = ("bash", "console", "pycon")
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "build" not in page.parts)
+
+#: Blocks that no test runs: what the block begins with, and why.
+NOT_RUN: dict[tuple[str, str], str] = {}
+
+#: What is replaced in commands so that a page takes seconds: a pattern of the page, and what is run instead.
+SMALLER: dict[str, list[tuple[str, str]]] = {}
+
+#: Pages that read real data by name: skipped where there is no mirror of it.
+REAL = {"tutorials/yeast.md"}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    line: int
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the blocks of a page that are to be run."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"^( *)```(\w+)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
+    return [
+        Block(match[2], text.count("\n", 0, match.start()) + 2, re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE))
+        for match in found
+        if match[2] in LANGUAGES
+    ]
+
+
+class Step(NamedTuple):
+    """A command, and the lines that a page shows of its output; None where it shows none."""
+
+    command: str
+    shown: list[str] | None
+
+
+def steps(block: Block) -> Iterator[Step]:
+    """Divide a block into commands and their output."""
+    if block.language == "bash":
+        yield Step(block.text, None)
+        return
+    parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert not parts[0].strip(), "a console block begins with a command"
+    for part in parts[1:]:
+        lines = part.rstrip("\n").split("\n")
+        end = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
+        yield Step("\n".join(lines[: end + 1]), lines[end + 1 :])
+
+
+def same_line(shown: str, printed: str) -> bool:
+    """Tell whether a line is the one that a page shows: numbers with a point may differ by 2 %."""
+    number = r"-?\d[\d,]*\.\d+(?:e[-+]?\d+)?"
+    pattern = "(.*?)".join(re.escape(part) for part in re.split("…", re.sub(number, "\0", " ".join(shown.split()))))
+    match = re.fullmatch(pattern.replace(re.escape("\0"), f"({number})"), " ".join(printed.split()))
+    if match is None:
+        return False
+    wanted = [float(text.replace(",", "")) for text in re.findall(number, shown)]
+    got = [text for text in match.groups() if re.fullmatch(number, text)]
+    if len(wanted) != len(got):  # an ellipsis stands for a number
+        return True
+    return all(abs(float(b.replace(",", "")) - a) <= 0.02 * abs(a) + 2e-3 for a, b in zip(wanted, got, strict=True))
+
+
+def differs(shown: list[str], printed: list[str]) -> str | None:
+    """Return the first line of a page that the output lacks in its place."""
+    at, skipping = 0, False
+    for line in shown:
+        if line.strip() == "…":
+            skipping = True
+            continue
+        if skipping:
+            at = next((i for i in range(at, len(printed)) if same_line(line, printed[i])), len(printed))
+        if at >= len(printed) or not same_line(line, printed[at]):
+            return line
+        at, skipping = at + 1, False
+    return None if skipping or at == len(printed) else f"(nothing; printed: {printed[at]})"
+
+
+def name_of(page: Path) -> str:
+    """Return a page's name below docs."""
+    return str(page.relative_to(DOCS))
+
+
+def reason_not_to_run(page: str, block: Block) -> str | None:
+    """Return why a block is not run."""
+    return next((why for (name, start), why in NOT_RUN.items() if name == page and start in block.text), None)
+
+
+@pytest.fixture(scope="session")
+def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a command `capsight` of this tree."""
+    folder = tmp_path_factory.mktemp("bin")
+    program = folder / "capsight"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m capsight "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.pipeline
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=name_of)
+def test_examples_do_what_the_page_shows(
+    page: Path, bin_folder: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = name_of(page)
+    wanted = [block for block in blocks(page) if reason_not_to_run(name, block) is None]
+    text = "".join(block.text for block in wanted)
+    if not wanted:
+        pytest.skip("no block of this page is run: see NOT_RUN")
+    if (name in REAL or re.search(r"sacCer3|stripeseq|pombe|hg19", text)) and not MIRROR.is_dir():
+        pytest.skip("the real data are not here")
+    environment = os.environ | {
+        "PATH": f"{bin_folder}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "src"),
+        "CAPSIGHT_MIRROR": str(MIRROR),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
+    if re.search(r"\b(windows|model|genome\.fa|peaks\.bed)\b", text) and not name.startswith("tutorials"):
+        shutil.copytree(request.getfixturevalue("small"), tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for key in ("CAPSIGHT_MIRROR",):
+        monkeypatch.setenv(key, environment[key])
+    namespace: dict[str, object] = {}
+    for block in wanted:
+        where = f"{name}:{block.line}"
+        if block.language == "pycon":
+            check_session(block, where, namespace)
+            continue
+        for step in steps(block):
+            command = step.command
+            for pattern, instead in SMALLER.get(name, []):
+                command = re.sub(pattern, instead, command)
+            done = subprocess.run(
+                ["bash", "-c", f"set -o pipefail; {command}"], env=environment, cwd=tmp_path, text=True, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            failed = any(line.startswith("error:") for line in step.shown or [])
+            assert bool(done.returncode) == failed, f"{where}: {command}\n{done.stdout}"
+            if step.shown:
+                line = differs(step.shown, done.stdout.splitlines())
+                assert line is None, f"{where}: {command}\nnot printed: {line}\nbut:\n{done.stdout}"
+
+
+class _Close(doctest.OutputChecker):
+    """Compares as pages are compared."""
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return differs(want.splitlines(), got.splitlines()) is None
+
+
+def check_session(block: Block, where: str, namespace: dict[str, object]) -> None:
+    """Run a Python session; names stay for the next one of the page."""
+    test = doctest.DocTestParser().get_doctest(block.text, namespace, where, where, block.line)
+    runner = doctest.DocTestRunner(checker=_Close(), verbose=False, optionflags=doctest.REPORT_NDIFF)
+    report: list[str] = []
+    result = runner.run(test, out=report.append, clear_globs=False)
+    namespace.update(test.globs)
+    assert not result.failed, "".join(report)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a simulated genome, its peaks and counts, windows, and a model trained a little."""
+    from capsight.config import SimulateConfig, TrainConfig, WindowsConfig
+    from capsight.data.windows.stage import windows
+    from capsight.simulate import simulate
+    from capsight.train.track.train import train
+
+    place = tmp_path_factory.mktemp("small")
+    made = simulate(SimulateConfig(bases=1_000_000, chromosomes=3, spacing=700, seed=4), place / "simulation")
+    for old, new in (("genome.fa", "genome.fa"), ("peaks.bed", "peaks.bed"), ("ctss.bed", "ctss.bed")):
+        shutil.copy(made / old, place / new)
+    here = {"genome": place / "genome.fa", "peaks": place / "peaks.bed", "ctss": (place / "ctss.bed",)}
+    windows(WindowsConfig(**here, length=64, validation=("chr2",), test=("chr3",)), place / "windows")
+    from tests.conftest import TINY_TRACK
+
+    train(TrainConfig(**TINY_TRACK["train"]), place / "windows", place / "model")
+    return place
+
+
+def test_every_block_that_is_not_run_exists() -> None:
+    for page, start in NOT_RUN:
+        assert any(start in block.text for block in blocks(DOCS / page)), f"{page}: {start}"
+
+
+def test_every_replacement_is_used() -> None:
+    for page, pairs in SMALLER.items():
+        text = "".join(block.text for block in blocks(DOCS / page))
+        for pattern, _ in pairs:
+            assert re.search(pattern, text), f"{page}: {pattern}"
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        (["a 0.50", "…", "z"], ["a 0.505", "b", "c", "z"], True),
+        (["a 0.50"], ["a 0.60"], False),
+        (["a"], ["a", "b"], False),
+        (["a", "…"], ["a", "b"], True),
+        (["took … s"], ["took 3 s"], True),
+        (["12 calls"], ["13 calls"], False),
+    ],
+)
+def test_outputs_are_compared(shown: list[str], printed: list[str], same: bool) -> None:
+    assert (differs(shown, printed) is None) is same
+
+
+def test_commands_and_their_output_are_told_apart(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# x\n\n```console\n$ echo a \\\n  b\na b\n$ true\n```\n\n```text\nno\n```\n")
+    (block,) = blocks(page)
+    assert block.line == 4
+    assert list(steps(block)) == [Step("echo a \\\n  b", ["a b"]), Step("true", [])]
