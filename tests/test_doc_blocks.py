@@ -2,7 +2,7 @@
 
 Blocks of a page run in their order in one folder, `bash` and `console` in a shell, `pycon` as a doctest.
 In `console` blocks, what follows a command is compared: a line `…` stands for any lines, `…` inside a line for any text,
-numbers with a point may differ by 2 %. Progress bars and log lines are compared as they come.
+numbers with a point may differ by 2 %. Progress bars are left out.
 What cannot be run here, and why, stands in `NOT_RUN`; what is run on less data, in `SMALLER`.
 """
 
@@ -71,6 +71,12 @@ def steps(block: Block) -> Iterator[Step]:
         lines = part.rstrip("\n").split("\n")
         end = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
         yield Step("\n".join(lines[: end + 1]), lines[end + 1 :])
+
+
+def lines_of(output: str) -> list[str]:
+    """Return the lines of an output as a terminal shows them at the end, without progress bars."""
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
+    return [line for line in lines if not re.match(r"[\w :.-]+: +\d+%\|", line)][: -1 if lines[-1] == "" else None]
 
 
 def same_line(shown: str, printed: str) -> bool:
@@ -163,7 +169,7 @@ def test_examples_do_what_the_page_shows(
             failed = any(line.startswith("error:") for line in step.shown or [])
             assert bool(done.returncode) == failed, f"{where}: {command}\n{done.stdout}"
             if step.shown:
-                line = differs(step.shown, done.stdout.splitlines())
+                line = differs(step.shown, lines_of(done.stdout))
                 assert line is None, f"{where}: {command}\nnot printed: {line}\nbut:\n{done.stdout}"
 
 
