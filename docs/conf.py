@@ -15,10 +15,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "reference"]
 exclude_patterns = ["extensions", "README.md"]
-suppress_warnings = [
-    "myst.header",  # pages that are included begin below the first level
-    "toc.empty_glob",
-]
+suppress_warnings = ["myst.header"]  # pages that are included begin below the first level
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

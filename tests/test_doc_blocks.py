@@ -1,8 +1,8 @@
 """The examples of the documentation: every command is run, and what pages print is compared with what comes out.
 
 Blocks of a page run in their order in one folder, `bash` and `console` in a shell, `pycon` as a doctest.
-In `console` blocks, what follows a command is compared: a line `…` stands for any lines, `…` inside a line for any text,
-numbers with a point may differ by 2 %. Progress bars are left out.
+What follows a command of a `console` block is compared: a line `…` stands for any lines, `…` inside a line for any
+text, and numbers with a point may differ by 2 %. Progress bars, and lines on where an asset is, are left out.
 What cannot be run here, and why, stands in `NOT_RUN`; what is run on less data, in `SMALLER`.
 """
 
@@ -47,7 +47,9 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     found = re.finditer(r"^( *)```(\w+)\n(.*?)^\1```$", text, re.DOTALL | re.MULTILINE)
     return [
-        Block(match[2], text.count("\n", 0, match.start()) + 2, re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE))
+        Block(
+            match[2], text.count("\n", 0, match.start()) + 2, re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE)
+        )
         for match in found
         if match[2] in LANGUAGES
     ]
@@ -76,7 +78,8 @@ def steps(block: Block) -> Iterator[Step]:
 def lines_of(output: str) -> list[str]:
     """Return the lines of an output as a terminal shows them at the end, without progress bars."""
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in output.split("\n")]
-    return [line for line in lines if not re.match(r"[\w :.-]+: +\d+%\|", line)][: -1 if lines[-1] == "" else None]
+    ended = lines[:-1] if lines[-1] == "" else lines
+    return [line for line in ended if not re.match(r"[\w :.-]+: +\d+%\||fetch: .* is in the (mirror|cache)", line)]
 
 
 def same_line(shown: str, printed: str) -> bool:
