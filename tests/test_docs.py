@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_links_into_the_repository_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_listed_in_the_index() -> None:
-    listed = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^(?:.* <)?([\w/-]+)>?$", index, re.MULTILINE)
     for page in sorted((ROOT / "docs").rglob("*.md")):
         name = str(page.relative_to(ROOT / "docs").with_suffix(""))
         assert name == "index" or name in listed, f"{name}: list it in docs/index.md"
@@ -90,6 +92,64 @@ def test_every_stage_has_its_settings_in_the_reference() -> None:
 def test_no_table_of_settings_is_kept_by_hand() -> None:
     for page in PAGES:
         assert "| name | default |" not in page.read_text(encoding="utf-8"), page
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the words of every `capsight` command in the blocks of a page, whether a test runs it or not."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = []
+    for block in re.findall(r"^ *```(?:\w+)?\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            for part in re.split(r"[|;&]|<\(|\$\(", line.split("  #")[0].split(" #")[0]):
+                words = part.removeprefix("$ ").split()
+                while words and re.fullmatch(r"\w+=\S*", words[0]):  # variables before a command
+                    words = words[1:]
+                if words[:1] == ["capsight"] and len(words) > 1:
+                    found.append([word.strip("\"')") for word in words[1:]])
+    return found
+
+
+def setting_keys(command: str) -> set[str]:
+    """Return the keys that `--set` of a command takes; of commands with a recipe, they begin with the stage."""
+    sys.path.insert(0, str(ROOT / "docs" / "extensions"))
+    from settings_text import settings_of
+
+    from capsight import config
+
+    name = "".join(part.capitalize() for part in command.split("-")) + "Config"
+    model = config.Recipe if command in {"run", "crossval"} else getattr(config, name)
+    return {key for key, _ in settings_of(model)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_and_settings_in_examples_exist(page: Path) -> None:
+    import typer
+
+    from capsight.cli.commands import app
+
+    if page.name in {"log.md", "CHANGELOG.md"}:  # what they quote is of its day
+        return
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, *words in commands(page):
+        if name.startswith("-"):
+            continue
+        assert name in known, f"capsight {name}"
+        options = {option for p in known[name].params for option in p.opts} | {"-h", "--help"}
+        for word, value in pairwise([*words, ""]):
+            option = word.partition("=")[0]
+            if re.fullmatch(r"--?[a-z][\w-]*", option):
+                assert option in options, f"capsight {name} {word}"
+            if option == "--set" and "=" in value and not {"…", "$"} & set(value):
+                key = value.partition("=")[0]
+                known_keys = setting_keys(name) | ({"data"} if name == "run" else set())
+                assert key in known_keys, f"capsight {name} --set {value}"
+
+
+def test_commands_of_a_page_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    console = "```console\n$ A=1 capsight scan \\\n  -o x | head  # y\nscan: 1\n```\n"
+    page.write_text(console + "\n```text\ncapsight run r --set a.b=1\n```\n")
+    assert commands(page) == [["scan", "-o", "x"], ["run", "r", "--set", "a.b=1"]]
 
 
 @pytest.mark.pipeline
