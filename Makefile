@@ -1,4 +1,5 @@
-# make demo: everything, on a simulated genome.  make test: the test suite.  make setup: install into .venv.
+# make demo: everything, on a simulated genome.  make test: the test suite.  make docs: the documentation.  make test-docs: its examples.
+# make setup: install into .venv.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Two workers, each with whole files: their fixtures train networks.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test test-docs docs lint format clean
 
 setup: $(STAMP)
 
@@ -22,7 +23,15 @@ demo: setup
 	$(BIN)/capsight run demo -o demo
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m 'not docs'
+
+test-docs: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_docs.py tests/test_doc_blocks.py
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"
 
 lint: setup
 	$(BIN)/ruff check .

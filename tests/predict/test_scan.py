@@ -231,7 +231,7 @@ def test_shards_are_joined_as_the_documentation_has_it(
         scan(config(shard=f"{i}/{shards}"), tiny_track, genome, tmp_path / f"scan-{i}")
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "scan.md").read_text(encoding="utf-8")
-    part = page[page.index("## Many machines") : page.index("## Time and memory")]
+    part = page[page.index("## Join the shards") : page.index("## From Python")]
     shell, script = (block.partition("\n")[2] for block in part.split("```")[1:4:2])
     subprocess.run(["bash", "-ec", shell], check=True)
     subprocess.run([sys.executable, "-c", script], check=True)
