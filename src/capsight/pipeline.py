@@ -21,6 +21,7 @@ from capsight.config.yaml_files import load_yaml, override, parse
 from capsight.data.fetch.named import may_be_asset, with_files
 from capsight.data.io.text import passes
 from capsight.errors import InputError, NothingPredicted
+from capsight.extras import need_for_recipe
 from capsight.recipe import find_recipe, is_shipped
 from capsight.shipped import shipped_models
 
@@ -73,6 +74,7 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
+    need_for_recipe(settings)
     record = artefact.origin("run", settings, {})
     check_claim(out, record)
     settings = with_files(settings)

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
 from capsight.config import AuditConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight audit windows -o audit"
 
@@ -24,6 +25,7 @@ def command(
 ) -> None:
     """Look for leaks between folds and for shortcuts: duplicates, similar windows, GC, repeats, coordinates."""
     checked = settings(AuditConfig, config, assignments, identity=identity, coverage=coverage, seed=seed)
+    need_for_stage("audit")
     from capsight.cli.show import show_audit
     from capsight.data.audit.stage import audit
 

@@ -17,6 +17,7 @@ from capsight.data.genome.alphabet import decode
 from capsight.data.sequence.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError, NothingPredicted
+from capsight.extras import need
 from capsight.motifs import discover, kmers, places
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
@@ -100,6 +101,8 @@ def motifs(
             2 * flank + 1,
         )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
+    if config.de_novo:
+        need("modiscolite")
     with artefact.building(out, "motifs", config, inputs) as folder:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)
