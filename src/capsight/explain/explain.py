@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from capsight import artefact
@@ -27,10 +26,10 @@ from capsight.data.io.text import given
 from capsight.data.naming import region_names
 from capsight.errors import ConfigError, InputError
 from capsight.explain.attention import attention
-from capsight.explain.faithfulness import Faithfulness, faithfulness
+from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
-from capsight.explain.reader import Codes, Explained, PerBase, Reader, Sequences, TrackReader
+from capsight.explain.reader import Explained, PerBase, Reader, Sequences, TrackReader
 from capsight.explain.sources import Source, of_records, of_windows
 from capsight.model.track_folder import is_track
 from capsight.shipped import find_model
@@ -118,12 +117,25 @@ def _explain(
 ) -> Attributions:
     """Explain what was chosen."""
     sequences, table, score = found
-    _tell_of_repeats(sequences.codes, table, config.seed)
+    repeats = shuffled(sequences.codes, 1, config.seed).repeats
+    if repeats.any():
+        names = region_names(table[repeats].iloc[:NAMED])
+        more = f" and {repeats.sum() - NAMED} more" if repeats.sum() > NAMED else ""
+        logger.warning(
+            "explain: %d of %d windows are repeats with one order of their dinucleotides: their single bases are "
+            "shuffled instead (%s%s)", repeats.sum(), len(sequences.codes), ", ".join(names), more,
+        )  # fmt: skip
     scores, full, delta = _scores(reader, sequences, config)
     rows = np.flatnonzero(score >= reader.threshold)
     rows = rows if len(rows) else np.arange(len(score))
     tested = np.sort(rng.permutation(rows)[: config.tested])
-    trust = _trust(reader, sequences.of(tested), {name: values[tested] for name, values in scores.items()}, config.seed)
+    # Every method is measured on the same windows.
+    trust = {
+        name: faithfulness(reader, sequences.of(tested), values[tested], seed=config.seed)
+        for name, values in scores.items()
+    }
+    for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
+        logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
     return Attributions(
         codes=sequences.codes,
         score=score.astype(np.float32),
@@ -144,18 +156,6 @@ def _explain(
             IG_DELTA: None if delta is None else [round(float(d), 5) for d in delta],
         },
     )
-
-
-def _tell_of_repeats(codes: Codes, table: pd.DataFrame, seed: int) -> None:
-    """Count and name the windows whose dinucleotides cannot be shuffled."""
-    repeats = shuffled(codes, 1, seed).repeats
-    if repeats.any():
-        names = region_names(table[repeats].iloc[:NAMED])
-        more = f" and {repeats.sum() - NAMED} more" if repeats.sum() > NAMED else ""
-        logger.warning(
-            "explain: %d of %d windows are repeats with one order of their dinucleotides: their single bases are "
-            "shuffled instead (%s%s)", repeats.sum(), len(codes), ", ".join(names), more,
-        )  # fmt: skip
 
 
 class _Scores(NamedTuple):
@@ -184,11 +184,3 @@ def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _
         full = saturate(reader, sequences)
         methods["ism"] = importance(full)
     return _Scores(methods, full, delta)
-
-
-def _trust(reader: Explained, sequences: Sequences, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
-    """Measure every method on the same windows, and say which is best."""
-    trust = {name: faithfulness(reader, sequences, values, seed=seed) for name, values in scores.items()}
-    for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
-        logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
-    return trust

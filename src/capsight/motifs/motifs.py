@@ -88,7 +88,11 @@ def motifs(
         logger.info("motifs: %s is done already", out)
         return out
     method = _choose_method(explained, config.method, attributions)
-    data = _independent(explained)
+    kept = independent(list(explained.codes), np.lexsort((explained.start, explained.chrom)))
+    if alike := int((~kept).sum()):
+        logger.info("motifs: %d of %d windows share %d bases or more with another and are left out",
+                    alike, len(kept), SHARED)  # fmt: skip
+    data = explained.of(kept)
     _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
     seqlets = find_seqlets(
@@ -111,7 +115,8 @@ def motifs(
         _write(elements, folder / ELEMENTS_FILE)
         found = discover.discover(data, method, config.max_seqlets) if config.de_novo else []
         profiles += _write_de_novo(found, data, folder)
-        _write(_stack(profiles), folder / POSITIONS_FILE)
+        none = pd.DataFrame(columns=list(places.POSITION_COLUMNS))
+        _write(pd.concat(profiles, ignore_index=True) if profiles else none, folder / POSITIONS_FILE)
         _write_summary(config, read, table, len(found), folder)
         names = {motif.pwm.id: f"{motif.pwm.id} {motif.pwm.name}" for motif in found}
         _draw_tables(config, data, table, elements, folder / FIGURES_FOLDER)
@@ -143,15 +148,6 @@ def _check_origin(data: Attributions, where: Path, expected: Mapping[str, Path |
                 f"are attributions of {what} than {path} (their checksums differ)", where=where,
                 remedy="run capsight explain again",
             )  # fmt: skip
-
-
-def _independent(data: Attributions) -> Attributions:
-    """Keep windows that have no DNA in common, in genome order; say how many do."""
-    kept = independent(list(data.codes), np.lexsort((data.start, data.chrom)))
-    if alike := int((~kept).sum()):
-        logger.info("motifs: %d of %d windows share %d bases or more with another and are left out",
-                    alike, len(kept), SHARED)  # fmt: skip
-    return data.of(kept)
 
 
 def _check_both(data: Attributions, where: Path, alike: int) -> None:
@@ -289,10 +285,6 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "attributions": {key: value for key, value in data.meta.items() if not isinstance(value, list)},
     }
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(columns=list(places.POSITION_COLUMNS))
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -109,35 +109,20 @@ def _summary(values: Floats, labels: Labels) -> dict[str, Any]:
 def try_blind(data: Windows, config: AuditConfig) -> list[Check]:
     """Train classifiers that see no sequence, and measure them on the test fold (validation where there is no test)."""
     unmasked = None if data.table[schema.REPEAT].any() else "the genome is not soft-masked (no lower case)"
-    place = "place on the contig, and strand"
+    contig, start = data.genome.index(data.table[schema.CHROM]), data.table[schema.START].to_numpy(np.int64)
+    measured = data.genome.composition(contig, start, data.length)
+    composition = np.column_stack([measured.gc, data.length - measured.unknown]).astype(np.float64)
+    # Start, share of the contig before it, distance to the nearer end, and strand.
+    size, minus = data.genome.lengths[contig], (data.table[schema.STRAND] == "-").to_numpy()
+    nearer = np.minimum(start, size - start - data.length)
+    place = np.column_stack([start, start / size, nearer, minus]).astype(np.float64)
+    grid = np.column_stack([start % modulus for modulus in (*MODULI, data.length)]).astype(np.float64)
     return [
-        _blind(data, config, BLIND_COMPOSITION, "GC content and length", composition_features(data)),
+        _blind(data, config, BLIND_COMPOSITION, "GC content and length", composition),
         _blind(data, config, BLIND_REPEAT, "repeat content", data.table[[schema.REPEAT]].to_numpy(), unmasked),
-        _blind(data, config, BLIND_PLACE, place, place_features(data), placeless(data)),
-        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid_features(data), placeless(data)),
+        _blind(data, config, BLIND_PLACE, "place on the contig, and strand", place, placeless(data)),
+        _blind(data, config, BLIND_GRID, "the start modulo some numbers", grid, placeless(data)),
     ]
-
-
-def composition_features(data: Windows) -> Floats:
-    """Return GC share and number of known bases of every window, ``(n_windows, 2)``."""
-    contig = data.genome.index(data.table[schema.CHROM])
-    measured = data.genome.composition(contig, data.table[schema.START].to_numpy(np.int64), data.length)
-    return np.column_stack([measured.gc, data.length - measured.unknown]).astype(np.float64)
-
-
-def place_features(data: Windows) -> Floats:
-    """Return start, share of the contig before it, distance to the nearer end, and strand, ``(n_windows, 4)``."""
-    start = data.table[schema.START].to_numpy(np.int64)
-    size = data.genome.lengths[data.genome.index(data.table[schema.CHROM])]
-    after = size - start - data.length
-    minus = (data.table[schema.STRAND] == "-").to_numpy()
-    return np.column_stack([start, start / size, np.minimum(start, after), minus]).astype(np.float64)
-
-
-def grid_features(data: Windows) -> Floats:
-    """Return the start of every window modulo `MODULI` and its length, ``(n_windows, n_moduli)``."""
-    start = data.table[schema.START].to_numpy(np.int64)
-    return np.column_stack([start % modulus for modulus in (*MODULI, data.length)]).astype(np.float64)
 
 
 def _blind(
@@ -154,23 +139,19 @@ def _blind(
     train, held = folds == schema.TRAIN, folds == measured
     if _too_few(data.labels[train]) or _too_few(data.labels[held]):
         return Check(name, SKIPPED, f"training and {measured} do not both have {_FEWEST} windows of either label", {})
-    score = _classify(features[train], data.labels[train], features[held], config.seed)
+    # Small boosted trees: what they tell from these features, any model can.
+    from lightgbm import LGBMClassifier
+
+    model = LGBMClassifier(
+        n_estimators=_TREES, num_leaves=_LEAVES, min_child_samples=_FEWEST_PER_LEAF, random_state=config.seed,
+        deterministic=True, force_row_wise=True, verbose=-1,
+    )  # fmt: skip
+    model.fit(features[train], data.labels[train])
+    score = np.asarray(model.predict_proba(features[held]), dtype=np.float64)[:, 1]
     auroc = Auroc.of(data.labels[held], score)
     verdict = by_limits(auroc.low, config.warn_auroc, config.fail_auroc)
     says = f"a classifier that sees only {what}: AUROC {auroc.value:.3f} ({auroc.low:.3f} to {auroc.high:.3f})"
     return Check(name, verdict, f"{says}, {measured} fold", {"fold": measured, **auroc.numbers()})
-
-
-def _classify(features: Floats, labels: Labels, held: Floats, seed: int) -> Floats:
-    """Fit small boosted trees (LightGBM) and return the probabilities of `held`."""
-    from lightgbm import LGBMClassifier
-
-    model = LGBMClassifier(
-        n_estimators=_TREES, num_leaves=_LEAVES, min_child_samples=_FEWEST_PER_LEAF, random_state=seed,
-        deterministic=True, force_row_wise=True, verbose=-1,
-    )  # fmt: skip
-    model.fit(features, labels)
-    return np.asarray(model.predict_proba(held), dtype=np.float64)[:, 1]
 
 
 def count_labels(data: Windows, wanted: Mapping[str, int]) -> Check:

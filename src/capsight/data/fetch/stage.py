@@ -136,7 +136,13 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
         if (asset := assets.get(kind)) and config.only in (None, kind):
             found = locate(asset, cache)
             if not (found.path or found.place):
-                raise InputError(_how_to_make(found), where=f"{asset.name} ({kind})", remedy=mirror_remedy([asset]))
+                asked = f" ({'; '.join(found.problems)})" if found.problems else ""
+                made = f", made by: {asset.made_by}" if asset.made_by else ""
+                made = f"the data come from {asset.source or 'elsewhere'}{made}"
+                raise InputError(
+                    f"no public file has exactly these bytes{asked}; {made}",
+                    where=f"{asset.name} ({kind})", remedy=mirror_remedy([asset]),
+                )  # fmt: skip
             path = found.path or obtain(found, cache, patience)
             if found.path:
                 _report_terms(asset)
@@ -163,14 +169,6 @@ def _report_terms(asset: Asset) -> None:
     """Log licence and citation of an asset."""
     cite = f"; cite {asset.citation}" if asset.citation else ""
     logger.info("fetch: %s (%s): licence: %s%s", asset.name, asset.kind, asset.licence or "not stated", cite)
-
-
-def _how_to_make(found: Located) -> str:
-    """Return why an asset cannot be fetched, and where it comes from."""
-    asset = found.asset
-    asked = f" ({'; '.join(found.problems)})" if found.problems else ""
-    made = f", made by: {asset.made_by}" if asset.made_by else ""
-    return f"no public file has exactly these bytes{asked}; the data come from {asset.source or 'elsewhere'}{made}"
 
 
 def mirror_remedy(assets: Sequence[Asset]) -> str:
@@ -263,7 +261,9 @@ def obtain(found: Located, cache: Path, patience: Patience) -> Path:
         download(place.url, partial, patience)
         earlier = record if record and record.url == place.url else None
         checked = _verify(partial, place, expected, earlier)
-        _write_record(path, checked._replace(asset=asset.name))
+        with output.writing(_record_path(path)) as written:
+            record_of = checked._replace(asset=asset.name)._asdict()
+            written.write_text(json.dumps(record_of, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
         discard(partial)
         logger.info("fetch: %s", path)
@@ -363,11 +363,6 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.{RECORD}")
-
-
-def _write_record(path: Path, checked: _Checked) -> None:
-    with output.writing(_record_path(path)) as partial:
-        partial.write_text(json.dumps(checked._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
 def _read_record(path: Path) -> _Checked | None:

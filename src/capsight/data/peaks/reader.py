@@ -99,9 +99,20 @@ def read_peaks(
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
     if unstranded:
-        table[schema.STRAND] = _without_strand(table, path)
+        if had := int((table[schema.STRAND] != NO_STRAND).sum()):
+            logger.info("peaks %s: %d peaks have a strand, which is not used: all are taken as +", path.name, had)
+        else:
+            logger.info("peaks %s: all peaks are taken as +", path.name)
+        table[schema.STRAND] = "+"
     else:
-        _check_strands(table, path)
+        strandless = np.flatnonzero(table[schema.STRAND] == NO_STRAND)
+        if len(strandless):
+            raise InputError(
+                "no strand: a cap site is a position on one strand",
+                where=f"{path}:{table['line'].iloc[strandless[0]]}",
+                remedy="the strand (BED column 6) must be + or -; or take all peaks as unstranded: --unstranded, in a "
+                "recipe windows.unstranded: true",
+            )  # fmt: skip
     without = table[schema.SUMMIT] < 0
     start, end = table[schema.START], table[schema.END]
     inside = np.minimum(summit_offset, end - start - 1)
@@ -161,26 +172,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_strands(table: pd.DataFrame, path: Path) -> None:
-    """Refuse the first peak without a strand."""
-    without = np.flatnonzero(table[schema.STRAND] == NO_STRAND)
-    if len(without):
-        raise InputError(
-            "no strand: a cap site is a position on one strand", where=f"{path}:{table['line'].iloc[without[0]]}",
-            remedy="the strand (BED column 6) must be + or -; or take all peaks as unstranded: --unstranded, in a "
-            "recipe windows.unstranded: true",
-        )  # fmt: skip
-
-
-def _without_strand(table: pd.DataFrame, path: Path) -> str:
-    """Return the strand that all peaks get; say how many had one."""
-    if had := int((table[schema.STRAND] != NO_STRAND).sum()):
-        logger.info("peaks %s: %d peaks have a strand, which is not used: all are taken as +", path.name, had)
-    else:
-        logger.info("peaks %s: all peaks are taken as +", path.name)
-    return "+"
 
 
 def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:

@@ -70,7 +70,10 @@ def lay(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) -> Made:
     )
     if not folds.are_whole:
         remarks = remarks | {REGIONS: _regions(folds, table)}
-    return Made(_in_order(table), dropped, remarks)
+    rank = table[schema.FOLD].map({fold: i for i, fold in enumerate(schema.FOLDS)})
+    keys = (table["copy"], table[schema.LABEL], table["minus"], table[schema.START], table["contig"], rank)
+    ordered = table.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)
+    return Made(ordered, dropped, remarks)
 
 
 def _regions(folds: Folds, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -124,7 +127,9 @@ def lay_capsight(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, fol
             _tell(name, fold, n, drawn)
             dropped[0].update(drawn.dropped)
             moved[fold] += drawn.moved
-            parts.append(_table(drawn.places, config, folds).assign(label=0, source=_source(name, drawn)))
+            copy: Ints | None = drawn.places.copy
+            source = shuffle_source(copy) if name == SHUFFLED and copy is not None else name
+            parts.append(_table(drawn.places, config, folds).assign(label=0, source=source))
     table = distinct(genome, pd.concat(parts, ignore_index=True), config.length, config.seed, dropped)
     return Made(table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted, "negatives_moved": moved})
 
@@ -205,12 +210,6 @@ def _in_one_fold(table: pd.DataFrame, folds: Folds, length: int, dropped: Droppe
     return table[inside].reset_index(drop=True)
 
 
-def _source(name: str, drawn: Drawn) -> str | list[str]:
-    """Return the source of what a strategy drew: its name, with the number of a shuffle."""
-    copy: Ints | None = drawn.places.copy
-    return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
-
-
 def _check_negatives(laid: pd.DataFrame, config: WindowsConfig, wanted: Mapping[str, int]) -> None:
     """Refuse a fold that got positives and not one of its negatives: it can be neither learned from nor measured on."""
     for fold in schema.FOLDS:
@@ -234,10 +233,3 @@ def _tell(name: str, fold: str, n: int, drawn: Drawn) -> None:
         )  # fmt: skip
     if found < n:
         logger.warning("negatives: %s: %s: %d wanted, %d found", fold, name, n, found)
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort by fold, then by place."""
-    rank = table[schema.FOLD].map({fold: i for i, fold in enumerate(schema.FOLDS)})
-    keys = (table["copy"], table[schema.LABEL], table["minus"], table[schema.START], table["contig"], rank)
-    return table.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)

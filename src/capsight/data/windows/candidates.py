@@ -175,7 +175,11 @@ def draw_matched(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator)
     """
     place, cell = _collect(pool, wanted, grid, rng)
     take, moved = _fill_from_neighbours(np.bincount(cell, minlength=grid.size), wanted, grid)
-    return Matched(place[_rank(cell) < take[cell]], moved)
+    order = np.argsort(cell, kind="stable")
+    counts = np.bincount(cell)
+    rank = np.empty(len(cell), dtype=np.int64)
+    rank[order] = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return Matched(place[rank < take[cell]], moved)
 
 
 def _collect(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -196,15 +200,6 @@ def _collect(pool: Pool, wanted: Ints, grid: Grid, rng: np.random.Generator) -> 
             break
         budget, turn = budget - len(drawn), turn + 1
     return place, cell
-
-
-def _rank(cell: Ints) -> Ints:
-    """Return how many earlier elements lie in the same cell."""
-    order = np.argsort(cell, kind="stable")
-    counts = np.bincount(cell)
-    rank = np.empty(len(cell), dtype=np.int64)
-    rank[order] = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rank
 
 
 def _fill_from_neighbours(have: Ints, wanted: Ints, grid: Grid) -> tuple[Ints, int]:

@@ -71,7 +71,13 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     """
     inputs = _inputs(config)
     if config.loco:
-        return _leave_each_out(config, out)
+        output.check_folder(out, _inputs(config).values())
+        if (out / artefact.RECORD).exists():
+            raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
+        for one in leaving_one_out(config):
+            logger.info("windows: %s left out, validated on %s", one.test[0], one.validation[0])
+            windows(one, out / output.folder_name(one.test[0]))
+        return out
     if artefact.is_done(out, "windows", config, inputs):
         logger.info("windows: %s is done already", out)
         return out
@@ -102,17 +108,6 @@ def _lay(config: WindowsConfig, folder: Path) -> Made:
         promoters = read_promoters(config.promoters, config.promoter_weights)
         remarks["promoters"] = write_promoters(promoters, held_out, folder)
     return made._replace(remarks=made.remarks | remarks)
-
-
-def _leave_each_out(config: WindowsConfig, out: Path) -> Path:
-    """Make one folder of windows for every chromosome that can be tested."""
-    output.check_folder(out, _inputs(config).values())
-    if (out / artefact.RECORD).exists():
-        raise InputError("is a single result", where=out, remedy="name another folder for leave-one-chromosome-out")
-    for one in leaving_one_out(config):
-        logger.info("windows: %s left out, validated on %s", one.test[0], one.validation[0])
-        windows(one, out / output.folder_name(one.test[0]))
-    return out
 
 
 def leaving_one_out(config: WindowsConfig) -> list[WindowsConfig]:
