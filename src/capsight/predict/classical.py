@@ -141,7 +141,15 @@ def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.u
         If it is damaged, or does not fit the features that its card names.
     """
     try:
-        features = _features(card)
+        # Early versions count words of one length only.
+        features = KmerFeatures(
+            int(card["k"]),
+            bool(card.get("shorter", False)),
+            int(card.get("bins", 1)),
+            bool(card.get("symmetric", False)),
+        )
+        if not (1 <= features.k <= MOST_K and 1 <= features.bins <= MOST_BINS):
+            raise ValueError(f"{features}")
         artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
         predict = _LOADERS[card["model"]](folder, features.size)
     except _BROKEN:
@@ -152,16 +160,6 @@ def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.u
         return np.concatenate(parts) if parts else np.zeros(0)
 
     return score
-
-
-def _features(card: dict[str, Any]) -> KmerFeatures:
-    """Return the features that a card names; those of early versions count words of one length only."""
-    features = KmerFeatures(
-        int(card["k"]), bool(card.get("shorter", False)), int(card.get("bins", 1)), bool(card.get("symmetric", False))
-    )
-    if not (1 <= features.k <= MOST_K and 1 <= features.bins <= MOST_BINS):
-        raise ValueError(f"{features}")
-    return features
 
 
 def _load_lightgbm(folder: Path, n_features: int) -> Predict:
