@@ -164,7 +164,7 @@ def test_command_line(attributions: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command)
     out = tmp_path / "m"
-    arguments = ["--attributions", str(attributions), "-o", str(out), "-k", "5", "--method", "ig"]
+    arguments = [str(attributions), "-o", str(out), "-k", "5", "--method", "ig"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert (out / "motifs.meme").read_text().startswith("MEME version 4")
