@@ -16,8 +16,8 @@ def command(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="What is explained: windows (folder of the windows stage), a TSS in each sequence of a FASTA file, or, "
-            "with --genome, in each region of a BED file.",
+            help="What is explained: windows (folder of the windows stage), a TSS in each sequence of a FASTA file, "
+            "or, with --genome, in each region of a BED file.",
             show_default=False,
         ),
     ],
