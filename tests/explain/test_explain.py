@@ -45,9 +45,7 @@ def train(folder: Path, windows: Path, shape: dict[str, object], epochs: int, to
         relora_phase=NONE,
     )
     start = pretrain(config, windows, folder / "pretrained")
-    tuning = FinetuneConfig(
-        lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, patience=epochs, warmup_steps=0, ema_decay=0.0
-    )
+    tuning = FinetuneConfig(lora=False, epochs=epochs, batch_size=16, learning_rate=5e-3, warmup_steps=0, ema_decay=0.0)
     return finetune(tuning, windows, start, folder / "model")
 
 

@@ -153,8 +153,6 @@ def test_contigs_of_any_name_stand_in_the_names_of_seqlets(few: Attributions, tm
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(ConfigError, match="smooth must be odd"):
-        parse(MotifsConfig, {"smooth": 4})
     with pytest.raises(ConfigError, match=r"k: .*less than or equal to 10"):
         parse(MotifsConfig, {"k": 11})
 

@@ -24,7 +24,7 @@ def command(
     restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train the classifier, all weights or by LoRA (--set lora.rank=16), with early stopping."""
+    """Train the classifier, all weights or by LoRA (--set lora.rank=16)."""
     checked = settings(FinetuneConfig, config, assignments, epochs=epochs, seed=seed)
     from capsight.train.finetune import finetune
 
