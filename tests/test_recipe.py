@@ -79,7 +79,7 @@ def test_a_folder_of_that_name_hides_no_recipe(here: Path) -> None:
         ("xyz", ""),
     ],
 )
-@pytest.mark.parametrize("arguments", [["run"], ["crossval", "--recipe"], ["windows", "--config"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["run"], ["crossval"], ["windows", "--config"]], ids=" ".join)
 def test_what_is_neither_is_refused_with_what_was_meant(
     here: Path, arguments: list[str], given: str, meant: str
 ) -> None:
@@ -94,9 +94,7 @@ def test_what_is_neither_is_refused_with_what_was_meant(
 
 
 def test_a_name_will_do_as_settings_of_a_stage(here: Path) -> None:
-    done = CliRunner().invoke(
-        app, ["train", "--config", "demo", "--set", "mode.width=3", "--windows", "w", "-o", "out"]
-    )
+    done = CliRunner().invoke(app, ["train", "--config", "demo", "--set", "mode.width=3", "w", "-o", "out"])
     assert isinstance(done.exception, ConfigError)
     assert "demo: unknown key 'mode'; did you mean 'model'?" in str(done.exception)
 

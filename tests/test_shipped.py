@@ -116,7 +116,7 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
         card = {} if "tokenizer" in change else json.loads((model / "capsight.json").read_text())
         (model / "capsight.json").write_text(json.dumps(card | change))
     (tmp_path / "s.fa").write_text(">s\nACGT\n")
-    given = [str(tmp_path / "s.fa")] if command == "predict" else ["--windows", str(tmp_path)]
+    given = [str(tmp_path / "s.fa")] if command == "predict" else [str(tmp_path)]
     done = CliRunner().invoke(app, [command, "--model", str(model), *given, "-o", str(tmp_path / "out")])
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)

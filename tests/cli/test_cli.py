@@ -231,7 +231,7 @@ def test_model_folder_without_weights(files: Path) -> None:
     done = capsight("predict", "genome.fa", "--model", "model", "-o", "p.tsv", cwd=files)
     assert "model.safetensors is missing" in one_line_error(done)
     assert not (files / "p.tsv").exists()
-    done = capsight("evaluate", "--model", "nowhere", "--windows", "out", "-o", "e", cwd=files)
+    done = capsight("evaluate", "--model", "nowhere", "out", "-o", "e", cwd=files)
     assert "no such model folder" in one_line_error(done)
     assert not (files / "e").exists()
 
@@ -260,7 +260,7 @@ def test_missing_recipe(files: Path) -> None:
 
 def test_baseline_predicts_a_fasta_in_order(files: Path) -> None:
     assert windows(files).returncode == 0
-    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    assert capsight("baseline", "out", "-o", "base", cwd=files).returncode == 0
     records = {"b": GENOME[:64], "a": GENOME[64:128], "short": GENOME[:10], "long": GENOME[:100]}
     (files / "x.fa").write_text("".join(f">{name} note\n{sequence}\n" for name, sequence in records.items()))
     done = capsight("predict", "x.fa", "--model", "base", "-o", "p.tsv", cwd=files)
@@ -290,8 +290,8 @@ def test_counts_are_kept_beside_windows(files: Path) -> None:
 
 def test_evaluate_shows_what_it_writes(files: Path) -> None:
     assert windows(files).returncode == 0
-    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
-    done = capsight("evaluate", "--model", "base", "--windows", "out", "-o", "e", "--bootstrap", 20, cwd=files)
+    assert capsight("baseline", "out", "-o", "base", cwd=files).returncode == 0
+    done = capsight("evaluate", "--model", "base", "out", "-o", "e", "--bootstrap", 20, cwd=files)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((files / "e" / "metrics.json").read_text())
     assert f"{metrics['auroc']:.3f}" in done.stdout
@@ -301,9 +301,9 @@ def test_evaluate_shows_what_it_writes(files: Path) -> None:
 
 def test_evaluate_shows_a_scan_and_what_it_is_compared_with(files: Path) -> None:
     assert windows(files).returncode == 0
-    assert capsight("baseline", "--windows", "out", "-o", "base", cwd=files).returncode == 0
+    assert capsight("baseline", "out", "-o", "base", cwd=files).returncode == 0
     (files / "rep[1].bed").write_text("chrIII\t1000\t1001\t.\t5\t+\n")
-    given = ("--scan", "--model", "base", "--windows", "out", "--bootstrap", 20, "--step", 100, "--pwm")
+    given = ("--scan", "--model", "base", "out", "--bootstrap", 20, "--step", 100, "--pwm")
     done = capsight("evaluate", *given, "--reference", "rep[1].bed", cwd=files)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((files / "evaluation-scan" / "metrics.json").read_text())

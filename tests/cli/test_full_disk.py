@@ -17,13 +17,13 @@ pytestmark = pytest.mark.pipeline
 COMMANDS = {
     "cluster": "cluster {run}/simulation/ctss.bed --set min_cluster_tpm=0 --set min_tpm=0 -o {out}",
     "predict": "predict --model {run}/model {run}/many.fa -o {out}",
-    "explain": "explain --model {run}/model --windows {run}/windows --method ig --set n_steps=2 -o {out}",
+    "explain": "explain {run}/windows --model {run}/model --method ig --set n_steps=2 -o {out}",
     "simulate": "simulate --set bases=3000000 --set chromosomes=3 --set spacing=700 -o {out}",
     "windows": "windows --genome {run}/simulation/genome.fa --peaks {run}/simulation/peaks.bed --length 64"
     " --validation chr2 --test chr3 -o {out}",
-    "pretrain": "pretrain --windows {run}/windows --config {run}/tiny.yaml -o {out}",
-    "baseline": "baseline --windows {run}/windows --model rf -o {out}",
-    "motifs": "motifs --attributions {run}/attributions.npz --set k=4 -o {out}",
+    "pretrain": "pretrain {run}/windows --config {run}/tiny.yaml -o {out}",
+    "baseline": "baseline {run}/windows --model rf -o {out}",
+    "motifs": "motifs {run}/attributions.npz --set k=4 -o {out}",
 }
 #: Those that need more than there is.
 IN_THE_MIDDLE = ("simulate", "predict")

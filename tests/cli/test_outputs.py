@@ -29,7 +29,7 @@ FILES = {
     "variants": "variants --model track --genome simulation/genome.fa variants.vcf",
     "variants-table": "variants --model track --genome simulation/genome.fa variants.tsv",
     "mutate": "mutate --model track --genome simulation/genome.fa --region chr2:101-110",
-    "explain": "explain --model model --windows windows --method ig --set most=4 --set n_steps=2 --set baselines=1",
+    "explain": "explain windows --model model --method ig --set max_windows=4 --set n_steps=2 --set n_references=1",
     "motif-scan": "motif-scan fasta.fa --motif-db simulation/motifs.meme --threshold 0.01",
     "motif-compare": "motif-compare simulation/motifs.meme --motif-db simulation/motifs.meme",
     "motif-enrich": "motif-enrich motifs/seqlets/positives.fa --negatives motifs/seqlets/negatives.fa"
@@ -42,19 +42,18 @@ FOLDERS = {
     "windows": "windows --genome simulation/genome.fa --peaks simulation/peaks.bed --length 64"
     " --validation chr2 --test chr3",
     "audit": "audit windows",
-    "pretrain": "pretrain --windows windows --config tiny.yaml --set full_rank_phase.steps=1"
-    " --set relora_phase.steps=0",
-    "finetune": "finetune --windows windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
-    "train": "train --windows windows --set epochs=0.1 --set model.width=8 --set model.dilations=1"
+    "pretrain": "pretrain windows --config tiny.yaml --set full_rank_phase.steps=1 --set relora_phase.steps=0",
+    "finetune": "finetune windows --pretrained pretrained --config tiny.yaml --set epochs=0.1",
+    "train": "train windows --set epochs=0.1 --set model.width=8 --set model.dilations=1"
     " --set model.average_radius=0 --set crops.length=1024 --set loss.orf_weight=0",
-    "baseline": "baseline --windows windows",
-    "evaluate": "evaluate --model baseline --windows windows --bootstrap 10",
-    "evaluate-scan": "evaluate --scan --model baseline --windows windows --bootstrap 10 --step 200",
+    "baseline": "baseline windows",
+    "evaluate": "evaluate windows --model baseline --bootstrap 10",
+    "evaluate-scan": "evaluate windows --scan --model baseline --bootstrap 10 --step 200",
     "scan": "scan simulation/genome.fa --model track",
-    "motifs": "motifs --attributions attributions.npz --set k=4",
+    "motifs": "motifs attributions.npz --set k=4",
     "report": "report .",
     "run": "run tiny.yaml",
-    "crossval": "crossval --recipe tiny.yaml --models lgbm",
+    "crossval": "crossval tiny.yaml --models lgbm",
 }
 #: An input of each, which `-o` must not name (or hold).
 INPUTS = {

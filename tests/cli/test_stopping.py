@@ -45,7 +45,7 @@ def when_imported(module: str, sent: int) -> str:
 @SIGNALS
 @pytest.mark.parametrize("module", ["typer", "pydantic", "capsight.cli.report", "torch", "capsight.train.loop"])
 def test_while_modules_are_imported(module: str, sent: int, line: str, tmp_path: Path) -> None:
-    done = run(when_imported(module, int(sent)), "pretrain", "--windows", tmp_path / "none", "-o", tmp_path / "out")
+    done = run(when_imported(module, int(sent)), "pretrain", tmp_path / "none", "-o", tmp_path / "out")
     assert done.stderr == f"{line}\n"
     assert done.returncode == 128 + sent
     assert not list(tmp_path.iterdir())
@@ -64,7 +64,7 @@ def in_step(number: int, sent: int) -> str:
 @SIGNALS
 def test_while_a_network_is_trained(sent: int, line: str, motif_windows: Path, tmp_path: Path) -> None:
     settings = [*SMALL, "full_rank_phase.steps=6", "full_rank_phase.batch_size=4", "relora_phase.steps=0"]
-    options = ["--windows", motif_windows, *(part for s in settings for part in ("--set", s))]
+    options = [motif_windows, *(part for s in settings for part in ("--set", s))]
     done = run(in_step(5, int(sent)), "pretrain", *options, "-o", tmp_path / "out")
     assert done.returncode == 128 + sent
     assert done.stderr.splitlines()[-1] == line

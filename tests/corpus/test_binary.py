@@ -23,9 +23,9 @@ WINDOWS = "windows --genome {} --peaks {} --validation chrII --test chrIII --len
 LABELLED = "windows --train train.csv.gz --validation dev.csv -o out"
 PREDICT = "predict input.fa --model model -o out.tsv"
 BASELINE = "predict input.fa --model base -o out.tsv"
-EVALUATE = "evaluate --model base --windows windows --bootstrap 5 -o out"
-TRAIN = "baseline --windows windows -o out"
-MOTIFS = "motifs --attributions attributions.npz --set de_novo=false -o out"
+EVALUATE = "evaluate windows --model base --bootstrap 5 -o out"
+TRAIN = "baseline windows -o out"
+MOTIFS = "motifs attributions.npz --set de_novo=false -o out"
 
 Break = Callable[[Path], object]
 

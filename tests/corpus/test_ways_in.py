@@ -44,8 +44,8 @@ READERS = {
     "variants, VCF": "variants {variants.vcf} --model track --genome genome.fa -o out.vcf",
     "variants, table": "variants {variants.tsv} --model track --genome genome.fa -o out.tsv",
     "variants, aliases": "variants variants.vcf --model track --genome genome.fa --aliases {aliases.txt} -o out.vcf",
-    "elements": "motifs --attributions attributions.npz --elements {elements.tsv} --set de_novo=false -o out",
-    "attributions": "motifs --attributions {attributions.npz} --set de_novo=false -o out",
+    "elements": "motifs attributions.npz --elements {elements.tsv} --set de_novo=false -o out",
+    "attributions": "motifs {attributions.npz} --set de_novo=false -o out",
 }
 
 

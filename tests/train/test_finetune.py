@@ -39,7 +39,7 @@ LORA = LoraConfig(rank=4, alpha=8, modules_to_save=("head", "stem"))
 @pytest.mark.pipeline
 @pytest.mark.parametrize("lora", [LORA, False], ids=["lora", "full"])
 def test_a_planted_motif_is_learned(lora: object, motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
-    config = FinetuneConfig(lora=lora, epochs=12, batch_size=16, learning_rate=5e-3, patience=12)  # type: ignore[arg-type]
+    config = FinetuneConfig(lora=lora, epochs=12, batch_size=16, learning_rate=5e-3)  # type: ignore[arg-type]
     model = finetune(config, motif_windows, pretrained, tmp_path / "model")
     result = evaluate(EvaluateConfig(bootstrap=0), model, motif_windows, tmp_path / "e")
     assert json.loads((result / "metrics.json").read_text())["auroc"] > 0.95
@@ -47,12 +47,8 @@ def test_a_planted_motif_is_learned(lora: object, motif_windows: Path, pretraine
     assert read_card(model).metrics["validation"]["auroc"] > 0.95
 
 
-def test_last_keeps_the_last_weights_and_does_not_stop_early(
-    motif_windows: Path, pretrained: Path, tmp_path: Path
-) -> None:
-    stuck = FinetuneConfig(
-        epochs=5, batch_size=16, learning_rate=1e-12, patience=1
-    )  # the loss is the same at every look
+def test_last_keeps_the_last_weights(motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
+    stuck = FinetuneConfig(epochs=5, batch_size=16, learning_rate=1e-12)  # the loss is the same at every look
     last = stuck.model_copy(update={"select": "last"})
     logs = [
         (finetune(config, motif_windows, pretrained, tmp_path / config.select) / "metrics.jsonl")
@@ -60,7 +56,7 @@ def test_last_keeps_the_last_weights_and_does_not_stop_early(
         .splitlines()
         for config in (stuck, last)
     ]
-    assert [len(log) for log in logs] == [2, 5]
+    assert [len(log) for log in logs] == [5, 5]
     kept = read_card(tmp_path / "last").metrics["validation"]
     assert kept["step"] == json.loads(logs[1][-1])["step"]
 
@@ -90,18 +86,13 @@ def test_a_batch_can_be_learned_by_heart(motif_windows: Path, pretrained: Path) 
     assert loss.item() < 0.01
 
 
-def test_shift_and_strand_change_what_is_read(motif_windows: Path, pretrained: Path) -> None:
+def test_jitter_moves_what_is_read(motif_windows: Path, pretrained: Path) -> None:
     data = Windows.open(motif_windows)
     tokenizer = make_tokenizer(read_card(pretrained).tokenizer)
-    plain, shifted, turned = (
+    plain, shifted = (
         ClassificationTask(FinetuneConfig(batch_size=32, **more), data, tokenizer).batch(0)["tokens"]
-        for more in ({}, {"shift": 3}, {"reverse_complement": True})
+        for more in ({}, {"max_jitter": 3})
     )
-    same = (plain == turned).all(dim=1)
-    assert 5 < int(same.sum()) < 27
-    complement = {3: 6, 4: 5, 5: 4, 6: 3}
-    flipped = plain.flip(1).apply_(lambda t: complement[t])
-    assert torch.equal(turned[~same], flipped[~same])
     unmoved = (plain == shifted).all(dim=1)
     assert 0 < int(unmoved.sum()) < 16
     for a, b in zip(plain[~unmoved], shifted[~unmoved], strict=True):

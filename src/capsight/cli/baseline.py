@@ -8,11 +8,13 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
 from capsight.config import BaselineConfig
 
-EXAMPLE = "capsight baseline --model lgbm --windows windows -o baseline"
+EXAMPLE = "capsight baseline windows --model lgbm -o baseline"
 
 
 def command(
-    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    windows: Annotated[
+        Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
+    ],
     output: Output,
     model: Annotated[str | None, described(BaselineConfig, "model", "--model")] = None,
     k: Annotated[int | None, described(BaselineConfig, "k", "-k", default=None)] = None,

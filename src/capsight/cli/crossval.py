@@ -9,12 +9,12 @@ from capsight.cli.options import Output, Restart, Verbose, described, settings
 from capsight.config import CrossvalConfig
 from capsight.extras import need_for_stage
 
-EXAMPLE = "capsight crossval --recipe yeast --models capsight,lgbm -o crossval"
+EXAMPLE = "capsight crossval yeast --models capsight,lgbm -o crossval"
 
 
 def command(
     recipe: Annotated[
-        Path, typer.Option("--recipe", help="A recipe, as in run: YAML file, or name.", show_default=False)
+        Path, typer.Argument(metavar="RECIPE", help="A recipe, as in run: YAML file, or name.", show_default=False)
     ],
     output: Output,
     models: Annotated[str | None, described(CrossvalConfig, "models", "--models", default="capsight,lgbm")] = None,

@@ -8,14 +8,16 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Seed, Verbose, described, settings
 from capsight.config import EvaluateConfig
 
-EXAMPLE = "capsight evaluate --scan --model model --windows windows --reference rep1.ctss.bed -o evaluation-scan"
+EXAMPLE = "capsight evaluate windows --scan --model model --reference rep1.ctss.bed -o evaluation-scan"
 
 
 def command(
+    windows: Annotated[
+        Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
+    ],
     model: Annotated[
         Path, typer.Option("--model", help="Model or baseline folder, or a shipped model (yeast).", show_default=False)
     ],
-    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="What to write.", show_default="evaluation or evaluation-scan"),

@@ -8,11 +8,13 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
 from capsight.config import FinetuneConfig
 
-EXAMPLE = "capsight finetune --windows windows --pretrained pretrained -o model"
+EXAMPLE = "capsight finetune windows --pretrained pretrained -o model"
 
 
 def command(
-    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    windows: Annotated[
+        Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
+    ],
     pretrained: Annotated[Path, typer.Option("--pretrained", help="Folder of the pretrain stage.", show_default=False)],
     output: Output,
     epochs: Annotated[float | None, described(FinetuneConfig, "epochs", "--epochs")] = None,
@@ -22,7 +24,7 @@ def command(
     restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train the classifier, all weights or by LoRA (--set lora.rank=16), with early stopping."""
+    """Train the classifier, all weights or by LoRA (--set lora.rank=16)."""
     checked = settings(FinetuneConfig, config, assignments, epochs=epochs, seed=seed)
     from capsight.train.finetune import finetune
 

@@ -9,12 +9,12 @@ from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose,
 from capsight.config import MotifsConfig
 from capsight.extras import need_for_stage
 
-EXAMPLE = "capsight motifs --attributions attributions.npz -o motifs"
+EXAMPLE = "capsight motifs attributions.npz -o motifs"
 
 
 def command(
     attributions: Annotated[
-        Path, typer.Option("--attributions", help="File of the explain stage.", show_default=False)
+        Path, typer.Argument(metavar="ATTRIBUTIONS", help="File of the explain stage.", show_default=False)
     ],
     output: Output,
     model: Annotated[

@@ -8,13 +8,13 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, settings
 from capsight.config import PretrainConfig
 
-EXAMPLE = (
-    "capsight pretrain --windows windows -o pretrained --set full_rank_phase.steps=500 --set relora_phase.steps=2000"
-)
+EXAMPLE = "capsight pretrain windows -o pretrained --set full_rank_phase.steps=500 --set relora_phase.steps=2000"
 
 
 def command(
-    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    windows: Annotated[
+        Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
+    ],
     output: Output,
     seed: Seed = None,
     config: ConfigFile = None,

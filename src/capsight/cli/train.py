@@ -8,11 +8,13 @@ import typer
 from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
 from capsight.config import TrainConfig
 
-EXAMPLE = "capsight train --windows windows -o model"
+EXAMPLE = "capsight train windows -o model"
 
 
 def command(
-    windows: Annotated[Path, typer.Option("--windows", help="Folder of the windows stage.", show_default=False)],
+    windows: Annotated[
+        Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
+    ],
     output: Output,
     init: Annotated[Path | None, described(TrainConfig, "init", "--init")] = None,
     epochs: Annotated[float | None, described(TrainConfig, "epochs", "--epochs")] = None,

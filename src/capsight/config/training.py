@@ -208,9 +208,7 @@ class FinetuneConfig(Config):
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     max_jitter: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
-    reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
     mutation_rate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
     substitute: Annotated[SubstituteConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         False, description="Negatives made from positives in training: true, or their settings; false is none."
@@ -223,9 +221,8 @@ class FinetuneConfig(Config):
     evaluate_every: int | None = Field(
         None, ge=1, le=MOST, description="Updates between evaluations; default once an epoch."
     )
-    patience: int = Field(4, ge=1, le=MOST, description="Stop after this many evaluations without a better one.")
     select: Literal["auroc", "loss", "mcc", "last"] = Field(
-        "auroc", description="Validation metric that picks the weights; last keeps the last and never stops early."
+        "auroc", description="Validation metric that picks the weights; last keeps the last."
     )
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING

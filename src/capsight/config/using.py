@@ -230,20 +230,9 @@ class MotifsConfig(Config):
     flank: int | None = Field(
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
     )
-    min_peak_distance: int = Field(10, ge=0, description="Peaks of one window are more than this many bases apart.")
-    smoothing_bp: int = Field(
-        7, ge=1, description="Attributions are averaged over this many bases (odd) to find peaks."
-    )
     merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
     q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
-    n_fasta: int = Field(50, ge=0, description="Called k-mers, best first, whose seqlets are written as FASTA.")
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
     max_seqlets: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
     seed: Seed = Field(1, description="Seed of the shuffled background.")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.smoothing_bp % 2 == 0:
-            raise ValueError(f"smoothing_bp must be odd, so that the average has a middle, not {self.smoothing_bp}")
-        return self

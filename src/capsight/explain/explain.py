@@ -111,9 +111,7 @@ def _check(config: ExplainConfig, model: Path, source: Path, is_windows: bool) -
     if not is_windows and "fold" in config.model_fields_set:
         raise ConfigError("only windows have folds: leave --fold out", where=source)
     if not is_windows and not is_track(model):
-        raise InputError(
-            "is no track model: it explains windows alone", where=model, remedy="name a windows folder: --windows"
-        )
+        raise InputError("is no track model: it explains windows alone", where=model, remedy="name a folder of windows")
 
 
 def _explain(

@@ -28,6 +28,12 @@ from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
 
+#: Peaks of one window are more than this many bases apart.
+MIN_PEAK_DISTANCE: Final = 10
+#: Attributions are averaged over this many bases (odd) to find peaks.
+SMOOTHING_BP: Final = 7
+#: Called k-mers, best first, whose seqlets are written as FASTA.
+N_FASTA: Final = 50
 KMERS_FILE: Final = "motifs.tsv"
 AGGREGATE_FILE: Final = "aggregate.tsv"
 POSITIONS_FILE: Final = "positions.tsv"
@@ -93,9 +99,7 @@ def motifs(
     data = _independent(explained)
     _check_both(data, attributions, len(explained.score) - len(data.score))
     flank = default_flank(data.spans_width) if config.flank is None else config.flank
-    seqlets = find_seqlets(
-        data.methods[method], config.max_seqlets_per_window, flank, config.min_peak_distance, config.smoothing_bp
-    )
+    seqlets = find_seqlets(data.methods[method], config.max_seqlets_per_window, flank, MIN_PEAK_DISTANCE, SMOOTHING_BP)
     if 2 * flank + 1 < config.k:
         logger.warning(
             "motifs: no %d-mer fits into a seqlet of %d bases: give a larger flank or a smaller k", config.k,
@@ -187,7 +191,7 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
     _write(table, folder / KMERS_FILE)
     fasta = folder / SEQLETS_FOLDER
     rising = called[called[kmers.ENRICHED_IN] == kmers.POSITIVES]
-    for name in rising[kmers.KMER].iloc[: config.n_fasta]:
+    for name in rising[kmers.KMER].iloc[:N_FASTA]:
         _write_fasta(fasta / f"{name}.fa", data, seqlets, _carrying(sites[name].subset(data.positive), seqlets))
     for side, chosen in ((kmers.POSITIVES, data.positive), (kmers.NEGATIVES, ~data.positive)):
         _write_fasta(fasta / f"{side}.fa", data, seqlets, (seqlets.peaks != NONE) & chosen[:, None])

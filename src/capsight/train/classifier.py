@@ -79,7 +79,6 @@ def _plan(task: ClassificationTask, name: str) -> Plan:
         checkpoint_every=config.checkpoint_every,
         evaluate_every=config.evaluate_every or ceil(steps_per_epoch),
         precision=config.precision,
-        patience=config.patience,
         select=None if config.select == "last" else lambda metrics: selection_score(metrics, config.select),
         ema_decay=config.ema_decay,
     )

@@ -1,4 +1,4 @@
-"""The one training loop: steps, clipping, schedule, checkpoints, validation, early stopping, averaging.
+"""The one training loop: steps, clipping, schedule, checkpoints, validation, averaging.
 
 A task says what a batch is and what it costs; the loop does everything else. Batches are pure functions of
 their number and all remaining state is in the checkpoint (weights, optimiser, moving average, random state),
@@ -85,7 +85,6 @@ class Plan:
     checkpoint_every: int
     evaluate_every: int
     precision: str = "auto"
-    patience: int | None = None
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     ema_decay: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
@@ -99,8 +98,6 @@ class _State:
     step: int = 0
     best: list[float] | None = None
     best_step: int = 0
-    evals_without_improvement: int = 0
-    stopped: bool = False
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -227,8 +224,8 @@ class _Loop:
         )  # fmt: skip
 
     def _is_over(self) -> bool:
-        """Tell whether all updates are made, or more would not help."""
-        return self.state.step >= self.plan.phase.steps or self.state.stopped
+        """Tell whether all updates are made."""
+        return self.state.step >= self.plan.phase.steps
 
     @contextmanager
     def _progress(self) -> Iterator[tqdm]:
@@ -331,14 +328,11 @@ class _Loop:
         self._swap_average()
 
     def _update_best(self, score: list[float]) -> None:
-        """Remember the weights if they are the best so far; stop after too many looks without."""
+        """Remember the weights if they are the best so far."""
         state = self.state
         if state.best is None or score > state.best:
-            state.best, state.best_step, state.evals_without_improvement = score, state.step, 0
+            state.best, state.best_step = score, state.step
             self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
-        else:
-            state.evals_without_improvement += 1
-            state.stopped = self.plan.patience is not None and state.evals_without_improvement >= self.plan.patience
 
     def _measure(self) -> None:
         """Add the time since the last measurement to that of the run."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from capsight.config import FinetuneConfig
 from capsight.data import schema
-from capsight.data.genome.alphabet import mutated, reverse_complement, substituted
+from capsight.data.genome.alphabet import mutated, substituted
 from capsight.data.sequence.sampling import EpochShuffler
 from capsight.data.sequence.tokenizer import Tokenizer
 from capsight.data.windows.windows import Windows
@@ -72,9 +72,6 @@ class ClassificationTask:
         if config.substitute:
             how = config.substitute
             codes[made] = substituted(codes[made], how.block, how.offset, how.fraction, rng)
-        if config.reverse_complement:
-            flipped = rng.random(len(codes)) < 0.5
-            codes[flipped] = reverse_complement(codes[flipped])
         if config.mutation_rate:
             codes = mutated(codes, config.mutation_rate, rng)
         return {"tokens": torch.from_numpy(self.tokenizer.encode(codes)), "labels": torch.from_numpy(labels)}
@@ -82,7 +79,7 @@ class ClassificationTask:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats per window."""
         logits = model(input_ids=batch["tokens"]).logits.float()
-        return functional.cross_entropy(logits, batch["labels"], label_smoothing=self.config.label_smoothing)
+        return functional.cross_entropy(logits, batch["labels"])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Return AUROC, Matthews correlation and loss on the validation fold."""

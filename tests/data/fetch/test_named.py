@@ -236,7 +236,7 @@ def test_without_mirror_or_network_one_line_says_what_and_from_where(shop: Shop,
     recipe, out = str(write_recipe(shop, WINDOWS)), str(shop.folder / "out")
     words = {
         "run": ["run", recipe],
-        "crossval": ["crossval", "--recipe", recipe],
+        "crossval": ["crossval", recipe],
         "windows": ["windows", "--config", recipe],
     }
     done = capsight(*words[command], "-o", out)

@@ -37,7 +37,7 @@ from capsight.train.baselines.baseline import baseline
 SMALL = {
     "model": "cnn",
     "cnn": {"width": 8, "blocks": 3, "kernel": 5},
-    "training": {"epochs": 12, "batch_size": 16, "learning_rate": 1e-2, "patience": 12, "checkpoint_every": 5},
+    "training": {"epochs": 12, "batch_size": 16, "learning_rate": 1e-2, "checkpoint_every": 5},
 }
 CONFIG = BaselineConfig.model_validate(SMALL)
 STAGES = {"windows": {"genome": "g", "peaks": "p"}, "pretrain": {}}
