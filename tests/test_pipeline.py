@@ -20,8 +20,9 @@ from capsight.data.attributions import Attributions
 from capsight.data.io.bigwig import BigWig
 from capsight.errors import ConfigError, InputError, NoPredictedPositives
 from capsight.motifs.motifs import motifs
-from capsight.pipeline import run
+from capsight.pipeline import plan, run
 from capsight.recipe import read_recipe
+from capsight.report.summary import summary
 
 pytestmark = pytest.mark.pipeline
 
@@ -300,3 +301,80 @@ def test_a_track_model_that_learned_too_little_leaves_explanations_out(
     assert "no window of the test fold is predicted positive" in caplog.text
     assert (out / "report" / "report.html").is_file()
     assert not (out / "attributions.npz").exists()
+
+
+def test_a_recipe_without_an_audit_audits_nothing(track_recipe: Path, tmp_path: Path) -> None:
+    with_audit, without = (
+        plan(read_recipe(track_recipe, tmp_path, overrides), tmp_path) for overrides in ([], ["audit=null"])
+    )
+    assert [step.result for step in with_audit if step.stage == "audit"] == ["audit"]
+    assert not [step for step in without if step.stage == "audit"]
+    named = {step.result: step.named.get("audit") for step in with_audit if step.stage == "evaluate"}
+    assert named == {
+        "evaluation": tmp_path / "audit",
+        "evaluation-baseline": tmp_path / "audit",
+        "evaluation-scan": None,
+    }
+    assert all("audit" not in step.reads(tmp_path) for step in without)
+
+
+def test_every_stage_has_a_summary_with_its_main_figure(finished_track: Path, track_recipe: Path) -> None:
+    told = {}
+    for step in plan(read_recipe(track_recipe, finished_track), finished_track):
+        lines = summary(step.stage, finished_track / step.result)
+        assert len(lines) <= 2, step.stage
+        told[step.result] = " ".join(lines)
+    auroc = json.loads((finished_track / "evaluation" / "metrics.json").read_text())["auroc"]
+    scanned = json.loads((finished_track / "evaluation-scan" / "metrics.json").read_text())
+    counts = json.loads((finished_track / "windows" / "summary.json").read_text())["folds"]["train"]
+    assert f"train {counts['positive']:,} + {counts['negative']:,}" in told["windows"]
+    assert f"AUROC {auroc:.3f} (95 % interval" in told["evaluation"]
+    assert f"AUPRC {scanned['scan']['auprc']:.3f} (95 % interval" in told["evaluation-scan"]
+    assert f"{len((finished_track / 'scan' / 'tss.bed').read_text().splitlines()):,} TSSs" in told["scan"]
+    assert "13 checks" in told["audit"]
+    assert told["loci"].startswith("5 pictures: ")
+
+
+def test_example_loci_are_chosen_by_their_rules(finished_track: Path) -> None:
+    def read(path: Path, **given: object) -> pd.DataFrame:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t", **given)
+
+    def near(tags: pd.DataFrame, position: int, strand: str) -> float:
+        return float(tags.loc[(tags["strand"] == strand) & ((tags["position"] - position).abs() <= 50), "count"].sum())
+
+    windows = finished_track / "windows"
+    peaks, tags = read(windows / "peaks.parquet"), read(windows / "five_ends.parquet")
+    columns = ["chrom", "start", "end", "name", "score", "strand", "position"]
+    calls = read(finished_track / "scan" / "tss.bed", names=columns, usecols=range(7))
+    peaks, tags, calls = (table[table["chrom"] == "chr3"] for table in (peaks, tags, calls))
+    strength = [near(tags, *place) for place in zip(peaks["summit"], peaks["strand"], strict=True)]
+    found = [
+        bool(((calls["strand"] == strand) & ((calls["position"] - summit).abs() <= 50)).any())
+        for summit, strand in zip(peaks["summit"], peaks["strand"], strict=True)
+    ]
+    peaks = peaks.assign(strength=strength, found=found)
+    told = {each["file"]: each for each in json.loads((finished_track / "loci" / "examples.json").read_text())}
+    missed = peaks[~peaks["found"]]
+    assert f"{len(missed):,} of {len(peaks):,} peaks of the fold are not" in told["missed.svg"]["what"]
+    assert f"({missed['strength'].max():,.0f} observed 5' ends)" in told["missed.svg"]["what"]
+    weak = sorted(strength)[int(0.1 * (len(strength) - 1))]
+    assert f"A weak peak of the test fold: {weak:,.0f} observed 5' ends" in told["weak.svg"]["what"]
+    false = [near(tags, *place) == 0 for place in zip(calls["position"], calls["strand"], strict=True)]
+    assert f"{sum(false):,} of {len(calls):,} calls of the fold have none" in told["unsupported.svg"]["what"]
+    first, last = (int(each.replace(",", "")) for each in told["missed.svg"]["place"].partition(":")[2].split("-"))
+    middle = missed.loc[missed["strength"].idxmax(), "summit"]
+    assert first <= middle + 1 <= last
+    for name in told:
+        assert b"<svg" in (finished_track / "loci" / name).read_bytes()
+
+
+def test_the_report_has_its_parts_in_order_and_fits_a_mail(finished_track: Path) -> None:
+    path = finished_track / "report" / "report.html"
+    page = path.read_text()
+    assert path.stat().st_size < 3_000_000
+    parts = ["scan", "curves", "reliability", "windows", "loci", "audit", "training", "methods", "made"]
+    places = [page.index(f'<section id="{part}">') for part in parts]
+    assert places == sorted(places)
+    assert page.count('class="wide locus"') == 5
+    assert "http" not in page
+    assert "integrated gradients [" in page

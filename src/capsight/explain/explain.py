@@ -182,7 +182,10 @@ def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _
             reader, sequences, baselines=config.n_references, steps=config.n_steps, seed=config.seed
         )
         if large := int((delta > LARGE_DELTA).sum()):
-            logger.warning("explain: ig: %d of %d windows have a convergence delta above 5 %%", large, len(delta))
+            logger.warning(
+                "explain: ig: in %d of %d windows the scores are more than 5 %% off their sum (convergence delta): "
+                "more steps are more exact", large, len(delta),
+            )  # fmt: skip
     if "ism" in config.method:
         full = saturate(reader, sequences)
         methods["ism"] = importance(full)

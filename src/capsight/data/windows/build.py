@@ -235,7 +235,7 @@ def _tell(name: str, fold: str, n: int, drawn: SampledNegatives) -> None:
     found = len(drawn.places.start)
     if drawn.moved:
         logger.info(
-            "negatives: %s: %d of %d %s ones have the GC or repeat content of a neighbouring cell",
+            "negatives: %s: %d of %d %s ones are only similar in GC and repeat content: no equal place was free",
             fold, drawn.moved, n, name,
         )  # fmt: skip
     if found < n:
