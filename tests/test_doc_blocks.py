@@ -44,10 +44,7 @@ SMALLER: dict[str, list[tuple[str, str]]] = {
     ],
     "recipe.md": [(r"capsight run mine.yaml", "capsight run small-track.yaml")],
     "tutorials/simulated.md": [(r"capsight run demo", "capsight run small-track.yaml")],
-    "tutorials/own-genome.md": [
-        (r"--bases 2000000", "--bases 1200000 --set spacing=700"),
-        (r"capsight run default", "capsight run small-own.yaml"),
-    ],
+    "tutorials/own-genome.md": [(r"capsight run default", "capsight run small-own.yaml")],
 }
 
 _MODEL = {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average_radius": 0, "dropout": 0.05}
@@ -65,7 +62,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "evaluate": {"bootstrap": 20}, "scan": {}, "motifs": {"k": 4},
         "explain": {"method": "ig", "max_windows": 40, "n_steps": 4, "n_references": 1, "n_faithfulness": 2},
     },
-    "small-own.yaml": {"windows": {"length": 64}, "train": _TRAIN, "evaluate": {"bootstrap": 20}, "scan": {}},
+    "small-own.yaml": {
+        "windows": {"length": 64}, "train": _TRAIN | {"epochs": 0.5}, "evaluate": {"bootstrap": 20}, "scan": {},
+    },
     "small-window.yaml": {
         "windows": {"validation": "chr2"},
         "pretrain": {
