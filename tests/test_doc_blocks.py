@@ -49,8 +49,8 @@ SMALLER: dict[str, list[tuple[str, str]]] = {
 
 _MODEL = {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average_radius": 0, "dropout": 0.05}
 _TRAIN = {
-    "model": _MODEL, "crops": {"length": 1024}, "loss": {"orf_weight": 0, "strength_weight": 0}, "epochs": 2, "learning_rate": 1e-2,
-    "warmup_steps": 20, "ema_decay": 0.9, "evaluate_every": 250,
+    "model": _MODEL, "crops": {"length": 1024}, "loss": {"orf_weight": 0, "strength_weight": 0}, "epochs": 2,
+    "learning_rate": 1e-2, "warmup_steps": 20, "ema_decay": 0.9, "evaluate_every": 250,
 }  # fmt: skip
 _SIMULATE = {"bases": 1_200_000, "chromosomes": 6, "spacing": 700, "seed": 4}
 _PHASE = {"steps": 4, "batch_size": 8, "warmup_steps": 1}
@@ -69,7 +69,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "windows": {"validation": "chr2"},
         "pretrain": {
             "model": {"width": 16, "mlp_size": 24, "layers": 1, "heads": 2, "stem_channels": 8, "downsample": 4},
-            "full_rank_phase": _PHASE, "relora_phase": _PHASE, "relora": {"rank": 2, "alpha": 4, "merge_every": 4, "restart_warmup_steps": 1},
+            "full_rank_phase": _PHASE, "relora_phase": _PHASE,
+            "relora": {"rank": 2, "alpha": 4, "merge_every": 4, "restart_warmup_steps": 1},
             "validation_windows": 16,
         },
         "finetune": {"epochs": 1, "batch_size": 64, "max_train": 128, "max_validation": 64},
