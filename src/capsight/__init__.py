@@ -57,6 +57,9 @@ __all__ = ["__version__", *_API, *_STAGES]
 def __getattr__(name: str) -> Any:
     """Load the function of a stage, or what reads models, when it is first asked for (PEP 562)."""
     if module := _STAGES.get(name) or _API.get(name):
+        from capsight.extras import need_for_stage
+
+        need_for_stage(name)
         return getattr(import_module(module), name)
     raise AttributeError(f"module 'capsight' has no attribute {name!r}")
 

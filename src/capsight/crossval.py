@@ -25,6 +25,7 @@ from capsight.data.windows.stage import leaving_one_out, windows
 from capsight.errors import InputError
 from capsight.evaluate.compare import HeldOut, min_attainable_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
+from capsight.extras import need_for_recipe
 from capsight.recipe import SIMULATION, cnn_baseline, read_recipe
 from capsight.stats.bootstrap import OverlapClusters
 from capsight.train.baselines.baseline import baseline
@@ -70,6 +71,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     Several processes may work in one folder, best on different chromosomes: on the same, one waits for the other.
     """
     settings = read_recipe(recipe, out, overrides)
+    need_for_recipe(settings)
     if settings.windows.train is not None:
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)
     record = artefact.provenance("crossval", settings, {})

@@ -114,7 +114,14 @@ def check_file(out: Path, inputs: Iterable[Path] = (), *, suffix: str = "") -> N
     for path in inputs:
         if _same(out, path):
             raise InputError("is an input, and would be overwritten", where=out, remedy="name another file")
-    _check_format(out, suffix)
+    name = out.name.lower()
+    packed = next((end for end in COMPRESSED if name.endswith(end)), "")
+    kind = Path(name.removesuffix(packed)).suffix
+    if packed and suffix == ".npz" and kind in ("", suffix):
+        raise InputError(f"{suffix} is compressed already", where=out, remedy=f"leave {packed} out")
+    if kind in _FORMATS and kind != suffix:
+        wanted = suffix or ".tsv (or .tsv.gz)"
+        raise InputError(f"{kind} is not a format of this output", where=out, remedy=f"name it {wanted}")
     if not out.parent.is_dir():
         raise InputError("there is no such folder", where=out.parent, remedy="create it first")
     check_writable(out.parent)
@@ -144,18 +151,6 @@ def check_folder(out: Path, inputs: Iterable[Path] = ()) -> None:
     if out.is_dir() and os.path.ismount(out):
         raise InputError("is a mount point, which cannot be replaced", where=out, remedy="name a folder in it")
     check_writable(next(parent for parent in place.parents if parent.exists()))
-
-
-def _check_format(out: Path, suffix: str) -> None:
-    """Refuse a name that promises a format that is not written."""
-    name = out.name.lower()
-    packed = next((end for end in COMPRESSED if name.endswith(end)), "")
-    kind = Path(name.removesuffix(packed)).suffix
-    if packed and suffix == ".npz" and kind in ("", suffix):
-        raise InputError(f"{suffix} is compressed already", where=out, remedy=f"leave {packed} out")
-    if kind in _FORMATS and kind != suffix:
-        wanted = suffix or ".tsv (or .tsv.gz)"
-        raise InputError(f"{kind} is not a format of this output", where=out, remedy=f"name it {wanted}")
 
 
 def check_writable(folder: Path) -> None:

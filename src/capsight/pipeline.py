@@ -25,6 +25,7 @@ from capsight.config import ExamplesConfig, Recipe
 from capsight.config.base import Config
 from capsight.data.fetch.named import with_files
 from capsight.errors import NoPredictedPositives
+from capsight.extras import need_for_recipe
 from capsight.recipe import SIMULATION, read_recipe
 from capsight.report.summary import summary
 
@@ -112,6 +113,7 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
+    need_for_recipe(settings)
     record = artefact.provenance("run", settings, {})
     check_run_dir(out, record)
     settings = with_files(settings)

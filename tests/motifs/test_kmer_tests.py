@@ -14,8 +14,6 @@ from capsight.motifs.kmer_tests import (
 )
 from capsight.motifs.kmers import count_kmers
 from capsight.motifs.seqlets import find_seqlets
-from capsight.stats.fisher import fisher_exact, odds_ratio
-from capsight.stats.multiple_testing import q_values
 
 from .conftest import dense, random_codes
 
@@ -57,36 +55,6 @@ def test_van_elteren_is_blind_to_a_difference_between_strata() -> None:
     counts = Counts(np.zeros(len(rows), dtype=int), rows, np.ones(len(rows), dtype=int), 1, 1_000)
     assert mann_whitney(counts, positive)[0] < 1e-15
     assert van_elteren(counts, positive, strata)[0] > 0.01
-
-
-def test_fisher_is_scipys() -> None:
-    rng = np.random.default_rng(4)
-    positives, n = 37, 120
-    a, b = rng.integers(0, 38, 200), rng.integers(0, 84, 200)
-    result = fisher_exact(a, a + b, positives, n)
-    for i in range(200):
-        table = [[a[i], positives - a[i]], [b[i], n - positives - b[i]]]
-        assert result.p[i] == pytest.approx(stats.fisher_exact(table).pvalue, rel=1e-8)
-        margins = max(0, a[i] + b[i] + positives - n), min(a[i] + b[i], positives)
-        least = min(stats.hypergeom.pmf(x, n, positives, a[i] + b[i]) for x in margins)
-        assert least <= result.least[i] * (1 + 1e-8) <= 2.001 * least
-
-
-def test_q_values_are_benjamini_and_hochbergs_where_every_p_is_possible() -> None:
-    p = np.random.default_rng(5).random(500) ** 2
-    np.testing.assert_allclose(q_values(p, least=np.zeros(500)), stats.false_discovery_control(p))
-
-
-def test_tests_that_cannot_reach_a_p_value_do_not_count_against_it() -> None:
-    p = np.array([0.01, *np.ones(99)])
-    assert q_values(p, least=np.zeros(100))[0] == pytest.approx(1)
-    assert q_values(p, least=np.array([0.001, 0.002, *np.full(98, 0.3)]))[0] == pytest.approx(0.02)
-
-
-def test_odds() -> None:
-    found = odds_ratio(np.array([3, 0]), 10, np.array([1, 0]), 20)
-    assert found[0] == pytest.approx(np.log2((3.5 / 7.5) / (1.5 / 19.5)))
-    assert found[1] == pytest.approx(np.log2((0.5 / 10.5) / (0.5 / 20.5)))
 
 
 def test_concentration_is_no_smaller_than_chance_where_peaks_are_random() -> None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from capsight.stats.bootstrap import OverlapClusters
+from capsight.stats.bootstrap import OverlapClusters, interval, intervals
 
 
 def placed(*windows: tuple[str, int, int]) -> pd.DataFrame:
@@ -45,3 +46,14 @@ def test_overlap_widens_an_interval_by_what_it_should() -> None:
     spread = {name: np.std([values[each.draw(rng)].mean() for _ in range(2_000)]) for name, each in
               (("loci", loci), ("windows", OverlapClusters.single(800)))}  # fmt: skip
     assert abs(spread["loci"] / spread["windows"] - 2) < 0.2
+
+
+def test_intervals_are_the_middle_of_what_is_defined() -> None:
+    drawn = np.append(np.arange(101.0), np.nan)
+    assert interval(drawn) == pytest.approx([2.5, 97.5])
+    assert interval(np.full(3, np.nan)) is None
+    draws = [{"a": float(i), "b": None if i % 2 else 1.0, "c": 1.0, "d": None} for i in range(101)]
+    found = intervals({"a": 50.0, "b": 1.0, "c": float("nan"), "d": 3.0}, draws)
+    assert found["a"] == pytest.approx([2.5, 97.5])
+    assert found["b"] == [1, 1]
+    assert (found["c"], found["d"]) == (None, None)  # undefined as it is, and in every draw

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
 from capsight.config import AuditConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight audit windows -o audit"
 
@@ -28,6 +29,7 @@ def command(
     checked = settings(
         AuditConfig, config, assignments, min_identity=min_identity, min_coverage=min_coverage, seed=seed
     )
+    need_for_stage("audit")
     from capsight.cli.show import show_audit
     from capsight.data.audit.stage import audit
 

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Output, Restart, Verbose, described, settings
 from capsight.config import CrossvalConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight crossval --recipe yeast --models capsight,lgbm -o crossval"
 
@@ -27,6 +28,7 @@ def command(
 ) -> None:
     """Leave one chromosome out at a time: models compared on the same folds."""
     checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
+    need_for_stage("crossval")
     from capsight.cli.show import show_crossval
     from capsight.crossval import crossval
     from capsight.report.report import report

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
 from capsight.config import MotifCompareConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight motif-compare motifs/motifs.meme --taxon fungi -o matches.tsv"
 
@@ -23,6 +24,7 @@ def command(
 ) -> None:
     """Find the known motifs that resemble yours, as Tomtom does."""
     checked = settings(MotifCompareConfig, config, assignments, motif_db=motif_db, taxon=taxon, max_q=max_q)
+    need_for_stage("motif_compare")
     from capsight.motifs.known.motif_compare import motif_compare
 
     motif_compare(checked, motifs, output)

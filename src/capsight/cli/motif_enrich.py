@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
 from capsight.config import MotifEnrichConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight motif-enrich positives.fa --negatives negatives.fa --taxon fungi -o factors.tsv"
 
@@ -32,6 +33,7 @@ def command(
     checked = settings(
         MotifEnrichConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold, seed=seed
     )
+    need_for_stage("motif_enrich")
     from capsight.motifs.known.motif_enrich import motif_enrich
 
     motif_enrich(checked, positives, negatives, output)

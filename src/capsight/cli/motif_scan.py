@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
 from capsight.config import MotifScanConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight motif-scan motifs/seqlets/positives.fa --taxon fungi -o hits.tsv"
 
@@ -23,6 +24,7 @@ def command(
 ) -> None:
     """Find known motifs in sequences, on both strands, as FIMO does."""
     checked = settings(MotifScanConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold)
+    need_for_stage("motif_scan")
     from capsight.motifs.known.motif_scan import motif_scan
 
     motif_scan(checked, sequences, output)

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
 from capsight.config import MotifsConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight motifs --attributions attributions.npz -o motifs"
 
@@ -34,6 +35,7 @@ def command(
 ) -> None:
     """Find what the bases behind the predictions share: k-mers, elements, de novo motifs, and where they stand."""
     checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
+    need_for_stage("motifs")
     from capsight.motifs.motifs import motifs
 
     motifs(checked, attributions, output, model, windows)

@@ -7,6 +7,7 @@ import typer
 
 from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
 from capsight.config import PlotConfig
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight plot --model yeast --genome sacCer3.fa --region chrVII:883001-884500 --explain ism -o locus.svg"
 
@@ -39,6 +40,7 @@ def command(
         ctss_minus=ctss_minus or None, genes=genes, vcf=vcf, explain=explain, scan=scan, aliases=aliases,
         min_probability=min_probability, seed=seed,
     )  # fmt: skip
+    need_for_stage("plot")
     from capsight.plot.plot import plot
 
     plot(checked, model, output)

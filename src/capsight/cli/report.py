@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from capsight.cli.options import Output, Verbose
+from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
 
@@ -16,6 +17,7 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
+    need_for_stage("report")
     from capsight.cli.show import show_crossval, show_run
     from capsight.report.report import report
     from capsight.report.results import CROSSVAL_FILE

@@ -32,6 +32,7 @@ from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, Explained, ModelWrapper, PerBase, Sequences, TrackWrapper
 from capsight.explain.sources import Source, of_records, of_windows
+from capsight.extras import need
 from capsight.model.track_folder import is_track
 from capsight.shipped import find_model
 
@@ -66,6 +67,8 @@ def explain(config: ExplainConfig, model: Path, source: Path, out: Path) -> Path
     InputError
         If model and windows differ in length, no window is predicted positive, or a file cannot be used.
     """
+    if "ig" in config.method:
+        need("captum")
     model, source = find_model(model), given(source)
     is_windows = source.is_dir() or source.suffix == ".parquet"
     _check(config, model, source, is_windows)

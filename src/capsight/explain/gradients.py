@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from captum.attr import IntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor
 
 from capsight.data.sequence.shuffle import dinucleotide_shuffle
 from capsight.explain.reader import Codes, Explained, PerBase, Sequences
+from capsight.extras import need
 from capsight.progress import progress
 
 
@@ -73,6 +73,9 @@ def integrated_gradients(
     reader: Explained, sequences: Sequences, *, baselines: int, steps: int, seed: int
 ) -> Gradients:
     """Attribute the target of every sequence to its bases; the neighbours that it is read with stay as they are."""
+    need("captum")
+    from captum.attr import IntegratedGradients
+
     method = IntegratedGradients(reader.from_embedding)
     codes = sequences.codes
     drawn = shuffled(codes, baselines, seed).codes

@@ -165,7 +165,12 @@ def compare_elements(data: Attributions, seqlets: Seqlets, elements: list[Elemen
         table[f"{group}s"] = len(codes)
         table[f"{group}_rate"] = table[f"{group}_matches"] / len(codes)
     for group, prefix in (("negative", ""), ("background", "background_")):
-        table = table.assign(**_tests(table, group, prefix))
+        a, b = table["positive_matches"].to_numpy(), table[f"{group}_matches"].to_numpy()
+        n1, n2 = int(table["positives"].iloc[0]), int(table[f"{group}s"].iloc[0])
+        p = fisher_exact(a, a + b, n1, n1 + n2).p
+        table = table.assign(
+            **{f"{prefix}log2_odds": np.log2(odds_ratio(a, n1, b, n2)), f"{prefix}p": p, f"{prefix}q": q_values(p)}
+        )
     return table[list(ELEMENT_COLUMNS)]
 
 
@@ -181,11 +186,3 @@ def _carriers(codes: Codes, inside: Mask, element: Element, cap: int) -> dict[st
         first = max(cap + element.offset - TOLERANCE, 0)
         counts[EXPECTED] = int(found[:, first : cap + element.offset + TOLERANCE + 1].any(axis=1).sum())
     return counts
-
-
-def _tests(table: pd.DataFrame, group: str, prefix: str) -> dict[str, Floats]:
-    """Test positives against another group, row by row."""
-    a, b = table["positive_matches"].to_numpy(), table[f"{group}_matches"].to_numpy()
-    n1, n2 = int(table["positives"].iloc[0]), int(table[f"{group}s"].iloc[0])
-    p = fisher_exact(a, a + b, n1, n1 + n2).p
-    return {f"{prefix}log2_odds": np.log2(odds_ratio(a, n1, b, n2)), f"{prefix}p": p, f"{prefix}q": q_values(p)}

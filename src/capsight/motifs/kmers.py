@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from capsight.data.attributions import Codes, Ints, Mask
+from capsight.data.attributions import Codes, Mask
 from capsight.data.genome.alphabet import Floats
 from capsight.data.sequence.kmers import encode_kmers, kmer_to_string
 from capsight.motifs.counts import Counts, count_encoded, starts_inside
@@ -105,6 +105,8 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     fisher = fisher_exact(a, a + b, n1, n1 + n2)
     shares = counted.share[positive], counted.share[~positive]
     concentrated = [seqlet_enrichment_p(*each) for each in zip(seqlets, windows, shares, strict=True)]
+    # Groups of like GC content and nearly equal size.
+    borders = np.quantile(counted.gc, np.arange(1, GC_STRATA) / GC_STRATA)
     columns: dict[str, Any] = {
         ENRICHED_IN: np.where(more, POSITIVES, NEGATIVES),
         LOG2_ODDS: np.log2(odds_ratio(a, n1, b, n2)),
@@ -120,7 +122,7 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
         P_MWU: mann_whitney(counted.seqlets, positive),
         P_FISHER: fisher.p,
         P_SEQLETS: np.where(more, *concentrated),
-        P_GC: van_elteren(counted.seqlets, positive, gc_strata(counted.gc)),
+        P_GC: van_elteren(counted.seqlets, positive, np.searchsorted(borders, counted.gc)),
     }
     columns[P] = np.maximum.reduce([columns[P_MWU], columns[P_FISHER], columns[P_SEQLETS]])
     columns[Q] = q_values(columns[P], least=fisher.least)
@@ -129,12 +131,6 @@ def compare_kmers(counted: Counted, positive: Mask, k: int) -> pd.DataFrame:
     table = pd.DataFrame({name: values[seen] for name, values in columns.items()})
     table[KMER] = kmer_to_string(seen, k)
     return table[list(KMER_COLUMNS)]
-
-
-def gc_strata(gc: Floats) -> Ints:
-    """Divide sequences into `GC_STRATA` groups of like GC content and nearly equal size."""
-    borders = np.quantile(gc, np.arange(1, GC_STRATA) / GC_STRATA)
-    return np.searchsorted(borders, gc)
 
 
 def aggregate_tests(counted: Counted, positive: Mask) -> pd.DataFrame:

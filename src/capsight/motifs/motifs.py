@@ -18,6 +18,7 @@ from capsight.data.io.meme import MotifSet, write_meme
 from capsight.data.sequence.kmers import canonical, encode_kmers, string_to_kmer
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError, NoPredictedPositives
+from capsight.extras import need
 from capsight.motifs import discover, kmers, motif_sites
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.elements import compare_elements, read_elements
@@ -101,6 +102,8 @@ def motifs(
             2 * flank + 1,
         )  # fmt: skip
     read = _Read(data, method, seqlets, len(explained.score) - len(data.score))
+    if config.de_novo:
+        need("modiscolite")
     with artefact.atomic_dir(out, "motifs", config, inputs) as folder, progress("motifs", 4, " parts") as bar:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)

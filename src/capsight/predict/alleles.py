@@ -320,7 +320,8 @@ class AlleleScorer:
         wider = self.cone[number + 1] - self.cone[number]
         if not number:
             return layer.convolve(x, padding=wider + layer.trim)
-        change = _difference(batch.around(reference.inputs[number], self.trimmed[number], self.cone[number]), x)
+        states = batch.around(reference.inputs[number], self.trimmed[number], self.cone[number])
+        change = (states + x).relu_().sub_(states.relu_())
         return _lay(layer.convolve(change, padding=wider + layer.trim), x, adding=True)
 
     def _shift(self, layer: Convolution, number: int, reference: _Network, batch: _Batch, x: Tensor) -> Tensor:
@@ -374,11 +375,6 @@ def _averaged(network: TrackNetwork, states: Tensor) -> Tensor:
     if network.averaged is None:
         return states[..., :0]
     return functional.linear(states, network.averaged.weight.flatten(1))  # it sees one base at a time
-
-
-def _difference(states: Tensor, change: Tensor) -> Tensor:
-    """Return how relu of some states, which are not kept, changes when `change` is added to them."""
-    return (states + change).relu_().sub_(states.relu_())
 
 
 def _widened(x: Tensor, n: int) -> Tensor:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -15,6 +14,7 @@ from scipy.special import expit
 from capsight import artefact
 from capsight.data.sequence.kmer_counts import KmerFeatures
 from capsight.errors import InputError
+from capsight.extras import need
 from capsight.shipped import check_version
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ LINEAR = "linear.safetensors"
 #: Longest words and most bins of a baseline (`BaselineConfig`).
 MOST_K, MOST_BINS = 8, 64
 #: What reading a damaged baseline raises.
-_BROKEN = (ValueError, LookupError, TypeError, ArithmeticError, OSError, SafetensorError, lightgbm.basic.LightGBMError)
+_BROKEN = (ValueError, LookupError, TypeError, ArithmeticError, OSError, SafetensorError)
 #: Windows whose features are in memory at once.
 STEP = 4096
 
@@ -141,7 +141,15 @@ def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.u
         If it is damaged, or does not fit the features that its card names.
     """
     try:
-        features = _features(card)
+        # Early versions count words of one length only.
+        features = KmerFeatures(
+            int(card["k"]),
+            bool(card.get("shorter", False)),
+            int(card.get("bins", 1)),
+            bool(card.get("symmetric", False)),
+        )
+        if not (1 <= features.k <= MOST_K and 1 <= features.bins <= MOST_BINS):
+            raise ValueError(f"{features}")
         artefact.check_unchanged(folder)  # LightGBM reads half a booster without complaint, and some crash it
         predict = _LOADERS[card["model"]](folder, features.size)
     except _BROKEN:
@@ -154,24 +162,21 @@ def load_classical(folder: Path, card: dict[str, Any]) -> Callable[[NDArray[np.u
     return score
 
 
-def _features(card: dict[str, Any]) -> KmerFeatures:
-    """Return the features that a card names; those of early versions count words of one length only."""
-    features = KmerFeatures(
-        int(card["k"]), bool(card.get("shorter", False)), int(card.get("bins", 1)), bool(card.get("symmetric", False))
-    )
-    if not (1 <= features.k <= MOST_K and 1 <= features.bins <= MOST_BINS):
-        raise ValueError(f"{features}")
-    return features
-
-
 def _load_lightgbm(folder: Path, n_features: int) -> Predict:
-    booster = lightgbm.Booster(model_file=str(folder / BOOSTER))
+    need("lightgbm")
+    import lightgbm
+
+    try:
+        booster = lightgbm.Booster(model_file=str(folder / BOOSTER))
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(str(error)) from None
     if booster.num_feature() != n_features:
         raise ValueError(f"{booster.num_feature()} features, not {n_features}")
     return lambda features: np.asarray(booster.predict(features))
 
 
 def _load_xgboost(folder: Path, n_features: int) -> Predict:
+    need("xgboost")
     import xgboost
 
     # XGBoost's own error is a ValueError

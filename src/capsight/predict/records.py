@@ -89,18 +89,14 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
             raise ConfigError("is FASTA, and --genome is for intervals: leave it out", where=source)
         return _counted(partial(_fasta, source), source)
     if genome is None:
-        if _is_bed(source):
+        # BED from CSV is told by the first line that is a record.
+        with open_text(source) as handle:
+            fields = split(next((line.text for line in records(handle)), ""))
+        if len(fields) >= 3 and all(field.isdecimal() for field in fields[1:3]):
             raise ConfigError("is BED: name the genome that its intervals lie in, by --genome", where=source)
         return _counted(partial(_csv, source), source)
     found = Genome.open(genome)
     return interval_records(read_regions(source, found), found)
-
-
-def _is_bed(source: Path) -> bool:
-    """Tell BED from CSV, by the first line that is a record."""
-    with open_text(source) as handle:
-        fields = split(next((line.text for line in records(handle)), ""))
-    return len(fields) >= 3 and all(field.isdecimal() for field in fields[1:3])
 
 
 def _counted(read: Callable[[bool], Iterator[Record]], source: Path) -> Records:

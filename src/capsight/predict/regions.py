@@ -27,15 +27,11 @@ def spans(genome: Genome, region: str | None = None, shard: str | None = None) -
     number, shards = map(int, shard.split("/"))
     if shards > len(found):
         raise ConfigError(f"shard {shard}: there are only {len(found)} contigs to share out", where=genome.path)
-    return _share(found, shards)[number - 1]
-
-
-def _share(found: list[Span], shards: int) -> list[list[Span]]:
-    """Share out contigs, the longest first, each to whom has least."""
+    # The longest first, each to whom has least.
     shares: list[list[Span]] = [[] for _ in range(shards)]
     bases = np.zeros(shards, dtype=np.int64)
     for span in sorted(found, key=lambda span: (span.start - span.end, span.chrom.encode())):
         least = int(bases.argmin())
         shares[least].append(span)
         bases[least] += span.end - span.start
-    return [sorted(share, key=lambda span: span.chrom.encode()) for share in shares]
+    return [sorted(share, key=lambda span: span.chrom.encode()) for share in shares][number - 1]

@@ -143,7 +143,8 @@ class TrackScorer:
 
     def counts(self, codes: Codes, start: int, end: int) -> Counts:
         """Return what the network expects from `start` to `end` of sequences ``(n, length)``, before calibration."""
-        bases = self._with_halo(codes, start, end)
+        left, right = start - self.network.halo, end + self.network.halo
+        bases = with_flanks(codes, left, right, self.flank)
         answers = np.empty((len(Counts._fields), len(codes), 2, end - start), np.float32)
         was_training = self.network.training
         self.network.eval()
@@ -168,11 +169,6 @@ class TrackScorer:
     def flank(self) -> Codes:
         """What stands beyond either end of a sequence, ``(halo,)``: see `flank`."""
         return flank(self.halo)
-
-    def _with_halo(self, codes: Codes, start: int, end: int) -> Codes:
-        """Return the codes from `start` to `end` and a halo on either side, without the soft mask."""
-        left, right = start - self.network.halo, end + self.network.halo
-        return with_flanks(codes, left, right, self.flank)
 
     def _run(self, codes: Codes) -> Track:
         """Run the network on one strand, 5'→3'."""

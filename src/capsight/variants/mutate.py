@@ -13,6 +13,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.io.text import given
 from capsight.errors import InputError
+from capsight.extras import need
 from capsight.model.track_folder import load_track
 from capsight.predict.scan import check_track
 from capsight.predict.track import TrackScorer, best_device
@@ -57,6 +58,8 @@ def mutate(config: MutateConfig, model: Path, genome: Path, out: Path, picture: 
     if not wanted:
         logger.info("mutate: %s is done already", out)
         return out
+    if picture is not None:
+        need("logomaker", "matplotlib")
     opened = Genome.open(genome)
     region = find_region(opened, config.region)
     if picture is not None and region.span.end - region.span.start > LONGEST_PICTURE:

@@ -194,13 +194,8 @@ def _line(variant: Variant, effects: list[Effect | None], file: VariantFile, kin
         return b"\t".join([line, *values]) + variant.end
     if not any(effects):
         return variant.line + variant.end
-    before, info, *after = _around_info(variant.line)
+    parts = variant.line.split(b"\t", 8)
+    before, info, *after = [b"\t".join(parts[:7]), *parts[7:]]
     added = b";".join(f"{PREFIX}{name}=".encode() + v for (name, _, _), v in zip(FIELDS, values, strict=True))
     info = added if info in (b".", b"") else info.rstrip(b";") + b";" + added
     return b"\t".join([before, info, *after]) + variant.end
-
-
-def _around_info(line: bytes) -> list[bytes]:
-    """Split a line of a VCF into what stands before INFO, INFO, and what stands behind, if there is anything."""
-    parts = line.split(b"\t", 8)
-    return [b"\t".join(parts[:7]), *parts[7:]]

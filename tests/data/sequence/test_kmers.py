@@ -36,3 +36,10 @@ def test_kmers_are_the_letters_at_each_base(k: int, merge: bool) -> None:
 
 def test_sequences_shorter_than_a_word_have_none() -> None:
     assert encode_kmers(np.zeros((2, 3), dtype=np.uint8), 4).shape == (2, 0)
+
+
+@pytest.mark.parametrize("length", [2, 3, 9, 60])
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_a_stride_takes_every_so_many(stride: int, length: int) -> None:
+    codes = np.random.default_rng(stride).integers(0, 5, (4, length)).astype(np.uint8)
+    assert encode_kmers(codes, 3, stride=stride).tolist() == encode_kmers(codes, 3)[:, ::stride].tolist()

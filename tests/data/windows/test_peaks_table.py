@@ -62,5 +62,5 @@ def test_missing_and_damaged_peaks_are_refused(made):
     with pytest.raises(InputError, match=r"peaks.parquet: is not a table of peaks: "):
         read_windows_peaks(made.folder, made.genome)
     path.unlink()
-    with pytest.raises(InputError, match=r"peaks.parquet: there is no such file.*make them anew"):
+    with pytest.raises(InputError, match=r"peaks.parquet: there is no such file.*make them again"):
         read_windows_peaks(made.folder, made.genome)

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import typer
 import yaml
-from scipy.stats import false_discovery_control
 from typer.testing import CliRunner
 
 from capsight import artefact
@@ -16,7 +15,6 @@ from capsight.cli.motif_scan import command
 from capsight.config import MotifScanConfig
 from capsight.errors import ConfigError
 from capsight.motifs.known.motif_scan import FIMO_COLUMNS, motif_scan
-from capsight.stats.multiple_testing import q_values
 
 Write = Callable[..., Path]
 
@@ -69,25 +67,6 @@ def test_sequences_of_nothing_but_n_are_counted(
     hits = motif_scan(MotifScanConfig(motif_db=str(database)), unknown, tmp_path / "hits.tsv")
     assert hits.read_text() == "\t".join(FIMO_COLUMNS) + "\n"
     assert "motif-scan: 2 of 2 sequences hold nothing but N" in caplog.text
-
-
-def test_q_values_count_every_test() -> None:
-    rng = np.random.default_rng(0)
-    p = np.sort(np.concatenate([rng.uniform(size=5000), rng.uniform(0, 1e-5, 40)]))
-    expected = false_discovery_control(p)
-    known_ones = p <= 0.01
-    mine = q_values(p[known_ones], tests=len(p))
-    assert (mine >= expected[known_ones] - 1e-12).all()  # never too small
-    np.testing.assert_allclose(mine[:30], expected[:30])
-    assert (np.diff(mine) >= 0).all()
-    assert len(q_values(np.zeros(0), tests=10)) == 0
-
-
-@pytest.mark.parametrize("tests", [3, 10**12])
-def test_q_values_are_at_most_one_and_never_below_p(tests: int) -> None:
-    p = np.array([1e-12, 1e-3, 0.9])
-    q = q_values(p, tests=tests)
-    assert ((q >= p) & (q <= 1)).all()
 
 
 def test_the_command(database: Path, fasta: Path, tmp_path: Path) -> None:

@@ -64,7 +64,13 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         pairs.to_csv(
             folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
         )
-        similarity = _describe_nearest(data, nearest)
+        rows = leaks.rows_of(data, *leaks.BEFORE)
+        table = data.table.iloc[rows][list(_PLACE)].reset_index(drop=True)
+        similar_to = nearest.set_index(QUERY).reindex(rows).reset_index(drop=True)
+        partner = data.table.iloc[nearest[TARGET].to_numpy(np.int64)].set_index(nearest[QUERY].to_numpy(np.int64))
+        partner = partner[[schema.CHROM, schema.START, schema.END, schema.STRAND]].add_prefix("train_").reindex(rows)
+        partner = partner.astype({"train_start": "Int64", "train_end": "Int64"}).reset_index(drop=True)
+        similarity = pd.concat([table, similar_to[[IDENTITY, COVERAGE]], partner], axis=1)[list(SIMILARITY_COLUMNS)]
         similarity.to_parquet(folder / SIMILARITY_FILE, index=False)
         verdict = overall_verdict(check.verdict for check in checks)
         result = _summarise(data, verdict, checks)
@@ -104,14 +110,3 @@ def _describe_pairs(data: Windows, found: leaks.Found) -> pd.DataFrame:
     table = pd.concat([*sides, measures, orientation], axis=1)
     table.insert(0, "check", found.check.name)
     return table
-
-
-def _describe_nearest(data: Windows, nearest: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each window of validation and test, in their order, empty where no training window is near."""
-    rows = leaks.rows_of(data, *leaks.BEFORE)
-    table = data.table.iloc[rows][list(_PLACE)].reset_index(drop=True)
-    found = nearest.set_index(QUERY).reindex(rows).reset_index(drop=True)
-    partner = data.table.iloc[nearest[TARGET].to_numpy(np.int64)].set_index(nearest[QUERY].to_numpy(np.int64))
-    partner = partner[[schema.CHROM, schema.START, schema.END, schema.STRAND]].add_prefix("train_").reindex(rows)
-    partner = partner.astype({"train_start": "Int64", "train_end": "Int64"}).reset_index(drop=True)
-    return pd.concat([table, found[[IDENTITY, COVERAGE]], partner], axis=1)[list(SIMILARITY_COLUMNS)]

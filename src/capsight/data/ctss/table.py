@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
-from capsight.data.ctss.reader import CtssFile, read_ctss
+from capsight.data.ctss.reader import read_ctss
 from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome, match_contig_name
@@ -62,7 +62,14 @@ def read_counted_ctss(
             f"contig {names[0]!r} is not in {genome.path.name}{hint}, nor is any other", where=where,
             remedy="names of contigs must be those of the genome: --aliases",
         )  # fmt: skip
-    _tell_unknown(read, number, genome)
+    unknown = number < 0
+    if unknown.any():
+        lost = unknown[read.ctss.contig]
+        missing = ", ".join(repr(name) for name, none in zip(read.names, unknown, strict=True) if none)
+        logger.warning(
+            "5' ends: %s tags at %s positions are on %d contigs that %s lacks, and are left out: %s",
+            f"{read.ctss.counts[lost].sum():,.10g}", f"{lost.sum():,}", unknown.sum(), genome.path.name, missing[:200],
+        )  # fmt: skip
     known = number[ctss.contig] >= 0
     contig, position = number[ctss.contig[known]], ctss.position[known]
     if len(beyond := np.flatnonzero(position >= genome.lengths[contig])):
@@ -87,18 +94,6 @@ def ctss_from_summits(peaks: pd.DataFrame, genome: Genome) -> Ctss:
     ).drop_duplicates()
     contig, position, minus = (columns[name].to_numpy() for name in columns)
     return Ctss.summed(contig, position, minus, np.ones(len(columns)))
-
-
-def _tell_unknown(read: CtssFile, number: Ints, genome: Genome) -> None:
-    """Say how many 5' ends are on contigs that the genome lacks."""
-    unknown = number < 0
-    if unknown.any():
-        lost = unknown[read.ctss.contig]
-        names = ", ".join(repr(name) for name, none in zip(read.names, unknown, strict=True) if none)
-        logger.warning(
-            "5' ends: %s tags at %s positions are on %d contigs that %s lacks, and are left out: %s",
-            f"{read.ctss.counts[lost].sum():,.10g}", f"{lost.sum():,}", unknown.sum(), genome.path.name, names[:200],
-        )  # fmt: skip
 
 
 def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> Ints:

@@ -200,11 +200,20 @@ def _attempt(client: httpx2.Client, url: str, path: Path, bar: "tqdm[Any]") -> N
         have = kept.have if kept and resumed else 0
         length = _length(reply)
         size = None if length is None else have + length
-        _check_space(path, length or 0)
+        needed = length or 0
+        free = shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise InputError(
+                f"needs {readable(needed)} and {readable(free)} are free", where=path.parent,
+                remedy="make room, or name another place: --cache",
+            )  # fmt: skip
         if not resumed:
             discard(path)
             path.touch()
-            _write_note(path, url, reply, size)
+            # Where the server gives a mark to go on by, what is being fetched is noted.
+            if mark := _mark(reply):
+                text = json.dumps({"url": url, "mark": mark, "size": size})
+                _note(path).write_text(text + "\n", encoding="utf-8")
         bar.reset(size)
         bar.n = bar.initial = bar.last_print_n = have
         with path.open("ab") as out:
@@ -271,16 +280,6 @@ def _check_complete(have: int, size: int | None) -> None:
         raise _TransientError(f"{have:,} of {size:,} bytes came")
 
 
-def _check_space(path: Path, needed: int) -> None:
-    """Refuse to begin what the disk cannot hold."""
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise InputError(
-            f"needs {readable(needed)} and {readable(free)} are free", where=path.parent,
-            remedy="make room, or name another place: --cache",
-        )  # fmt: skip
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
@@ -288,13 +287,6 @@ def _size(path: Path) -> int:
 def _note(path: Path) -> Path:
     """Where the note of an unfinished download lies."""
     return path.with_name(f"{path.name}.json")
-
-
-def _write_note(path: Path, url: str, reply: httpx2.Response, size: int | None) -> None:
-    """Note what is being fetched, where the server gives a mark to go on by."""
-    if mark := _mark(reply):
-        text = json.dumps({"url": url, "mark": mark, "size": size})
-        _note(path).write_text(text + "\n", encoding="utf-8")
 
 
 def _read_note(path: Path, url: str) -> _Kept | None:

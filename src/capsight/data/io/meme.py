@@ -149,7 +149,9 @@ class _MemeParser:
         title: tuple[str, str] | None = None
         for line in self._rest():
             if line.startswith("ALPHABET"):
-                self._check_alphabet(line)
+                letters = line.removeprefix("ALPHABET").removeprefix("=").strip()
+                if letters != BASES and not letters.startswith('"DNA"'):
+                    self._fail(f"the alphabet is {letters[:30]!r}, not ACGT")
             elif line.startswith(_BACKGROUND):
                 self.background = self._read_background()
             elif line.startswith("MOTIF"):
@@ -215,11 +217,6 @@ class _MemeParser:
         """Refuse a motif whose matrix did not come."""
         if title is not None:
             self._fail(f"motif {title[0]!r} has no letter-probability matrix")
-
-    def _check_alphabet(self, line: str) -> None:
-        letters = line.removeprefix("ALPHABET").removeprefix("=").strip()
-        if letters != BASES and not letters.startswith('"DNA"'):
-            self._fail(f"the alphabet is {letters[:30]!r}, not ACGT")
 
     def _read_background(self) -> Floats:
         """Read four letter frequencies, on one line or several."""

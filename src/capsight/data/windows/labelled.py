@@ -10,7 +10,7 @@ import pandas as pd
 
 from capsight.data import schema
 from capsight.data.drop_reasons import Dropped
-from capsight.data.genome.alphabet import SOFT_MASK, Mask, encode
+from capsight.data.genome.alphabet import SOFT_MASK, encode
 from capsight.data.io.sequences import Labelled, read_labelled, sequence_store
 from capsight.data.io.text import shown
 from capsight.data.sequence.digest import digests
@@ -37,7 +37,11 @@ def build_labelled_windows(inputs: Mapping[str, Path], folder: Path) -> WindowSe
     dropped: Dropped = {1: Counter(), 0: Counter()}
     codes = [encode(sequence) for labelled in files.values() for sequence in labelled.sequences]
     keys = digests(codes)
-    kept = count_copies(table, first_copies(keys, table) | _within_evaluation(keys, table), dropped)
+    # Rows of validation and test that have no copy in a fold that goes first stay too.
+    in_test = set(pd.Series(keys, dtype=object)[(table[schema.FOLD] == schema.TEST).to_numpy()])
+    fold_of, held = table[schema.FOLD].to_numpy(), np.array([key in in_test for key in keys])
+    evaluated = (fold_of == schema.TEST) | ((fold_of == schema.VALIDATION) & ~held)
+    kept = count_copies(table, first_copies(keys, table) | evaluated, dropped)
     sizes = np.array([len(row) for row in codes])
     sequences = (sequence for labelled in files.values() for sequence in labelled.sequences)
     records = zip(table[schema.CHROM], sequences, kept, strict=True)
@@ -72,11 +76,3 @@ def _as_windows(fold: str, labelled: Labelled, source: str, length: int) -> pd.D
             schema.DISTANCE: -1,
         }
     )
-
-
-def _within_evaluation(keys: list[bytes], table: pd.DataFrame) -> Mask:
-    """Tell which rows of validation and test have no copy in a fold that goes first."""
-    in_test = set(pd.Series(keys, dtype=object)[(table[schema.FOLD] == schema.TEST).to_numpy()])
-    fold = table[schema.FOLD].to_numpy()
-    held = np.array([key in in_test for key in keys])
-    return (fold == schema.TEST) | ((fold == schema.VALIDATION) & ~held)

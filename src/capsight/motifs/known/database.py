@@ -10,6 +10,7 @@ import numpy as np
 from capsight.data.io.meme import BASES, MotifSet, Pwm, read_meme
 from capsight.data.io.text import readable
 from capsight.errors import InputError
+from capsight.extras import need
 
 logger = logging.getLogger(__name__)
 
@@ -37,22 +38,27 @@ def read_motif_db(motif_db: str, taxon: str | None = None) -> MotifSet:
     InputError
         If there is no such database or group, or the file cannot be used.
     """
-    from pyjaspar import jaspar_releases
-
-    if motif_db in jaspar_releases:
+    releases = jaspar_releases()
+    if motif_db in releases:
         return _jaspar(motif_db, taxon)
     if not readable(Path(motif_db)).exists():
-        raise InputError(f"motif_db {motif_db!r} is neither a file nor one of {', '.join(sorted(jaspar_releases))}")
+        raise InputError(f"motif_db {motif_db!r} is neither a file nor one of {', '.join(sorted(releases))}")
     if taxon is not None:
         raise InputError(f"taxon {taxon!r} chooses within JASPAR; a MEME file has no taxa", where=motif_db)
     return read_meme(Path(motif_db))
 
 
+def jaspar_releases() -> tuple[str, ...]:
+    """Return the names of the releases of JASPAR that pyjaspar brings."""
+    need("pyjaspar")
+    import pyjaspar
+
+    return tuple(pyjaspar.jaspar_releases)
+
+
 def motif_db_inputs(motif_db: str) -> dict[str, Path]:
     """Return the input that a record lists for a database: its file; nothing for a JASPAR release."""
-    from pyjaspar import jaspar_releases
-
-    return {} if motif_db in jaspar_releases else {"motif_db": Path(motif_db)}
+    return {} if motif_db in jaspar_releases() else {"motif_db": Path(motif_db)}
 
 
 def _jaspar(release: str, taxon: str | None) -> MotifSet:

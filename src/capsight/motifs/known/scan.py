@@ -106,7 +106,12 @@ def scan(motifs: MotifSet, sequences: Sequence[Codes], threshold: float, before:
     hits = _find_hits(MotifSet(tuple(pwms), background), rows, threshold)
     hits[PWM] = np.array(used)[hits[PWM]]
     hits = hits.sort_values([P, PWM, SEQUENCE, START, MINUS], ignore_index=True)
-    return Scan(rows, hits, used, _count_tests(pwms, rows))
+    # The sites without N over PWMs, sequences and strands.
+    joined, _ = _join(rows)
+    unknown = np.concatenate([[0], np.cumsum(joined == N_CODE)])
+    widths, number = np.unique([pwm.width for pwm in pwms], return_counts=True)
+    looked_at = [np.count_nonzero(unknown[width:] == unknown[:-width]) for width in widths]
+    return Scan(rows, hits, used, 2 * int(np.dot(looked_at, number)))
 
 
 def sites(motifs: MotifSet, scanned: Scan) -> list[str]:
@@ -172,15 +177,6 @@ def _best(pwm: Pwm, background: Floats) -> float:
     """Return the p-value of the best site that there is."""
     steps = _grid(pwm, background).steps
     return float(np.prod(((steps == steps.max(axis=1, keepdims=True)) * background).sum(axis=1)))
-
-
-def _count_tests(pwms: Sequence[Pwm], rows: list[Codes]) -> int:
-    """Count the sites without N over PWMs, sequences and strands."""
-    joined, _ = _join(rows)
-    unknown = np.concatenate([[0], np.cumsum(joined == N_CODE)])
-    widths, number = np.unique([pwm.width for pwm in pwms], return_counts=True)
-    sites = [np.count_nonzero(unknown[width:] == unknown[:-width]) for width in widths]
-    return 2 * int(np.dot(sites, number))
 
 
 def _join(rows: Sequence[Codes]) -> tuple[Codes, Ints]:

@@ -8,7 +8,6 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
@@ -23,6 +22,7 @@ from capsight.data import schema
 from capsight.data.sequence.kmer_counts import KmerFeatures
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
+from capsight.extras import need_for_baseline
 from capsight.predict.classical import BASELINE_CARD, BOOSTER, FOREST, LINEAR, XGBOOST_BOOSTER, Forest
 from capsight.train.launch import check_launch
 
@@ -70,6 +70,7 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
     InputError
         If a fold that is needed has no windows, or only one label.
     """
+    need_for_baseline(config.model)
     inputs = {"windows": windows}
     if artefact.is_done(out, "baseline", config, inputs):
         logger.info("baseline: %s is done already", out)
@@ -146,6 +147,8 @@ def _fit_xgboost(training: Counted, _: Counted, seed: int, folder: Path) -> dict
 
 def _fit_lightgbm(training: Counted, _: Counted, seed: int, folder: Path) -> dict[str, Any]:
     """Fit LightGBM with its defaults."""
+    import lightgbm
+
     model = lightgbm.LGBMClassifier(random_state=seed, importance_type="gain", **REPEATABLE).fit(*training)
     model.booster_.save_model(str(folder / BOOSTER))
     return {"trees": model.booster_.num_trees()}
@@ -153,6 +156,8 @@ def _fit_lightgbm(training: Counted, _: Counted, seed: int, folder: Path) -> dic
 
 def _fit_tuned_lightgbm(training: Counted, validation: Counted, seed: int, folder: Path) -> dict[str, Any]:
     """Fit LightGBM in several shapes, each up to its best round on validation; write the best."""
+    import lightgbm
+
     best, chosen = -1.0, {}
     for leaves, fewest in SHAPES:
         shape = {"num_leaves": leaves, "min_data_in_leaf": fewest}
