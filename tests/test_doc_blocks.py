@@ -37,23 +37,20 @@ SMALLER: dict[str, list[tuple[str, str]]] = {
         (r"--validation chr2", "--length 64 --validation chr2"),
         (r"capsight train", "capsight train --config small-track.yaml"),
     ],
-    "pretrain.md": [(r"--set warmup.steps=500 --set main.steps=2000", "--config small-window.yaml")],
+    "pretrain.md": [(r"--set full_rank_phase.steps=500 --set relora_phase.steps=2000", "--config small-window.yaml")],
     "finetune.md": [
-        (r"--set warmup.steps=500 --set main.steps=2000", "--config small-window.yaml"),
+        (r"--set full_rank_phase.steps=500 --set relora_phase.steps=2000", "--config small-window.yaml"),
         (r"capsight finetune", "capsight finetune --config small-window.yaml"),
     ],
     "recipe.md": [(r"capsight run mine.yaml", "capsight run small-track.yaml")],
     "tutorials/simulated.md": [(r"capsight run demo", "capsight run small-track.yaml")],
-    "tutorials/own-genome.md": [
-        (r"--bases 2000000", "--bases 1200000 --set spacing=700"),
-        (r"capsight run default", "capsight run small-own.yaml"),
-    ],
+    "tutorials/own-genome.md": [(r"capsight run default", "capsight run small-own.yaml")],
 }
 
-_MODEL = {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average": 0, "dropout": 0.05}
+_MODEL = {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average_radius": 0, "dropout": 0.05}
 _TRAIN = {
-    "model": _MODEL, "crops": {"length": 1024}, "loss": {"genes": 0, "strength": 0}, "epochs": 3, "learning_rate": 1e-2,
-    "warmup_steps": 20, "average": 0.9, "evaluate_every": 250,
+    "model": _MODEL, "crops": {"length": 1024}, "loss": {"orf_weight": 0, "strength_weight": 0}, "epochs": 2,
+    "learning_rate": 1e-2, "warmup_steps": 20, "ema_decay": 0.9, "evaluate_every": 250,
 }  # fmt: skip
 _SIMULATE = {"bases": 1_200_000, "chromosomes": 6, "spacing": 700, "seed": 4}
 _PHASE = {"steps": 4, "batch_size": 8, "warmup_steps": 1}
@@ -63,14 +60,17 @@ RECIPES: dict[str, dict[str, Any]] = {
     "small-track.yaml": {
         "simulate": _SIMULATE, "windows": {"length": 64, "validation": "chr5", "test": "chr6"}, "train": _TRAIN,
         "evaluate": {"bootstrap": 20}, "scan": {}, "motifs": {"k": 4},
-        "explain": {"method": "ig", "most": 40, "steps": 4, "baselines": 1, "tested": 2},
+        "explain": {"method": "ig", "max_windows": 40, "n_steps": 4, "n_references": 1, "n_faithfulness": 2},
     },
-    "small-own.yaml": {"windows": {"length": 64}, "train": _TRAIN, "evaluate": {"bootstrap": 20}, "scan": {}},
+    "small-own.yaml": {
+        "windows": {"length": 64}, "train": _TRAIN | {"epochs": 0.5}, "evaluate": {"bootstrap": 20}, "scan": {},
+    },
     "small-window.yaml": {
         "windows": {"validation": "chr2"},
         "pretrain": {
-            "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4},
-            "warmup": _PHASE, "main": _PHASE, "relora": {"rank": 2, "alpha": 4, "cycle": 4, "restart_warmup_steps": 1},
+            "model": {"width": 16, "mlp_size": 24, "layers": 1, "heads": 2, "stem_channels": 8, "downsample": 4},
+            "full_rank_phase": _PHASE, "relora_phase": _PHASE,
+            "relora": {"rank": 2, "alpha": 4, "merge_every": 4, "restart_warmup_steps": 1},
             "validation_windows": 16,
         },
         "finetune": {"epochs": 1, "batch_size": 64, "max_train": 128, "max_validation": 64},
@@ -248,7 +248,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from capsight.train.track.train import train
 
     place = tmp_path_factory.mktemp("small")
-    made = simulate(SimulateConfig(bases=1_000_000, chromosomes=3, spacing=700, seed=4), place / "simulation")
+    made = simulate(SimulateConfig(bases=600_000, chromosomes=3, spacing=700, seed=4), place / "simulation")
     for name in ("genome.fa", "peaks.bed", "ctss.bed"):
         shutil.copy(made / name, place / name)
     ends = [line.split("\t") for line in (place / "ctss.bed").read_text().splitlines()]
