@@ -297,7 +297,7 @@ def test_no_fold_to_compare_is_said(lay, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("labels", "fold", "says"),
+    ("labels", "fold", "message"),
     [
         ([1], "train", "train has no negatives"),
         ([0], "train", "train has no positives"),
@@ -339,7 +339,7 @@ def test_far_fewer_negatives_than_were_asked_for_are_a_warning(lay, tmp_path):
     )
     (folder / "summary.json").write_text(json.dumps({"negatives_wanted": {"train": 6, "test": 8}}))
     check = read(audit(AuditConfig(), folder, tmp_path / "audit"))[0]["labels"]
-    assert (check["verdict"], check["says"]) == ("warn", "test has 4 of 8 negatives wanted")
+    assert (check["verdict"], check["message"]) == ("warn", "test has 4 of 8 negatives wanted")
     assert check["numbers"]["test"] == {"positive": 8, "negative": 4, "wanted": 8}
 
 
