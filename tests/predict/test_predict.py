@@ -79,7 +79,7 @@ def test_coordinates_of_windows_are_told(model: Path, motif_windows: Path, tmp_p
     table = pd.read_csv(tmp_path / "p.tsv", sep="\t")
     windows = Windows.open(motif_windows).fold("validation").table
     assert table["start"].tolist() == windows["start"].tolist()
-    assert table["name"][0] == f"chr2:{table['start'][0]}..{table['end'][0]},{table['strand'][0]}"
+    assert table["name"][0] == f"chr2:{table['start'][0] + 1}-{table['end'][0]}:{table['strand'][0]}"
 
 
 @pytest.mark.parametrize(
