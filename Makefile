@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two workers, each with whole files: their fixtures train networks.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+DURATIONS := --durations=20
 
-.PHONY: setup demo test lint format clean
+.PHONY: setup demo test test-unit lint format clean
 
 setup: $(STAMP)
 
@@ -22,7 +23,10 @@ demo: setup
 	$(BIN)/capsight run demo -o demo
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS)
+
+test-unit: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS) -m 'not pipeline and not real'
 
 lint: setup
 	$(BIN)/ruff check .
