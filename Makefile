@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two workers, each with whole files: their fixtures train networks.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+DURATIONS := --durations=20
 
-.PHONY: setup demo test test-docs docs lint format clean
+.PHONY: setup demo test test-unit test-docs docs lint format clean
 
 setup: $(STAMP)
 
@@ -23,7 +24,10 @@ demo: setup
 	$(BIN)/capsight run demo -o demo
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS) -m 'not docs'
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS) -m 'not docs'
+
+test-unit: setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS) -m 'not pipeline and not real and not docs'
 
 test-docs: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_docs.py tests/test_doc_blocks.py

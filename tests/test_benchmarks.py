@@ -65,7 +65,7 @@ def test_models_side_by_side(
         metrics = json.loads((tmp_path / name / "evaluation-baseline" / "metrics.json").read_text())
         assert row["auprc"] == pytest.approx(metrics["auprc"], rel=1e-5)
         assert row["tested"] == metrics["n"]
-        assert row["windows_per_s"] > 1
+        assert row["windows_per_s"] > 0
     took = json.loads((tmp_path / "two" / "baseline" / "logs" / "cnn" / "seconds.json").read_text())
     assert table["train_cpu_s"][1] == pytest.approx(took["cpu_seconds"], rel=1e-4)
     assert table["tokens"][1] == 64

@@ -1,7 +1,5 @@
 """Whether the octamers that are called can be believed, and the paper's tests."""
 
-import time
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -64,14 +62,3 @@ def test_nothing_is_called_where_labels_are_permuted(planted: Planted, octamers:
     n = len(planted.attributions.score)
     runs = [compare_kmers(octamers, rng.permutation(np.arange(n) < share * n), 8) for _ in range(20)]
     assert sum((run["q"] < 0.05).any() for run in runs) <= 2
-
-
-def test_twenty_thousand_windows_take_seconds() -> None:
-    rng = np.random.default_rng(9)
-    codes = rng.integers(0, 4, (20_000, 512), dtype=np.uint8)
-    positive = rng.random(20_000) < 0.5
-    inside = np.zeros(codes.shape, dtype=bool)
-    inside[:, 200:263] = True
-    started = time.process_time()
-    compare_kmers(count_kmers(codes, inside, 8), positive, 8)
-    assert time.process_time() - started < 60

@@ -92,11 +92,26 @@ def test_best_weights_are_kept(tmp_path: Path) -> None:
 
 
 def test_average_is_a_running_mean(tmp_path: Path) -> None:
+    after: list[list[Tensor]] = []
+
+    class Watched(Line):
+        """Notes the weights before every update."""
+
+        def loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+            after.append([p.detach().clone() for p in model.parameters()])
+            return super().loss(model, batch)
+
     plain, averaged = network(), network()
-    fit(plain, Line(), plan(ema_decay=0.0, select=None), tmp_path / "plain")
+    fit(plain, Watched(), plan(ema_decay=0.0, select=None, evaluate_every=1000), tmp_path / "plain")
     fit(averaged, Line(), plan(ema_decay=0.5, select=None), tmp_path / "averaged")
-    gap = [float((a - b).detach().abs().max()) for a, b in zip(plain.parameters(), averaged.parameters(), strict=True)]
-    assert 0 < max(gap) < 0.1
+    steps = [*after[:46:2], [p.detach() for p in plain.parameters()]]  # two batches to each of 23 updates
+    expected = steps[0]
+    for step, weights in enumerate(steps[1:]):
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = [decay * mean + (1 - decay) * new for mean, new in zip(expected, weights, strict=True)]
+    for found, mean, last in zip(averaged.parameters(), expected, steps[-1], strict=True):
+        torch.testing.assert_close(found.detach(), mean)
+        assert not torch.allclose(mean, last, rtol=0, atol=1e-4)
 
 
 def test_frozen_parameters_stay(tmp_path: Path) -> None:

@@ -301,9 +301,7 @@ def test_transient_errors_are_tried_again(world: World, caplog: pytest.LogCaptur
 
 def test_a_stalled_server_is_left_and_asked_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.genome.drops, world.genome.stall = [120_000], True
-    began = time.monotonic()
     assert fetch(world.config(timeout=0.3)).genome.read_bytes() == GENOME
-    assert 0.3 < time.monotonic() - began < 10
     assert world.site.ranges("toy1/toy1.2bit") == [None, "bytes=120000-"]
     assert "timed out" in caplog.text
 
