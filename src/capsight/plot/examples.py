@@ -141,7 +141,7 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
 def _within(tags: Tags, stretches: Stretches) -> Tags:
     """Return the places that lie in some stretches."""
     inside = stretches.find(tags.contig, tags.position) >= 0
-    return Tags(*(column[inside] for column in tags))
+    return Tags(tags.contig[inside], tags.position[inside], tags.minus[inside], tags.counts[inside])
 
 
 def _is_counted(data: Windows) -> bool:

@@ -75,7 +75,7 @@ def report(run: Path, out: Path) -> Path:
             write_page(run, folder, title=title, headline=headline, sections=[section])
         else:
             evaluations(run)  # refuses a folder without any
-            sections = []
+            sections: list[Section] = []
             with progress("report", len(_SECTIONS), " sections") as bar:
                 for make in _SECTIONS:
                     sections.extend(make(run, folder))
@@ -110,10 +110,10 @@ def headline_of(run: Path) -> str:
         results = {name: read_metrics(folder) for name, folder in evaluations(run).items()}
         first, *others = results.items()
         areas = [("undefined" if each.get("auroc") is None else f"{each['auroc']:.3f}") for _, each in (first, *others)]
-        beside = f", the {others[0][0]} one of {areas[1]}" if others else ""
+        other = f", the {others[0][0]} one of {areas[1]}" if others else ""
         told.append(
             f"On {first[1]['n']:,} windows of the {first[1]['fold']} fold, which were held out of training, the "
-            f"model has an AUROC of {areas[0]}{beside}."
+            f"model has an AUROC of {areas[0]}{other}."
         )
     if (run / "scan" / "tss.bed").is_file():
         with (run / "scan" / "tss.bed").open(encoding="utf-8") as handle:
@@ -249,7 +249,7 @@ def _profile(run: Path, name: str, out: Path) -> Drawn | None:
         axes.tick_params(labelsize=7)
 
     (out / "profiles").mkdir(exist_ok=True)
-    top = rows.loc[rows["positives"].idxmax()]
+    top = rows.iloc[int(np.argmax(rows["positives"]))]
     alt = f"Position profile of {name}: most sites, {top['positives']:,}, begin at {top['offset']:+d}"
     return figures.draw(
         out / "profiles" / f"{len(list((out / 'profiles').iterdir())) + 1}.svg", panel, "", alt, (3.0, 0.9)
