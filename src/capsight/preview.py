@@ -145,10 +145,10 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
     if bases is None:
         return None
     if step.stage == "train":
-        config = _settled(step)
-        if config.auto and not step.arguments[0].is_dir():  # the number of peaks is not known yet
+        settled = _settled(step)
+        if settled.auto and not step.arguments[0].is_dir():  # the number of peaks is not known yet
             return None
-        return speed.training_seconds(config, bases)
+        return speed.training_seconds(settled, bases)
     if step.stage == "scan" and settings.scan:
         return speed.scan_seconds(settings.train, bases, settings.scan.precision)
     if step.result == SCAN_EVALUATION:

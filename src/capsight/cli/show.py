@@ -125,9 +125,10 @@ def show_preview(found: "Preview", out: Path) -> None:
     console.print(table)
     known = [each.seconds for each in found.stages if each.seconds is not None]
     if known:
-        console.print(f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement "
-                      f"on this "
-                      "machine, as busy as it is now. Stages without a time take seconds to minutes.")  # fmt: skip
+        console.print(
+            f"About {_duration(sum(known))} of training, scanning and explaining, by a short measurement on this "
+            "machine, as busy as it is now. Stages without a time take seconds to minutes."
+        )
     for asset in found.fetched:
         console.print(f"To be fetched first: {asset}")
     console.print(f"Nothing was written. Without --dry-run, the results go into {out}/", soft_wrap=True)

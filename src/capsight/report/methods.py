@@ -120,7 +120,8 @@ def _windows(config: Mapping[str, Any], cite: Any) -> str:
         return f"Labelled sequences of {config.get('length') or 'their own'} bases were used as given."
     protocol = f" (protocol of Haldar et al.{cite('paper')})" if config.get("protocol") == "haldar2026" else ""
     genome, peaks = (Path(str(config.get(key, ""))).name for key in ("genome", "peaks"))
-    held = f"; whole chromosomes were held out: {folds}" if folds else ""
+    what = "regions" if ":" in folds else "whole chromosomes"
+    held = f"; {what} were held out: {folds}" if folds else ""
     return (
         f"Windows of {config.get('length')} bases around the summits of {peaks} were taken as positives, windows "
         f"elsewhere on {genome} as negatives{protocol}{held}."

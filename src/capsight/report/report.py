@@ -249,7 +249,7 @@ def _profile(run: Path, name: str, out: Path) -> Drawn | None:
         axes.tick_params(labelsize=7)
 
     (out / "profiles").mkdir(exist_ok=True)
-    top = rows.iloc[int(rows["positives"].to_numpy().argmax())]
+    top = rows.iloc[int(np.argmax(rows["positives"]))]
     alt = f"Position profile of {name}: most sites, {top['positives']:,}, begin at {top['offset']:+d}"
     return figures.draw(
         out / "profiles" / f"{len(list((out / 'profiles').iterdir())) + 1}.svg", panel, "", alt, (3.0, 0.9)
