@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from capsight.config.track import TrackConfig
-from capsight.errors import InputError
 from capsight.model.track import N_CODE, TrackNetwork, one_hot
 
 SHAPES = [
@@ -141,9 +140,22 @@ def test_k_mers_are_left_out_at_random_in_training_alone() -> None:
     assert "kmer_dropout" in TrackConfig.model_fields
 
 
-def test_gradients_of_bases_are_refused_where_k_mers_are_read() -> None:
-    with pytest.raises(InputError, match="has no gradients of its bases .*--method ism"):
-        network(KMERS)(bases(1, 100).requires_grad_())
+@pytest.mark.parametrize("length", [1, 20])
+def test_k_mers_have_gradients_of_bases_and_the_same_answers_with_them(length: int) -> None:
+    model = network(KMERS)
+    assert model.contents is not None
+    x = bases(3, 64 + length)
+    with torch.no_grad():
+        expected = model.contents(x)
+    asked = x.clone().requires_grad_()
+    found = model.contents(asked)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    found.sum().backward()
+    assert asked.grad is not None
+    changed = x.clone()
+    changed[0, 30] += 0.5 * torch.eye(4)[2]  # one base is linear, as long as no hidden channel opens or shuts
+    small = (model.contents((x + 1e-3 * (changed - x)).requires_grad_()) - expected).sum() / 1e-3
+    torch.testing.assert_close(small.detach(), 0.5 * asked.grad[0, 30, 2], atol=1e-2, rtol=2e-2)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class CropsConfig(Config):
         0.0,
         ge=0.0,
         le=0.99,
-        description="Share of single TSSs, of peaks and of promoter sequences, in batches of single bases; the others are "
+        description="Share of TSSs, of peaks and of promoter sequences, in batches of single bases; the others are "
         "background. 0 trains on crops.",
     )
 
@@ -122,7 +122,7 @@ class TrainConfig(Config):
     )
     members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
     epochs: float = Field(
-        26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, sequences, or TSSs."
+        26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, sequences or TSSs."
     )
     pretrain_epochs: float = Field(
         0.0, ge=0, le=1_000_000, description="Passes before that, in which hidden bases are predicted; 0 is none."
@@ -155,3 +155,11 @@ class TrainConfig(Config):
         1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
     )
     seed: Seed = Field(1, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _singles(self) -> Self:
+        for name in ("auto", "pretrain_epochs"):
+            if self.crops.promoters and getattr(self, name):
+                share = self.crops.promoters
+                raise ValueError(f"{name} is for training on crops, and crops.promoters ({share:g}) has none")
+        return self

@@ -14,10 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.config.track import TrackConfig
-from capsight.errors import InputError
-
-#: Answers that are made one by one. Of more, those that are neighbours share their sums.
-_FEW = 1
 
 
 class Contents(nn.Module):
@@ -47,54 +43,55 @@ class Contents(nn.Module):
         return max(before * self.config.stretch, behind * self.config.stretch + self.config.kmer - 2)
 
     def forward(self, bases: Tensor) -> Tensor:
-        """Read one-hot bases ``(n, length, 4)``; return ``(n, length - 2 * halo, answers)``.
-
-        Raises
-        ------
-        InputError
-            If gradients of the bases are asked for: a table of k-mers has none.
-        """
-        if bases.requires_grad:
-            raise InputError(
-                "a model that reads k-mers has no gradients of its bases", remedy="use mutagenesis: --method ism"
-            )
+        """Read one-hot bases ``(n, length, 4)``; return ``(n, length - 2 * halo, answers)``."""
         length = bases.shape[1] - 2 * self.halo
         before, behind = self.config.stretches
         first = self.halo - before * self.config.stretch
         read = bases[:, first : first + length + (before + behind) * self.config.stretch + self.config.kmer - 2]
-        kmers, known = self._kmers(read)
+        kept = 1.0
         if self.training and self.config.kmer_dropout:
-            kept = torch.rand_like(known) >= self.config.kmer_dropout
-            known = known * kept / (1 - self.config.kmer_dropout)
-        sums = self._each(kmers, known) if length <= _FEW else self._neighbours(kmers, known)
+            drawn = torch.rand(read.shape[0], read.shape[1] - self.config.kmer + 1, device=read.device)
+            kept = (drawn >= self.config.kmer_dropout) / (1 - self.config.kmer_dropout)
+        if bases.requires_grad:
+            sums = self._neighbours(self._mixed(read) * kept)
+        else:
+            kmers, known = self._kmers(read)
+            weight = known * kept
+            sums = self._alone(kmers, weight) if length == 1 else self._neighbours(self._worth(kmers, weight))
         hidden = functional.relu(sums / sqrt(self.config.stretch) + self.bias)
         answers: Tensor = self.answers(functional.dropout(hidden, self.config.dropout, self.training))
         return answers
 
     def _kmers(self, bases: Tensor) -> tuple[Tensor, Tensor]:
         """Return number, and 1.0 where all bases are known, of the k-mer that begins at each base but the last."""
-        code, known = bases.argmax(dim=-1), bases.detach().sum(dim=-1, dtype=torch.float32)
+        code, known = bases.argmax(dim=-1), bases.sum(dim=-1, dtype=torch.float32)
         end = code.shape[1] - self.config.kmer + 1
         kmers, all_known = torch.zeros_like(code[:, :end]), torch.ones_like(known[:, :end])
         for i in range(self.config.kmer):
             kmers, all_known = 4 * kmers + code[:, i : i + end], all_known * known[:, i : i + end]
         return kmers, all_known
 
-    def _each(self, kmers: Tensor, known: Tensor) -> Tensor:
-        """Add up what k-mers are worth, for each answer anew: ``(n, length, hidden)``."""
-        size = self.n_stretches * self.config.stretch
-        kmers, known = kmers.unfold(1, size, 1), known.unfold(1, size, 1)
-        stretch = torch.arange(size, device=kmers.device) // self.config.stretch
-        rows = (kmers * self.n_stretches + stretch).flatten(0, 1)
-        sums = functional.embedding_bag(
-            rows, self.worth.flatten(0, 1), mode="sum", per_sample_weights=known.flatten(0, 1).contiguous()
-        )
-        return sums.unflatten(0, kmers.shape[:2])
+    def _worth(self, kmers: Tensor, weight: Tensor) -> Tensor:
+        """Return what the k-mer at each base is worth in each stretch, ``(n, length, n_stretches * hidden)``."""
+        return functional.embedding(kmers, self.worth.flatten(1)) * weight[..., None]
 
-    def _neighbours(self, kmers: Tensor, known: Tensor) -> Tensor:
-        """Return the same, from sums of pairs of sums of pairs: always the same additions, wherever a base lies."""
-        sums = functional.embedding(kmers, self.worth.flatten(1)) * known[..., None]
-        reach, size = 1, self.config.stretch
+    def _mixed(self, bases: Tensor) -> Tensor:
+        """Return the same for mixtures of bases, as a mixture of what all k-mers are worth: it has gradients."""
+        end = bases.shape[1] - self.config.kmer + 1
+        shares = bases[:, :end]
+        for i in range(1, self.config.kmer):
+            shares = (shares[..., None] * bases[:, i : i + end, None, :]).flatten(2)
+        return shares @ self.worth.flatten(1)
+
+    def _alone(self, kmers: Tensor, weight: Tensor) -> Tensor:
+        """Add up what the k-mers around one base of each sequence are worth: ``(n, 1, hidden)``."""
+        stretch = torch.arange(kmers.shape[1], device=kmers.device) // self.config.stretch
+        rows = kmers * self.n_stretches + stretch
+        return functional.embedding_bag(rows, self.worth.flatten(0, 1), mode="sum", per_sample_weights=weight)[:, None]
+
+    def _neighbours(self, worth: Tensor) -> Tensor:
+        """Add up for many bases: sums of pairs of sums of pairs, always the same additions, wherever a base lies."""
+        sums, reach, size = worth, 1, self.config.stretch
         while reach < size:
             sums = sums[:, : sums.shape[1] - reach] + sums[:, reach:]
             reach *= 2

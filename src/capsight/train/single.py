@@ -1,11 +1,11 @@
 """Training of the track network on single TSSs and single bases of background, each with its surroundings.
 
 For genomes of which more promoters are known than peaks on the training chromosomes: a promoter that is given as a
-sequence with its TSS is no place on a chromosome, and nothing is known beside it. So the network answers for one base at
-a time: a TSS, of a peak or of a promoter sequence, or a base from anywhere on the training chromosomes that is no TSS.
+sequence with its TSS is no place on a chromosome, and nothing is known beside it. So the network answers for one base
+at a time: a TSS, of a peak or of a promoter sequence, or a base from anywhere on the training chromosomes that is none.
 
-Where a sequence ends, N follows, and N must not tell a promoter: backgrounds have N wherever some TSS that is drawn like
-those of the batch has it.
+Where a sequence ends, N follows, and N must not tell a promoter: each background has N wherever a TSS has it that is
+drawn for this alone.
 
 Among the bases read, TSSs are far more frequent than on chromosomes. By how much is known, and added to the network's
 logarithms in training, so that without it they are of expected TSSs per base of the chromosomes.
