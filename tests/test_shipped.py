@@ -214,7 +214,7 @@ def test_laws_of_the_other_models(name: str) -> None:
     for one, other, alone in zip(everything, back, part, strict=True):
         close(one, other[:, ::-1, ::-1])
         close(one[:, :, asked.halo + 100 : asked.halo + 500], alone[:, :, asked.halo : -asked.halo])
-    assert len(model.networks) == 1
+    assert len(model.networks) == card.members
 
 
 @pytest.mark.parametrize(
@@ -289,6 +289,7 @@ def test_every_model_has_a_card_that_says_what_its_folder_says(name: str) -> Non
     model, kept = load_track(folder)
     assert kept.calling is not None
     assert card.name == name
+    assert card.members == kept.members
     assert card.weights == sum(tensor.numel() for tensor in model.parameters())
     assert (card.halo, card.train, card.validation, card.test) == (kept.halo, kept.train, kept.validation, kept.test)
     assert card.min_probability == kept.calling.min_probability

@@ -48,7 +48,7 @@ class Contents(nn.Module):
         before, behind = self.config.stretches
         first = self.halo - before * self.config.stretch
         read = bases[:, first : first + length + (before + behind) * self.config.stretch + self.config.kmer - 2]
-        kept = 1.0
+        kept: float | Tensor = 1.0
         if self.training and self.config.kmer_dropout:
             drawn = torch.rand(read.shape[0], read.shape[1] - self.config.kmer + 1, device=read.device)
             kept = (drawn >= self.config.kmer_dropout) / (1 - self.config.kmer_dropout)
