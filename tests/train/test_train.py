@@ -325,6 +325,9 @@ def test_single_tss_and_promoter_sequences_are_learned_from(
     card = load_track(model)[1]
     assert (card.counts, card.halo) == (SUMMITS, 64 + REACH)
     assert card.calibration is not None
+    network = load_track(model)[0]
+    counts = TrackScorer(network).counts(np.random.default_rng(0).integers(0, 4, (1, 400), dtype=np.uint8), 0, 400)
+    np.testing.assert_allclose(counts.tags, counts.summits, rtol=1e-5)
     assert "promoters of the windows are not used" not in caplog.text
     again = train(TrainConfig(**settings, epochs=40), data, tmp_path / "again")
     assert sha256(again / "model.safetensors") == sha256(model / "model.safetensors")

@@ -201,6 +201,13 @@ class TrackNetwork(nn.Module):
             log_tags, log_summits = log_tags + of_tags, log_summits + of_summits
         return Track(log_tags, log_summits, log_strength)
 
+    @torch.no_grad()
+    def answer_alike(self) -> None:
+        """Answer of 5' ends what is answered of summits: for where nothing else was learned of them."""
+        for layer in (self.head, self.contents.answers if self.contents is not None else self.head):
+            for parameter in layer.parameters():
+                parameter[0] = parameter[1]
+
     def averages(self, values: Tensor) -> Tensor:
         """Add the means of the first half of the channels over `average` bases from each on, and of the others before.
 

@@ -148,7 +148,9 @@ def _on_single(
         data.stretches(schema.VALIDATION), network.halo, config.crops, seed, precision,
     )  # fmt: skip
     steps = ceil(config.epochs * task.batches_per_pass)
-    return fit(network, task, _plan(config, network, steps, seed, name), folder)
+    log = fit(network, task, _plan(config, network, steps, seed, name), folder)
+    network.answer_alike()
+    return log
 
 
 def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path) -> Log:
