@@ -75,6 +75,7 @@ def card_of(run: Path, name: str) -> ModelCard:
         cpu_minutes=sum(each["cpu_seconds"] for each in took) / 60 if took else None,
         threads=settings["threads"],
         precision=settings["precision"],
+        members=card.members,
         weights=sum(tensor.numel() for tensor in model.parameters()),
         halo=card.halo,
         min_probability=card.calling.min_probability,

@@ -44,7 +44,8 @@ class ModelCard(Config):
     cpu_minutes: float | None = Field(description="Time of training of the processor.")
     threads: int
     precision: str
-    weights: int = Field(description="Numbers in the network.")
+    members: int = Field(1, description="Networks whose answers are averaged.")
+    weights: int = Field(description="Numbers in all networks.")
     halo: int = Field(description="Bases on either side that an answer depends on.")
     unit: str = Field(description="What its expected tags count.")
     min_probability: float = Field(description="Default threshold of a scan.")

@@ -1,5 +1,7 @@
 """The track network: what its answers depend on, and what its shape is."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,6 +16,11 @@ SHAPES = [
     TrackConfig(width=8, first_kernel=7, kernel=3, dilations=(1, 2), head_kernel=15, average_radius=16),
 ]
 HALOS = [7 + 15 + 2, 6, 3 + 1, 3 + 3 + 7, 3 + 3 + 16]
+
+
+KMERS = TrackConfig(
+    width=4, first_kernel=3, dilations=(), head_kernel=1, average=0, kmer=3, stretch=16, stretches=(2, 1), hidden=5
+)
 
 
 def network(config: TrackConfig, seed: int = 0) -> TrackNetwork:
@@ -77,6 +84,93 @@ def test_a_sequence_that_is_no_longer_than_its_halos_is_refused() -> None:
         network(SHAPES[0])(bases(1, 48))
 
 
+@pytest.mark.parametrize(
+    ("settings", "halo"),
+    [({}, 32), ({"stretches": (1, 3)}, 3 * 16 + 1), ({"stretches": (0, 1), "dilations": (32,), "average": 64}, 97)],
+)
+def test_k_mers_are_read_from_their_stretches_alone(settings: dict[str, Any], halo: int) -> None:
+    model = network(KMERS.model_copy(update=settings))
+    assert model.halo == halo
+    x = bases(2, 2 * halo + 50)
+    with torch.no_grad():
+        whole = model(x)
+        for i in (0, 7, 49):  # one answer alone is added up in another way
+            for everything, alone in zip(whole, model(x[:, i : i + 2 * halo + 1]), strict=True):
+                torch.testing.assert_close(everything[:, i : i + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_the_order_of_k_mers_in_a_stretch_does_not_matter_and_their_stretch_does() -> None:
+    model = network(KMERS.model_copy(update={"kmer": 1}))
+    assert model.contents is not None
+    x = bases(1, 2 * 32 + 1)
+    within, across = x.clone(), x.clone()
+    within[:, :16] = within[:, :16].flip(1)
+    across[:, :32] = across[:, :32].flip(1)
+    with torch.no_grad():
+        answers = [model.contents(each) for each in (x, within, across)]
+    assert answers[0].shape == (1, 1, 2)
+    torch.testing.assert_close(answers[0], answers[1], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(answers[0], answers[2], atol=1e-3)
+
+
+def test_a_k_mer_that_holds_n_is_worth_nothing() -> None:
+    model = network(KMERS)
+    assert model.contents is not None
+    nothing = torch.zeros(1, 65, 4)
+    two = nothing.clone()
+    two[:, 10:12, 1] = 1
+    three = nothing.clone()
+    three[:, 10:13, 1] = 1
+    with torch.no_grad():
+        found = [model.contents(each) for each in (nothing, two, three)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], found[2], atol=1e-4)
+
+
+def test_k_mers_are_left_out_at_random_in_training_alone() -> None:
+    model = network(KMERS.model_copy(update={"dropout": 0.0}))
+    assert model.contents is not None
+    x = bases(200, 65)
+    x[:] = x[:1]
+    with torch.no_grad():
+        whole = model.contents(x)
+        assert torch.equal(whole[:1].expand_as(whole), whole)
+        some = model.contents.train()(x)
+    assert some.std(dim=0).min() > 0.01
+    assert "kmer_dropout" in TrackConfig.model_fields
+
+
+@pytest.mark.parametrize("length", [1, 20])
+def test_k_mers_have_gradients_of_bases_and_the_same_answers_with_them(length: int) -> None:
+    model = network(KMERS)
+    assert model.contents is not None
+    x = bases(3, 64 + length)
+    with torch.no_grad():
+        expected = model.contents(x)
+    asked = x.clone().requires_grad_()
+    found = model.contents(asked)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    found.sum().backward()
+    assert asked.grad is not None
+    changed = x.clone()
+    changed[0, 30] += 0.5 * torch.eye(4)[2]  # one base is linear, as long as no hidden channel opens or shuts
+    small = (model.contents((x + 1e-3 * (changed - x)).requires_grad_()) - expected).sum() / 1e-3
+    torch.testing.assert_close(small.detach(), 0.5 * asked.grad[0, 30, 2], atol=1e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stretch": 100}, "stretch must be a power of two, not 100"),
+        ({"stretches": "0,0"}, "stretches: 1 to 64 in all, not 0"),
+        ({"stretches": "40,40"}, "stretches: 1 to 64 in all, not 80"),
+    ],
+)
+def test_stretches_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrackConfig.model_validate({"kmer": 5} | settings)
+
+
 @pytest.mark.parametrize("setting", ["first_kernel", "kernel", "head_kernel"])
 def test_even_kernels_are_refused(setting: str) -> None:
     with pytest.raises(ValueError, match=f"{setting} must be odd, not 4"):
@@ -90,10 +184,10 @@ def test_averages_are_means_of_the_bases_from_each_on_and_of_those_before(averag
     assert model.averaged is not None
     with torch.no_grad():
         values = model.averaged(states)
-        answer = model.answer(states)
+        answer = model.answer(states, states)
         model.averaged.weight.zero_()
         model.averaged.bias.zero_()  # type: ignore[union-attr]
-        without = model.answer(states)
+        without = model.answer(states, states)
     assert torch.equal(answer.log_summits, without.log_summits)
     for i in range(40):
         at = i + model.margin

@@ -20,6 +20,9 @@ SHAPES = {
     "holes": TrackConfig(width=8, first_kernel=1, dilations=(7, 20), average_radius=4),
     "wide head": TrackConfig(width=8, first_kernel=5, dilations=(2, 40), head_kernel=31, average_radius=8),
     "no average": TrackConfig(width=8, first_kernel=3, dilations=(3, 30, 90), average_radius=0),
+    "k-mers": TrackConfig(
+        width=8, first_kernel=3, dilations=(2,), average_radius=0, kmer=4, stretch=32, stretches=(3, 1)
+    ),
     "bare": TrackConfig(width=8, first_kernel=3, dilations=(), average_radius=0, head_kernel=1),
 }
 

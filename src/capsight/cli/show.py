@@ -177,12 +177,16 @@ def show_models(cards: "Sequence[ModelCard]") -> None:
     """Print what each shipped model is of, how good it is on chromosomes that it has not read, and its limits."""
     rows: list[tuple[str, str]] = []
     for card in cards:
-        auprc, precision = card.scan["auprc"][0], card.scan["precision_at_recall_0.5"][0]
+        measured = f"AUPRC {card.scan['auprc'][0]:.3f}"
+        if precision := card.scan.get("precision_at_recall_0.5"):
+            measured += f", precision at recall 0.5 {precision[0]:.3f}"
+        else:
+            measured += "; recall 0.5 is not reached"
         tested = f"{', '.join(card.test)} scanned whole, {card.n_peaks:,} peaks"
         rows += [
             (card.name, f"{card.species}; {card.bytes / 1e6:.1f} MB; licence {card.licence}"),
             ("", f"data: {' '.join(card.data)}"),
-            ("", f"measured: {tested}: AUPRC {auprc:.3f}, precision at recall 0.5 {precision:.3f}"),
+            ("", f"measured: {tested}: {measured}"),
             ("", f"limits: {' '.join(card.limits)}"),
         ]
     _print_columns(rows)

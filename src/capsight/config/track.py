@@ -15,6 +15,9 @@ def _split_numbers(value: object) -> object:
     return [value] if isinstance(value, int) else split(value)
 
 
+#: More would be a network of another kind.
+_MOST_STRETCHES = 64
+
 Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], BeforeValidator(_split_numbers)]
 
 
@@ -36,6 +39,17 @@ class TrackConfig(Config):
         description="Bases to either side over which states are averaged: a power of two, or 0 to do without.",
     )
     dropout: float = Field(0.25, ge=0.0, le=0.99, description="Dropout before every convolution but the first.")
+    kmer: int = Field(
+        0, ge=0, le=6, description="Bases of the k-mers whose contents around a base are read; 0 does without."
+    )
+    stretch: int = Field(
+        128, ge=1, le=1 << 12, description="Bases of a stretch, in which a k-mer counts wherever it is: a power of two."
+    )
+    stretches: Range = Field((2, 1), description="Stretches before and behind a base whose k-mers are read.")
+    hidden: int = Field(32, ge=1, le=1024, description="Channels of the layer that k-mers are read into.")
+    kmer_dropout: float = Field(
+        0.5, ge=0.0, le=0.99, description="Share of the k-mers that count for nothing in an update, at random."
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> Self:
@@ -44,6 +58,10 @@ class TrackConfig(Config):
                 raise ValueError(f"{name} must be odd, not {getattr(self, name)}: a base has as many on either side")
         if self.average_radius & (self.average_radius - 1):
             raise ValueError(f"average_radius must be a power of two or 0, not {self.average_radius}")
+        if self.stretch & (self.stretch - 1):
+            raise ValueError(f"stretch must be a power of two, not {self.stretch}")
+        if min(self.stretches) < 0 or not 1 <= sum(self.stretches) <= _MOST_STRETCHES:
+            raise ValueError(f"stretches: 1 to {_MOST_STRETCHES} in all, not {sum(self.stretches)}")
         return self
 
 
@@ -59,22 +77,12 @@ class CropsConfig(Config):
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
     )
     min_weak_site_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
-    mosaics: float = Field(
+    promoters: float = Field(
         0.0,
         ge=0.0,
-        le=1.0,
-        description="Share of crops that are pieced together from all over the training chromosomes, end to end.",
-    )
-    piece_length: Range = Field((150, 600), description="Bases of a piece of a mosaic: least,most.")
-    promoters: float = Field(
-        0.25, ge=0.0, le=1.0, description="Share of the pieces that are promoter sequences, if windows was given some."
-    )
-    exclusion: int = Field(
-        0,
-        ge=0,
-        le=100_000,
-        description="Bases around a summit, on either strand, that are no part of the losses, but for those near it: "
-        "for peaks that are only a part of the promoters, or of a promoter's summits.",
+        le=0.99,
+        description="Share of TSSs, of peaks and of promoter sequences, in batches of single bases; the others are "
+        "background. 0 trains on crops.",
     )
 
     @model_validator(mode="after")
@@ -84,9 +92,6 @@ class CropsConfig(Config):
                 f"peak_fraction ({self.peak_fraction:g}) and weak_site_fraction ({self.weak_site_fraction:g}) are "
                 "more than 1 together"
             )
-        least, most = self.piece_length
-        if not 1 <= least <= most:
-            raise ValueError(f"piece_length: the least, {least}, must be 1 or more, and not above the most, {most}")
         return self
 
 
@@ -97,9 +102,6 @@ class TrackLossConfig(Config):
     count_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
     strength_weight: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
     summit_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
-    spread: int = Field(
-        0, ge=0, le=10_000, description="Bases to either side over which the loss of summits spreads each summit."
-    )
     orf_weight: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )
@@ -131,7 +133,7 @@ class TrainConfig(Config):
     )
     members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
     epochs: float = Field(
-        26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, or sequences."
+        26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, sequences or TSSs."
     )
     pretrain_epochs: float = Field(
         0.0, ge=0, le=1_000_000, description="Passes before that, in which hidden bases are predicted; 0 is none."
@@ -164,3 +166,11 @@ class TrainConfig(Config):
         1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
     )
     seed: Seed = Field(1, description="Seed of every random draw.")
+
+    @model_validator(mode="after")
+    def _singles(self) -> Self:
+        for name in ("auto", "pretrain_epochs"):
+            if self.crops.promoters and getattr(self, name):
+                share = self.crops.promoters
+                raise ValueError(f"{name} is for training on crops, and crops.promoters ({share:g}) has none")
+        return self

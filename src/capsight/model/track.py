@@ -17,6 +17,8 @@ Choices:
 * How strong a promoter is shows in which codons its gene uses, over hundreds of bases. So linear functions of the
   states are averaged over the `average_radius` bases behind and before each base, and added to what is answered of
   5' ends. The averages are sums of pairs of sums of pairs: always the same additions, wherever a base lies in its tile.
+* What k-mers the stretches around a base hold can be read beside (`capsight.model.contents`), and is added to what is
+  answered of 5' ends and summits.
 * Dropout stands before every convolution but the first. A few thousand promoters are soon known by heart.
 
 The first two numbers are logarithms of expected counts per base: of 5' ends (`Track.log_tags`) and of summits of peaks
@@ -34,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from capsight.config.track import TrackConfig
+from capsight.model.contents import Contents
 
 N_BASES: Final = 4
 #: Code of an unknown base.
@@ -145,11 +148,17 @@ class TrackNetwork(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.head = Convolution(config.width, len(_PRIOR), config.head_kernel)
         self.averaged = Convolution(config.width, 4, 1) if config.average_radius else None
+        self.contents = Contents(config, 2) if config.kmer else None
         self._initialise()
 
     @property
     def halo(self) -> int:
         """Bases on either side that an answer depends on."""
+        return max(self.reach, self.contents.halo if self.contents is not None else 0)
+
+    @property
+    def reach(self) -> int:
+        """Bases on either side that the convolutions, heads and averages of an answer see."""
         return self.first.trim + sum(layer.trim for layer in self.residual()) + self.margin
 
     @property
@@ -170,24 +179,34 @@ class TrackNetwork(nn.Module):
         states = self.states(bases)
         # heads in single precision: with bfloat16 for the rest, fewer calls near a threshold go another way
         with torch.autocast(states.device.type, enabled=False):
-            return self.answer(states.float())
+            return self.answer(states.float(), bases)
 
     def states(self, bases: Tensor) -> Tensor:
         """Read one-hot bases; return states of those in the middle, and of `margin` more on either side."""
-        x = self.first(bases)
+        x = self.first(trimmed(bases, self.halo - self.reach))
         for layer in self.residual():
             change = layer(self.dropout(functional.relu(x)))
             x = x[:, layer.trim : x.shape[1] - layer.trim] + change
         return self.dropout(functional.relu(x))
 
-    def answer(self, states: Tensor) -> Track:
-        """Turn states into the numbers of each base."""
+    def answer(self, states: Tensor, bases: Tensor) -> Track:
+        """Turn states, and the bases that they are of, into the numbers of each base."""
         answer = trimmed(self.head(states), self.margin - self.head.trim).float()
         log_tags, log_summits, log_strength = answer.unbind(-1)
         if self.averaged is not None:
             of_tags, of_strength = self.averages(self.averaged(states).float()).unbind(-1)
             log_tags, log_strength = log_tags + of_tags, log_strength + of_strength
+        if self.contents is not None:
+            of_tags, of_summits = self.contents(trimmed(bases, self.halo - self.contents.halo)).unbind(-1)
+            log_tags, log_summits = log_tags + of_tags, log_summits + of_summits
         return Track(log_tags, log_summits, log_strength)
+
+    @torch.no_grad()
+    def answer_alike(self) -> None:
+        """Answer of 5' ends what is answered of summits: for where nothing else was learned of them."""
+        for layer in (self.head, self.contents.answers if self.contents is not None else self.head):
+            for parameter in layer.parameters():
+                parameter[0] = parameter[1]
 
     def averages(self, values: Tensor) -> Tensor:
         """Add the means of half of the channels over `average_radius` bases from each on, and of the others before.

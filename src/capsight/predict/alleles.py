@@ -12,6 +12,9 @@ alternative is longer. States that no base within `AlleleScorer.flank` of the ch
   which the reference's states lie around the cone.
 
 Cones depend on the length of the alternative alone, so changes of one length are computed together.
+
+A network that also reads the k-mers of whole stretches (`capsight.model.contents`) has no such cone: both alleles are
+read whole, change by change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -142,6 +145,7 @@ class AlleleScorer:
         networks = scorer.network.networks if isinstance(scorer.network, TrackModel) else [scorer.network]
         self.networks = [network for network in networks if isinstance(network, TrackNetwork)]
         self.halo, self.margin = self.networks[0].halo, self.networks[0].margin
+        self.reads_whole = any(network.contents is not None for network in self.networks)
         #: Bases on either side of a change whose input of each convolution it can reach, the states at the end.
         self.cone = [0]
         #: Bases at either end of a stretch that have no such input.
@@ -177,7 +181,7 @@ class AlleleScorer:
         if any(not 0 <= change.start <= change.end <= len(codes) for change in changes):
             raise ValueError(f"a change lies outside of the sequence of {len(codes)} bases")
         for together in self.together(changes):
-            if self._is_long(together[0]):
+            if self._is_alone(together[0]):
                 yield self._whole(codes, together[0])
                 continue
             left, right = self.stretch(together)
@@ -199,14 +203,14 @@ class AlleleScorer:
         return left, right + (left - right + 2 * around + _SMALL) % _STEP
 
     def together(self, changes: Sequence[Change]) -> Iterator[list[Change]]:
-        """Part changes into runs of neighbours; a long one stands alone."""
+        """Part changes into runs of neighbours; one that is read whole stands alone."""
         held: list[Change] = []
         left = right = 0
         for change in changes:
             begin, end = min(left, change.start), max(right, change.end)
             gap = max(change.start - right, left - change.end)
             apart = end - begin > LONGEST // len(self.networks) or gap > 2 * (self.flank + self.halo)
-            if held and (apart or self._is_long(change) or self._is_long(held[0])):
+            if held and (apart or self._is_alone(change) or self._is_alone(held[0])):
                 yield held
                 held = []
             left, right = (begin, end) if held else (change.start, change.end)
@@ -214,11 +218,12 @@ class AlleleScorer:
         if held:
             yield held
 
-    def _is_long(self, change: Change) -> bool:
-        return max(change.end - change.start, len(change.alternative)) > LONGEST // len(self.networks)
+    def _is_alone(self, change: Change) -> bool:
+        longest = max(change.end - change.start, len(change.alternative))
+        return self.reads_whole or longest > LONGEST // len(self.networks)
 
     def _whole(self, codes: Codes, change: Change) -> tuple[Allele, Allele]:
-        """Answer for a long change by reading both alleles whole."""
+        """Answer for a change by reading both alleles whole."""
         around = self.flank + self.halo
         reference = with_flanks(codes[None], change.start - around, change.end + around, self.scorer.flank)
         middle = change.alternative[None] & np.uint8(CODE_BITS)

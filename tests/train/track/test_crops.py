@@ -101,7 +101,7 @@ def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Ctss) -> N
 
 
 def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Ctss) -> None:
-    settings = {"peaks": 0.4, "weak": 0.3, "batch_size": 6}
+    settings = {"peak_fraction": 0.4, "weak_site_fraction": 0.3, "batch_size": 6}
     there, again = (source(genome, tags, ["chrA", "chrC"], **settings) for _ in range(2))
     assert np.array_equal(there.at(*there.places(2)).codes, again.batch(2).codes)
     late = again.batch(7)  # asked for first
@@ -121,7 +121,10 @@ def test_a_crop_does_not_depend_on_the_size_of_its_batch(genome: Genome, tags: C
     assert np.array_equal(np.concatenate([small.batch(i).codes for i in range(3)]), large.batch(0).codes)
 
 
-@pytest.mark.parametrize("settings", [{}, {"peaks": 1.0}, {"weak": 1.0}, {"peaks": 0.5, "weak": 0.5}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"peak_fraction": 1.0}, {"weak_site_fraction": 1.0}, {"peak_fraction": 0.5, "weak_site_fraction": 0.5}],
+)
 def test_only_the_training_contigs_are_drawn(genome: Genome, tags: Ctss, settings: dict[str, float]) -> None:
     crops = source(genome, tags, ["chrA", "chrC"], **settings)
     drawn = [crops._draw(i) for i in range(500)]
@@ -166,7 +169,7 @@ def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, t
     assert len(starts) > 30
 
 
-@pytest.mark.parametrize("settings", [{"peaks": 1.0}, {"weak": 1.0, "minimum_tags": 1}])
+@pytest.mark.parametrize("settings", [{"peak_fraction": 1.0}, {"weak_site_fraction": 1.0, "min_weak_site_tags": 1}])
 def test_crops_around_sites_of_a_part_are_moved_inside(
     genome: Genome, tags: Ctss, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,8 +181,8 @@ def test_crops_around_sites_of_a_part_are_moved_inside(
         assert any(low <= start and start + 64 <= high for low, high in bounds[contig]), (contig, start)
         place = Places(np.array([contig]), np.array([bool(minus)]), np.array([start]))
         found = crops.at(*place)
-        assert (found.summits if "peaks" in settings else found.tags).any()
-    if "peaks" in settings:  # two of the six lie inside
+        assert (found.summits if "peak_fraction" in settings else found.tags).any()
+    if "peak_fraction" in settings:  # two of the six lie inside
         assert {(contig, minus) for contig, minus, _ in drawn} == {(0, 1), (2, 1)}
 
 
@@ -187,7 +190,7 @@ def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Cts
     parts = Stretches.named(genome, PARTS)
     inside = parts.find(tags.contig, tags.position) >= 0
     other = Ctss(*(column[inside] for column in tags))
-    settings = {"peaks": 0.3, "weak": 0.4, "minimum_tags": 2.0}
+    settings = {"peak_fraction": 0.3, "weak_site_fraction": 0.4, "min_weak_site_tags": 2.0}
     one = source(genome, tags, PARTS, **settings)
     peaks = pd.DataFrame(
         [p for p in PEAKS if parts.find(genome.index([p[0]]), np.array([p[1]]))[0] >= 0],
@@ -211,7 +214,7 @@ def test_parts_shorter_than_a_crop_are_left_out_and_named(genome: Genome, caplog
 
 
 def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Ctss) -> None:
-    crops = source(genome, tags, ["chrA"], peaks=1.0)
+    crops = source(genome, tags, ["chrA"], peak_fraction=1.0)
     places: Counter[int] = Counter()
     for i in range(3000):
         contig, minus, start = crops._draw(i)
@@ -225,7 +228,7 @@ def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Ctss) -> None:
 
 
 def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Ctss) -> None:
-    crops = source(genome, tags, ["chrA", "chrC"], weak=1.0, minimum_tags=5)
+    crops = source(genome, tags, ["chrA", "chrC"], weak_site_fraction=1.0, min_weak_site_tags=5)
     found = {(tags.contig[row], tags.minus[row], tags.position[row]) for row in crops._weak}
     peaks = [(list(SIZES).index(name), int(strand == "-"), at) for name, at, strand in PEAKS]
     expected = {

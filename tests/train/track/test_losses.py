@@ -100,14 +100,3 @@ def test_the_right_expectation_has_the_least_summit_loss() -> None:
 def test_crops_shorter_than_a_block_are_refused(offset: int) -> None:
     with pytest.raises(ValueError, match="no block of 10 bases"):
         track_losses(*example(), TrackLossConfig(block_size=10), offset)
-
-
-def test_a_summit_is_spread_over_its_neighbours() -> None:
-    track, tags, _ = example()
-    summits = torch.zeros_like(tags)
-    summits[0, 5] = 1
-    spread = torch.zeros_like(tags)
-    spread[0, 3:8] = 0.2
-    found = track_losses(track, tags, summits, TrackLossConfig(block_size=10, spread=2)).summit
-    expected = track_losses(track, tags, spread, TrackLossConfig(block_size=10)).summit
-    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)

@@ -293,3 +293,57 @@ def test_windows_of_an_earlier_version_are_refused_with_the_way_out(motif_window
     (data.folder / "peaks.parquet").unlink()
     with pytest.raises(InputError, match="no such file"):
         train(TrainConfig(**SETTINGS, epochs=0.1), data.folder, tmp_path / "model")
+
+
+def with_promoters(folder: Path, motif_windows: Path) -> Path:
+    """Lay windows on the motif's genome, with bare peaks, and its sites of chr1 and chr3 as promoter sequences too."""
+    genome = motif_windows.parent / "genome.fa"
+    sequences = Genome.open(genome)
+    rows = [
+        f"p\t{200}\t{''.join('ACGTN'[code] for code in sequences.contig(number)[at - 200 : at + 51])}\n"
+        for number in (0, 2) for at in range(1_000, 29_000, 500)
+    ]  # fmt: skip
+    (folder / "promoters.tsv").write_text("id\ttss\tsequence\n" + "".join(rows))
+    (folder / "peaks.bed").write_text(
+        "".join(f"chr{n}\t{at}\t{at + 1}\tp\t9\t+\n" for n in (1, 2, 3) for at in range(500, 29_500, 500))
+    )
+    config = WindowsConfig(
+        genome=genome, peaks=folder / "peaks.bed", promoters=folder / "promoters.tsv", length=64,
+        validation=("chr2",), test=("chr3",),
+    )  # fmt: skip
+    return windows(config, folder / "windows")
+
+
+def test_single_tss_and_promoter_sequences_are_learned_from(
+    motif_windows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = with_promoters(tmp_path, motif_windows)
+    shape = TrackConfig(
+        width=16, first_kernel=15, dilations=(), head_kernel=9, average=0, dropout=0.0, kmer=2, stretch=32
+    )
+    settings = SETTINGS | {"model": shape, "crops": CropsConfig(promoters=0.25, batch_size=128)}
+    model = train(TrainConfig(**settings, epochs=40), data, tmp_path / "model")
+    assert recall(model, Windows.open(data)) > 0.9
+    card = load_track(model)[1]
+    assert (card.counts, card.halo) == (SUMMITS, 64 + REACH)
+    assert card.calibration is not None
+    network = load_track(model)[0]
+    counts = TrackScorer(network).counts(np.random.default_rng(0).integers(0, 4, (1, 400), dtype=np.uint8), 0, 400)
+    np.testing.assert_allclose(counts.tags, counts.summits, rtol=1e-5)
+    assert "promoters of the windows are not used" not in caplog.text
+    again = train(TrainConfig(**settings, epochs=40), data, tmp_path / "again")
+    assert sha256(again / "model.safetensors") == sha256(model / "model.safetensors")
+
+
+def test_promoters_that_are_not_used_are_reported(
+    motif_windows: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = with_promoters(tmp_path, motif_windows)
+    train(TrainConfig(**SETTINGS, epochs=0.1), data, tmp_path / "model")
+    assert "the 56 promoters of the windows are not used: set crops.promoters" in caplog.text
+
+
+@pytest.mark.parametrize("setting", [{"auto": True}, {"pretrain_epochs": 1.0}])
+def test_what_needs_crops_is_refused_with_single_tss(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(setting))} is for training on crops"):
+        TrainConfig(crops=CropsConfig(promoters=0.25), **setting)

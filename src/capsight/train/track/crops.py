@@ -120,41 +120,15 @@ class CropSource:
         drawn = np.array([self._draw(i) for i in range(first, first + self.config.batch_size)], np.int64)
         return Places(drawn[:, 0], drawn[:, 1].astype(bool), drawn[:, 2])
 
-    def at(
-        self,
-        contig: Ints,
-        minus: NDArray[np.bool_],
-        start: Ints,
-        length: int | None = None,
-        halo: int | None = None,
-    ) -> Crops:
-        """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``.
-
-        Length and halo are those of all crops, if none are named.
-        """
-        length, halo = self.config.length if length is None else length, self.halo if halo is None else halo
-        codes = self.genome.fetch(contig, start - halo, length + 2 * halo, minus)
+    def at(self, contig: Ints, minus: NDArray[np.bool_], start: Ints) -> Crops:
+        """Read crops whose leftmost base (of the crop itself) is `start` of a contig, each ``(n,)``."""
+        length = self.config.length
+        codes = self.genome.fetch(contig, start - self.halo, length + 2 * self.halo, minus)
         tags, summits = (
             self._counts(places, numbers, contig, minus, start, length)
             for places, numbers in ((self.tags, self._tag_numbers), (self.summits, self._summit_numbers))
         )
         return Crops(codes, tags, summits)
-
-    def known(self, contig: Ints, minus: NDArray[np.bool_], start: Ints, length: int, near: int) -> NDArray[np.bool_]:
-        """Tell which bases of crops take part in the losses, ``(n, length)``.
-
-        Those within `CropsConfig.exclusion` bases of a summit, on either strand, do not, but for those within `near`
-        bases of a summit on the strand of the crop.
-        """
-        reach = self.config.exclusion
-        if not reach:
-            return np.ones((len(contig), length), np.bool_)
-        own, other = (
-            self._counts(self.summits, self._summit_numbers, contig, strand, start - reach, length + 2 * reach) > 0
-            for strand in (minus, ~minus)
-        )
-        close = _within(own, min(near, reach), reach)
-        return close | ~_within(own | other[:, ::-1], reach, reach)
 
     def _draw(self, i: int) -> tuple[int, int, int]:
         """Return contig, strand (1 is minus) and start of crop number `i`."""
@@ -286,13 +260,6 @@ def croppable(stretches: Stretches, length: int, what: str) -> Stretches:
             what, f"{length:,}", ", ".join(stretches.where(short).names),
         )  # fmt: skip
     return stretches.where(~short)
-
-
-def _within(sites: NDArray[np.bool_], distance: int, margin: int) -> NDArray[np.bool_]:
-    """Tell which bases have a site within `distance`, ``(n, length)``, of sites ``(n, length + 2 * margin)``."""
-    sums = np.pad(np.cumsum(sites, axis=1), ((0, 0), (1, 0)))
-    first = np.arange(margin - distance, sites.shape[1] - margin - distance)
-    return np.asarray(sums[:, first + 2 * distance + 1] > sums[:, first])
 
 
 def _apart(tags: Ctss) -> Ints:

@@ -146,10 +146,10 @@ class WithGenes(nn.Module):
         """Read one-hot bases ``(n, length, 4)``; answer with the track, and gene logits ``(n, length, N_TARGETS)``."""
         states = self.network.states(bases)
         logits = trimmed(self.genes(states), self.network.margin - self.genes.trim)
-        return self.network.answer(states), logits.float()
+        return self.network.answer(states, bases), logits.float()
 
 
-def gene_loss(logits: Tensor, targets: Tensor, known: Tensor | None = None) -> Tensor:
+def gene_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean binary cross-entropy in nats per base, and the squared error of strengths.
 
     First bases are rare: theirs counts `FIRST_BASE_WEIGHT` times what the mean of the channels before does. Strengths
@@ -159,15 +159,11 @@ def gene_loss(logits: Tensor, targets: Tensor, known: Tensor | None = None) -> T
     ----------
     logits, targets
         ``(n, length, N_TARGETS)``.
-    known
-        Where genes are known, boolean ``(n, length)``; `None` is everywhere. Other bases cost nothing.
     """
     entropy = functional.binary_cross_entropy_with_logits(
         logits[..., :STRENGTH], targets[..., :STRENGTH], reduction="none"
     )
     inside = targets[..., :OTHER_STRAND].amax(dim=-1)
     error = (logits[..., STRENGTH] - targets[..., STRENGTH]) ** 2 * inside
-    if known is not None:
-        entropy, error = entropy * known[..., None], error * known
     where, first = entropy[..., :FIRST_BASE].mean(), entropy[..., FIRST_BASE].mean()
     return where + FIRST_BASE_WEIGHT * first + STRENGTH_WEIGHT * error.mean()

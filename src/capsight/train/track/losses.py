@@ -10,7 +10,6 @@ chromosomes is Borzoi's (Linder et al. 2025, Nat. Genet. 57, 949-961). Different
   as with Poisson's (Borzoi), but an error of a factor of two costs the same for a strong promoter as for a weak one.
   (BPNet's squared error of log(1 + n) expects too little wherever it is doubtful whether there is a promoter.)
 * Strength is learned at the summits of peaks alone, by the squared error of log(1 + n) there.
-* Where bases are not known (`capsight.train.transplants`), they are no part of any loss: as if they were not there.
 * Summits of peaks are a point process: the Poisson likelihood of one count per base, 0 or 1. Its sum over an interval
   is the expected number of summits there, whatever the interval, and crops at their true prevalence need no weights.
 """
@@ -28,8 +27,6 @@ from capsight.model.track import PROMOTER_REACH, Track
 SUMMIT_BASES = 40_000
 #: Bases that the loss of strengths is given per, for the same reason.
 STRENGTH_BASES = 4096
-#: Logarithm of the 5' ends that are expected where none are known: as good as none, and a finite number.
-_NOTHING = -30.0
 #: Strength is asked for at so many bases to either side of a summit, as a call may be off by some.
 CALL_REACH = 10
 
@@ -65,7 +62,6 @@ def track_losses(
     summits: Tensor,
     config: TrackLossConfig,
     offset: int = 0,
-    known: Tensor | None = None,
 ) -> TrackLosses:
     """Compare answers with observed counts.
 
@@ -80,8 +76,6 @@ def track_losses(
     offset
         Bases before the first block, so that blocks begin anywhere; bases outside whole blocks take part in the summit
         loss alone.
-    known
-        Where tags and summits are known, boolean ``(n, length)``; `None` is everywhere.
 
     Raises
     ------
@@ -92,12 +86,7 @@ def track_losses(
     if offset < 0 or n_blocks < 1:
         raise ValueError(f"no block of {config.block_size} bases fits into {tags.shape[1]} from {offset}")
     inside = slice(offset, offset + n_blocks * config.block_size)
-    asked = summits if not config.spread else _spread(summits, config.spread)
-    log_tags, log_summits, expected = track.log_tags, track.log_summits, track.log_summits.exp()
-    if known is not None:
-        tags, asked, expected = tags * known, asked * known, expected * known
-        log_tags = log_tags.masked_fill(~known, _NOTHING)
-    log_tags = log_tags[:, inside].reshape(-1, config.block_size)
+    log_tags = track.log_tags[:, inside].reshape(-1, config.block_size)
     counts = tags[:, inside].reshape(-1, config.block_size)
     totals = counts.sum(dim=1)
     likelihood = (counts * functional.log_softmax(log_tags, dim=1)).sum(dim=1)
@@ -105,8 +94,8 @@ def track_losses(
     profile = -10 * (likelihood / (totals + config.tag_pseudocount).clamp_min(1e-6)).mean()
     log_total = torch.logsumexp(log_tags, dim=1)
     total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
-    strength = _strengths(track.log_strength, tags, summits, known).sum() * STRENGTH_BASES / tags.numel()
-    summit = (expected - asked * log_summits).mean() * SUMMIT_BASES
+    strength = _strengths(track.log_strength, tags, summits).sum() * STRENGTH_BASES / tags.numel()
+    summit = (track.log_summits.exp() - summits * track.log_summits).mean() * SUMMIT_BASES
     weighted = (
         config.profile_weight * profile
         + config.count_weight * total
@@ -116,20 +105,12 @@ def track_losses(
     return TrackLosses(profile, total, strength, summit, weighted)
 
 
-def _spread(summits: Tensor, reach: int) -> Tensor:
-    """Spread each summit evenly over the bases within `reach` of it, ``(n, length)``; what leaves the crop is lost."""
-    return functional.avg_pool1d(summits[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
-
-
-def _strengths(log_strength: Tensor, tags: Tensor, summits: Tensor, known: Tensor | None) -> Tensor:
-    """Return the mean squared error of strengths near each summit all of whose 5' ends are known, ``(n_summits,)``."""
+def _strengths(log_strength: Tensor, tags: Tensor, summits: Tensor) -> Tensor:
+    """Return the mean squared error of strengths near each summit, ``(n_summits,)``."""
     if tags.shape[1] <= 2 * PROMOTER_REACH:
         return log_strength.new_zeros(0)
     row, start = torch.nonzero(summits[:, PROMOTER_REACH : summits.shape[1] - PROMOTER_REACH], as_tuple=True)
     around = torch.arange(2 * PROMOTER_REACH + 1, device=start.device)
-    if known is not None:
-        whole = known[row[:, None], start[:, None] + around].all(dim=1)
-        row, start = row[whole], start[whole]
     near = slice(PROMOTER_REACH - CALL_REACH, PROMOTER_REACH + CALL_REACH + 1)
     total = tags[row[:, None], start[:, None] + around].sum(dim=1)
     answers = log_strength[row[:, None], start[:, None] + around[near]]

@@ -1,4 +1,4 @@
-"""Starting from another track model: its convolutions are taken, its heads and its calibration are not."""
+"""Starting from another track model: its convolutions and k-mers are taken, its heads and its calibration are not."""
 
 import logging
 from pathlib import Path
@@ -16,7 +16,7 @@ from capsight.shipped import find_model, shipped_models
 logger = logging.getLogger(__name__)
 
 #: Settings of the shape that change no weight: they need not be those of the model that a training starts from.
-_FREE = ("dropout",)
+_FREE = ("dropout", "kmer_dropout")
 
 
 class Start(NamedTuple):
@@ -76,11 +76,13 @@ class Start(NamedTuple):
         return config.model_copy(update={"model": shape.model_copy(update=free)})
 
     def give(self, network: TrackNetwork, number: int) -> None:
-        """Put the convolutions of this model's member `number` (counted round) into a network, but for its heads."""
+        """Put convolutions and k-mers of this model's member `number` (counted round) into a network, not its heads."""
         source = self.model.networks[number % len(self.model.networks)]
         assert isinstance(source, TrackNetwork)
         network.first.load_state_dict(source.first.state_dict())
         network.layers.load_state_dict(source.layers.state_dict())
+        if source.contents is not None and network.contents is not None:
+            network.contents.load_state_dict(source.contents.state_dict())
 
     def ancestor(self) -> Ancestor:
         """Return what the card of a model that starts here says of this one."""

@@ -18,7 +18,6 @@ from capsight.train.loop import Batch
 from capsight.train.track.crops import CropSource
 from capsight.train.track.genes import GeneTargets, WithGenes, gene_loss
 from capsight.train.track.losses import track_losses
-from capsight.train.track.mosaics import Mosaics, Piece, lay
 
 #: Parts of a batch.
 CODES: Final = "codes"
@@ -26,8 +25,6 @@ TAGS: Final = "tags"
 SUMMITS: Final = "summits"
 GENES: Final = "genes"
 OFFSET: Final = "offset"
-KNOWN: Final = "known"
-GENES_KNOWN: Final = "genes_known"
 
 #: Bases of a bin in which validation looks for summits.
 BIN: Final = 50
@@ -51,8 +48,6 @@ class TrackTask:
         Summits there; others are not read.
     precision
         Of the scan.
-    mosaics
-        What some crops are replaced by; `None` is none.
     """
 
     crops: CropSource
@@ -61,7 +56,6 @@ class TrackTask:
     validation: Stretches
     validation_summits: Ctss
     precision: Precision = "fp32"
-    mosaics: Mosaics | None = None
 
     @property
     def tokens_per_batch(self) -> int:
@@ -76,26 +70,7 @@ class TrackTask:
         parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
         if self.genes:
             parts[GENES] = self.genes.at(*places, self.crops.config.length)
-        if self.mosaics or self.crops.config.exclusion:
-            parts[KNOWN] = self.crops.known(*places, self.crops.config.length, self.config.spread)
-        if self.mosaics:
-            pieces = self.mosaics.pieces(index)
-            self.mosaics.lay(crops, parts[KNOWN], pieces)
-            if self.genes:
-                parts[GENES_KNOWN] = self._lay_genes(self.genes, parts[GENES], pieces)
         return {name: torch.from_numpy(part) for name, part in parts.items()} | {OFFSET: torch.tensor(int(offset))}
-
-    def _lay_genes(self, genes: GeneTargets, over: NDArray[Any], pieces: list[Piece]) -> NDArray[np.bool_]:
-        """Lay the genes of mosaics over others; return where they are known, ``(n, length)``: not on promoters."""
-        known = np.ones(over.shape[:2], np.bool_)
-        for row, start, end, contig, minus, first, _ in pieces:
-            if contig < 0:
-                known[row, max(start, 0) : max(end, 0)] = False
-            else:
-                place = np.array([contig]), np.array([minus], np.bool_), np.array([first])
-                lay(genes.at(*place, end - start)[0], over[row], start)
-                lay(np.ones(end - start, np.bool_), known[row], start)
-        return known
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss of a batch; `model` is a `WithGenes` where there are genes, else a `TrackNetwork`."""
@@ -103,23 +78,27 @@ class TrackTask:
             batch[CODES], torch.bfloat16 if torch.is_autocast_enabled(batch[CODES].device.type) else torch.float32
         )
         track, genes = model(bases) if self.genes else (model(bases), None)
-        losses = track_losses(track, batch[TAGS], batch[SUMMITS], self.config, int(batch[OFFSET]), batch.get(KNOWN))
+        losses = track_losses(track, batch[TAGS], batch[SUMMITS], self.config, int(batch[OFFSET]))
         if genes is None:
             return losses.weighted
-        return losses.weighted + self.config.orf_weight * gene_loss(genes, batch[GENES], batch.get(GENES_KNOWN))
+        return losses.weighted + self.config.orf_weight * gene_loss(genes, batch[GENES])
 
     def validate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Scan the validation fold: AUPRC of summits in stranded bins, with the expected summits as the score."""
         network = model.network if isinstance(model, WithGenes) else model
         if not isinstance(network, TrackNetwork):
             raise TypeError(f"{type(network).__name__} is no track network")
-        scorer = TrackScorer(network, precision=self.precision)
-        truth, score = [], []
-        for number in range(len(self.validation.contig)):
-            expected, observed = _bins(scorer, self.validation, number, self.validation_summits)
-            score.append(expected)
-            truth.append(observed)
-        return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
+        return scanned(TrackScorer(network, precision=self.precision), self.validation, self.validation_summits)
+
+
+def scanned(scorer: TrackScorer, stretches: Stretches, summits: Ctss) -> dict[str, float]:
+    """Scan some stretches: AUPRC of summits in stranded bins, with the expected summits as the score."""
+    truth, score = [], []
+    for number in range(len(stretches.contig)):
+        expected, observed = _bins(scorer, stretches, number, summits)
+        score.append(expected)
+        truth.append(observed)
+    return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
 
 
 def _bins(

@@ -29,8 +29,8 @@ from capsight.train.track.calibrate import calibrate
 from capsight.train.track.crops import CropSource, croppable
 from capsight.train.track.genes import GeneTargets, WithGenes
 from capsight.train.track.masked import MaskedTask, WithBases
-from capsight.train.track.mosaics import Mosaics
 from capsight.train.track.sequences import SequenceTask
+from capsight.train.track.single import SingleTask
 from capsight.train.track.start import Start
 from capsight.train.track.targets import Targets, targets_of
 from capsight.train.track.task import TrackTask
@@ -96,6 +96,8 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
                 start.give(network, number)
             if targets is None:
                 log = _on_sequences(config, data, network, seed, f"train{suffix}", folder)
+            elif config.crops.promoters:
+                log = _on_single(config, data, targets, network, seed, f"train{suffix}", folder)
             else:
                 log = _on_crops(config, data, targets, network, seed, suffix, folder)
             model.networks[number].load_state_dict(network.state_dict())
@@ -127,14 +129,28 @@ def _on_crops(
         loss = loss.model_copy(update={"strength_weight": 0.0})
     genes = GeneTargets.from_stretches(source.stretches, loss.min_orf_codons, targets.tags) if loss.orf_weight else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
-    mosaics = Mosaics(source, promoters, loss.spread) if config.crops.mosaics else None
-    if promoters and not config.crops.mosaics * config.crops.promoters:
-        logger.warning("train: the %d promoters of the windows are not used: set crops.mosaics", len(promoters.tss))
-    task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision, mosaics)
+    if promoters:
+        logger.warning("train: the %d promoters of the windows are not used: set crops.promoters", len(promoters.tss))
+    task = TrackTask(source, loss, genes, data.stretches(schema.VALIDATION), targets.summits, precision)
     torch.manual_seed(seed)  # whatever came before, the heads of the second lesson and dropout are the same
     learner = WithGenes(network) if genes else network
     steps = ceil(config.epochs * per_pass)
     return fit(learner, task, _plan(config, network, steps, seed, f"train{suffix}"), folder)
+
+
+def _on_single(
+    config: TrainConfig, data: Windows, targets: Targets, network: TrackNetwork, seed: int, name: str, folder: Path
+) -> Log:
+    """Train one network on single TSSs and background, in place."""
+    precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
+    task = SingleTask(
+        data.stretches(schema.TRAIN), targets.summits, windows_promoters(data.folder),
+        data.stretches(schema.VALIDATION), network.halo, config.crops, seed, precision,
+    )  # fmt: skip
+    steps = ceil(config.epochs * task.batches_per_pass)
+    log = fit(network, task, _plan(config, network, steps, seed, name), folder)
+    network.answer_alike()
+    return log
 
 
 def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, seed: int, name: str, folder: Path) -> Log:
