@@ -26,7 +26,7 @@ from capsight.config.yaml_files import dump, load_yaml
 from capsight.data.windows.stage import windows
 from capsight.evaluate.evaluate import METRICS_FILE, evaluate
 from capsight.model.llama_folder import WEIGHTS
-from capsight.recipe import read_recipe
+from capsight.run.recipe import read_recipe
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain
 

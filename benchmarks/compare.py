@@ -26,15 +26,15 @@ import torch
 from safetensors import safe_open
 
 from capsight.artefact import LOGS, SECONDS_FILE
-from capsight.crossval import TABLE_FILE
 from capsight.data import schema
 from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.evaluate.evaluate import METRICS_FILE
 from capsight.model.llama_folder import WEIGHTS, read_card
-from capsight.pipeline import BASELINE, BASELINE_EVALUATION, EVALUATION, MODEL, PRETRAINED, WINDOWS
 from capsight.predict.classical import BASELINE_CARD, read_baseline_card
 from capsight.predict.windows import best_device, load_scorer
+from capsight.run.crossval import TABLE_FILE
+from capsight.run.pipeline import BASELINE, BASELINE_EVALUATION, EVALUATION, MODEL, PRETRAINED, WINDOWS
 
 METRICS = ("accuracy", "f1", "auroc", "auprc")
 SECONDS = ("seconds", "cpu_seconds")

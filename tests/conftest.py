@@ -180,7 +180,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run of `TINY`."""
-    from capsight.pipeline import run
+    from capsight.run.pipeline import run
 
     return run(recipe, tmp_path_factory.mktemp("runs") / "whole")
 
@@ -196,7 +196,7 @@ def track_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished_track(track_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a finished run of `TINY_TRACK`."""
-    from capsight.pipeline import run
+    from capsight.run.pipeline import run
 
     return run(track_recipe, tmp_path_factory.mktemp("runs") / "track")
 

@@ -166,7 +166,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_every_shipped_recipe_has_a_row() -> None:
-    from capsight.recipe import shipped_recipes
+    from capsight.run.recipe import shipped_recipes
 
     page = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
     for name in shipped_recipes():

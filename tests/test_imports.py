@@ -47,10 +47,11 @@ FORBIDDEN = {
         "train.tasks",
     ),
     "plot": ("train", "evaluate", "motifs"),
+    "run.crossval": ("run.pipeline",),
     "report": ("model", "train", "predict", "explain", "plot"),
 }
 #: Who alone may import these.
-ONLY = {"cli": ("cli", "__main__"), "pipeline": ("cli",), "crossval": ("cli",), "paper": ("data/windows", "paper")}
+ONLY = {"cli": ("cli", "__main__"), "run": ("cli", "run"), "paper": ("data/windows", "paper")}
 
 
 def module(path: Path) -> str:

@@ -30,7 +30,7 @@ _STAGES = {
     "finetune": "capsight.train.finetune",
     "baseline": "capsight.train.baselines.baseline",
     "evaluate": "capsight.evaluate.evaluate",
-    "crossval": "capsight.crossval",
+    "crossval": "capsight.run.crossval",
     "predict": "capsight.predict.predict",
     "scan": "capsight.predict.scan",
     "variants": "capsight.variants.variants",
@@ -42,9 +42,9 @@ _STAGES = {
     "motif_compare": "capsight.motifs.known.motif_compare",
     "motif_enrich": "capsight.motifs.known.motif_enrich",
     "report": "capsight.report.report",
-    "run": "capsight.pipeline",
+    "run": "capsight.run.pipeline",
     "doctor": "capsight.doctor",
-    "recipe": "capsight.recipe",
+    "recipe": "capsight.run.recipe",
     "models": "capsight.shipped",
 }
 

@@ -48,7 +48,7 @@ from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
 from capsight.motifs.known.scan import read_scannable
 from capsight.predict.windows import load_scorer
-from capsight.recipe import read_recipe
+from capsight.run.recipe import read_recipe
 from conftest import build_world
 
 BATCH = 200

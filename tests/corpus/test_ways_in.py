@@ -12,7 +12,7 @@ import pytest
 
 from capsight import artefact
 from capsight.data.io import text
-from capsight.recipe import read_recipe
+from capsight.run.recipe import read_recipe
 
 from .conftest import Run, check_refused, listing
 

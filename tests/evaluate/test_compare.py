@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import wilcoxon
 from sklearn.metrics import roc_auc_score
 
-from capsight.crossval import METRICS, summarise_folds
 from capsight.evaluate import compare as paired
 from capsight.evaluate.compare import DRAWS, HeldOut, _auroc, min_attainable_p, paired_tests, window_tests
+from capsight.run.crossval import METRICS, summarise_folds
 from capsight.stats.bootstrap import OverlapClusters
 
 

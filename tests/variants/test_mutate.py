@@ -15,11 +15,11 @@ from capsight.data import schema
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Span
 from capsight.errors import ConfigError, InputError
-from capsight.report.mutate_figure import effect_of_bases
 from capsight.variants import changes as scoring
 from capsight.variants.changes import find_region
 from capsight.variants.effects import LEAST_TAGS
 from capsight.variants.mutate import mutate
+from capsight.variants.mutate_figure import effect_of_bases
 
 from ..conftest import random_dna
 

@@ -30,8 +30,8 @@ def command(
     checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
     need_for_stage("crossval")
     from capsight.cli.show import show_crossval
-    from capsight.crossval import crossval
     from capsight.report.report import report
+    from capsight.run.crossval import crossval
 
     out = crossval(checked, recipe, output, assignments or [])
     report(out, out / "report")

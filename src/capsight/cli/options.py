@@ -76,7 +76,7 @@ def settings(
     """
     from capsight.config.variables import fill_variables
     from capsight.config.yaml_files import load_yaml, override, parse
-    from capsight.recipe import find_recipe
+    from capsight.run.recipe import find_recipe
 
     values = load_yaml(find_recipe(file)) if file else {}
     values, assignments = fill_variables(values, assignments or [], where=file, model=kind)

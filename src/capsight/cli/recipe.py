@@ -18,6 +18,6 @@ def command(
     verbose: Verbose = False,
 ) -> None:
     """Print a shipped recipe, comments included: copy it, change the copy, run it."""
-    from capsight.recipe import recipe
+    from capsight.run.recipe import recipe
 
     recipe(name, output)

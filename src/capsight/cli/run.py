@@ -14,7 +14,7 @@ def _list(wanted: bool) -> None:
     """Print the shipped recipes and stop."""
     if wanted:
         from capsight.cli.show import show_recipes
-        from capsight.recipe import summaries
+        from capsight.run.recipe import summaries
 
         show_recipes(summaries())
         raise typer.Exit
@@ -40,11 +40,11 @@ def command(
     """Run all stages of a recipe; done work is skipped, interrupted work continued."""
     if dry_run:
         from capsight.cli.show import show_preview
-        from capsight.preview import preview
+        from capsight.run.preview import preview
 
         show_preview(preview(recipe, output, assignments or []), output)
         return
     from capsight.cli.show import show_run
-    from capsight.pipeline import run
+    from capsight.run.pipeline import run
 
     show_run(run(recipe, output, assignments or []), brief=True)

@@ -10,8 +10,8 @@ from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
     from capsight.doctor import Finding
-    from capsight.preview import Preview
-    from capsight.recipe import RecipeSummary
+    from capsight.run.preview import Preview
+    from capsight.run.recipe import RecipeSummary
     from capsight.shipped import ModelCard
 
 

@@ -78,7 +78,7 @@ def mutate(config: MutateConfig, model: Path, genome: Path, out: Path, picture: 
         found = changes_of(scorer, summary, opened, region, config.threads)
         table = write_table(found, files[0][1]) if files[0][0] == out else pd.concat(found, ignore_index=True)
         if files[-1][0] == picture:
-            from capsight.report.mutate_figure import draw_mutations
+            from capsight.variants.mutate_figure import draw_mutations
 
             chrom, _, start, end = region.span
             draw_mutations(table, chrom, start, end, files[-1][1], suffix.removeprefix("."))

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from capsight import pipeline
 from capsight.config import PlotConfig, Recipe, TrainConfig, WindowsConfig
 from capsight.config.base import Config
 from capsight.data.assets import MIRROR, OWN_TABLE
 from capsight.data.fetch.named import asset_file, with_files
 from capsight.errors import InputError
+from capsight.run import pipeline
 
 from .web import Site
 

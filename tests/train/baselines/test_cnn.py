@@ -31,7 +31,7 @@ from capsight.evaluate.evaluate import evaluate
 from capsight.explain.explain import explain
 from capsight.predict.predict import predict
 from capsight.predict.windows import load_scorer
-from capsight.recipe import cnn_baseline, read_recipe
+from capsight.run.recipe import cnn_baseline, read_recipe
 from capsight.train.baselines.baseline import baseline
 
 SMALL = {

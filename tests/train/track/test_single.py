@@ -21,8 +21,8 @@ from capsight.train.track.single import CODES, LABELS, NEAR, SingleTask
 
 HALO = 32
 SHAPE = TrackConfig(
-    width=4, first_kernel=3, dilations=(), head_kernel=1, average_radius=0, kmer=3, stretch=16, stretches=(2, 1), hidden=8,
-    dropout=0.0, kmer_dropout=0.2,
+    width=4, first_kernel=3, dilations=(), head_kernel=1, average_radius=0, kmer=3, stretch=16, stretches=(2, 1),
+    hidden=8, dropout=0.0, kmer_dropout=0.2,
 )  # fmt: skip
 #: Promoters are rich in it before the TSS.
 UNIT = "GCGATCGG"

@@ -18,8 +18,8 @@ from capsight.errors import ConfigError, InputError
 from capsight.evaluate.predictions import model_prediction
 from capsight.model.track import TrackNetwork
 from capsight.model.track_folder import Ancestor, TrackCard, read_track_card
-from capsight.pipeline import run
-from capsight.recipe import read_recipe
+from capsight.run.pipeline import run
+from capsight.run.recipe import read_recipe
 from capsight.train.track.start import Start
 from capsight.train.track.train import train
 

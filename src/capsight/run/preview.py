@@ -12,8 +12,8 @@ from capsight.config.base import Config
 from capsight.data.fetch.gather import described
 from capsight.data.fetch.named import with_files_here
 from capsight.errors import InputError
-from capsight.pipeline import REPORT, SCAN_EVALUATION, Step, plan
-from capsight.recipe import read_recipe
+from capsight.run.pipeline import REPORT, SCAN_EVALUATION, Step, plan
+from capsight.run.recipe import read_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _settled(step: Step) -> TrainConfig:
 def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
     """Return how long a stage takes about, from a short measurement; `None` where none was made."""
     if step.stage == "pretrain" and settings.pretrain:
-        from capsight.speed import pretraining_seconds
+        from capsight.run.speed import pretraining_seconds
 
         made = settings.pretrain
         return pretraining_seconds(
@@ -137,7 +137,7 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
         )
     if not settings.train:
         return None
-    from capsight import speed
+    from capsight.run import speed
 
     if step.stage == "explain" and settings.explain:
         return speed.explain_seconds(settings.explain, settings.train, settings.windows.length)

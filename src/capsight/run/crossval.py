@@ -26,7 +26,7 @@ from capsight.errors import InputError
 from capsight.evaluate.compare import HeldOut, min_attainable_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
 from capsight.extras import need_for_recipe
-from capsight.recipe import SIMULATION, cnn_baseline, read_recipe
+from capsight.run.recipe import SIMULATION, cnn_baseline, read_recipe
 from capsight.stats.bootstrap import OverlapClusters
 from capsight.train.baselines.baseline import baseline
 

@@ -16,13 +16,13 @@ import yaml
 
 from capsight.config import CrossvalConfig
 from capsight.config.yaml_files import parse
-from capsight.crossval import LOCKS, METRICS, SCAN_AUPRC, crossval
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.report.report import report
 from capsight.report.tables import crossval_tables
+from capsight.run.crossval import LOCKS, METRICS, SCAN_AUPRC, crossval
 
-from .conftest import TINY_TRACK
+from ..conftest import TINY_TRACK
 
 RECIPE = {
     "simulate": {"bases": 200_000, "chromosomes": 4, "spacing": 700, "seed": 4},

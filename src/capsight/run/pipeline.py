@@ -26,8 +26,8 @@ from capsight.config.base import Config
 from capsight.data.fetch.named import with_files
 from capsight.errors import NoPredictedPositives
 from capsight.extras import need_for_recipe
-from capsight.recipe import SIMULATION, read_recipe
 from capsight.report.summary import summary
+from capsight.run.recipe import SIMULATION, read_recipe
 
 logger = logging.getLogger(__name__)
 

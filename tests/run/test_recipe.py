@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from capsight.cli import app
 from capsight.config.variables import fill_variables
 from capsight.errors import ConfigError, InputError
-from capsight.recipe import _FOLDER, find_recipe, read_recipe, recipe, shipped_recipes, summaries
+from capsight.run.recipe import _FOLDER, find_recipe, read_recipe, recipe, shipped_recipes, summaries
 
 OUT = Path("out")
 GUE = ("core_all", "core_notata", "core_tata", "300_tata")

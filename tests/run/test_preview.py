@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from capsight.cli import app
 from capsight.errors import ConfigError, InputError
-from capsight.preview import AGAIN, DONE, NEW, Preview, preview
+from capsight.run.preview import AGAIN, DONE, NEW, Preview, preview
 
 pytestmark = pytest.mark.pipeline
 

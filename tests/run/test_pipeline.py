@@ -20,9 +20,9 @@ from capsight.data.attributions import Attributions
 from capsight.data.io.bigwig import BigWig
 from capsight.errors import ConfigError, InputError, NoPredictedPositives
 from capsight.motifs.motifs import motifs
-from capsight.pipeline import plan, run
-from capsight.recipe import read_recipe
 from capsight.report.summary import summary
+from capsight.run.pipeline import plan, run
+from capsight.run.recipe import read_recipe
 
 pytestmark = pytest.mark.pipeline
 

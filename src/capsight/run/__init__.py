@@ -1,0 +1,1 @@
+"""Whole runs: recipes, the list of stages, the dry run, and cross-validation."""
