@@ -118,16 +118,24 @@ TINY = {
     "simulate": {"bases": 200_000, "chromosomes": 3, "spacing": 700, "seed": 4},
     "windows": {"length": 64, "validation": "chr2", "test": "chr3"},
     "pretrain": {
-        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4, "dropout": 0.1},
+        "model": {
+            "width": 16,
+            "mlp_size": 24,
+            "layers": 1,
+            "heads": 2,
+            "stem_channels": 8,
+            "downsample": 4,
+            "dropout": 0.1,
+        },
         "corpus": "genome",
-        "warmup": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
-        "main": {"steps": 40, "batch_size": 8, "warmup_steps": 2},
-        "relora": {"rank": 2, "alpha": 4, "cycle": 8, "restart_warmup_steps": 2},
+        "full_rank_phase": {"steps": 6, "batch_size": 8, "warmup_steps": 2},
+        "relora_phase": {"steps": 40, "batch_size": 8, "warmup_steps": 2},
+        "relora": {"rank": 2, "alpha": 4, "merge_every": 8, "restart_warmup_steps": 2},
         "checkpoint_every": 5,
         "evaluate_every": 20,
     },
     "finetune": {
-        "lora": {"trainable": ["head", "stem", "norms"]},
+        "lora": {"modules_to_save": ["head", "stem", "norms"]},
         "epochs": 6,
         "batch_size": 8,
         "learning_rate": 1e-2,
@@ -138,7 +146,7 @@ TINY = {
     "audit": {},
     "baseline": {},
     "evaluate": {"bootstrap": 20},
-    "explain": {"most": 60, "steps": 2, "baselines": 1},
+    "explain": {"max_windows": 60, "n_steps": 2, "n_references": 1},
     "motifs": {"k": 4},
     "motif_scan": {"threshold": 1e-3},
     "motif_compare": {},
@@ -153,7 +161,7 @@ TINY_TRACK: dict[str, Any] = {
     "train": {
         "model": {"width": 24, "first_kernel": 19, "dilations": [1, 2, 4, 8, 16], "average_radius": 0, "dropout": 0.05},
         "crops": {"length": 1024},
-        "loss": {"genes": 0, "strength": 0},
+        "loss": {"orf_weight": 0, "strength_weight": 0},
         "epochs": 3,
         "learning_rate": 1e-2,
         "warmup_steps": 20,
@@ -165,7 +173,7 @@ TINY_TRACK: dict[str, Any] = {
     "baseline": {},
     "evaluate": {"bootstrap": 20},
     "scan": {},
-    "explain": {"method": "ig", "most": 4, "steps": 4, "baselines": 1, "tested": 2},
+    "explain": {"method": "ig", "max_windows": 4, "n_steps": 4, "n_references": 1, "n_faithfulness": 2},
 }
 
 

@@ -127,7 +127,7 @@ def test_the_logo_is_of_the_bases_near_the_strongest_tss(
 def test_where_nothing_is_called_the_base_is_that_of_explain(
     tiny_track: Path, genome: Path, tmp_path: Path, region: str, from_scan: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings: dict[str, Any] = {"explain": "ig", "steps": 2, "baselines": 1, "min_probability": 1.0}
+    settings: dict[str, Any] = {"explain": "ig", "n_steps": 2, "n_references": 1, "min_probability": 1.0}
     if from_scan:
         settings["scan"] = scan(ScanConfig(min_probability=1.0), tiny_track, genome, tmp_path / "scan")
     logo = _locus(config(genome, region, **settings), tiny_track).logo
@@ -150,7 +150,7 @@ def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
         if not 1000 <= tss.position < 1500:
             continue
         start = tss.position + 1
-        settings: dict[str, Any] = {"explain": "ig", "steps": 2, "baselines": 1}
+        settings: dict[str, Any] = {"explain": "ig", "n_steps": 2, "n_references": 1}
         if from_scan:
             settings["scan"] = scan(ScanConfig(min_expected_tags=0), tiny_track, genome, tmp_path / "scan")
         name = "scanned" if from_scan else "_predicted"

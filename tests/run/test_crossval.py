@@ -35,13 +35,13 @@ RECIPE = {
 MODELS = ("lgbm", "rf", "xgb")
 NETWORKS = RECIPE | {
     "pretrain": {
-        "model": {"width": 16, "mlp": 24, "layers": 1, "heads": 2, "stem": 8, "pool": 4},
-        "warmup": {"steps": 4, "batch_size": 8, "warmup_steps": 2},
-        "main": {"steps": 8, "batch_size": 8, "warmup_steps": 2},
-        "relora": {"rank": 2, "alpha": 4, "cycle": 4, "restart_warmup_steps": 1},
+        "model": {"width": 16, "mlp_size": 24, "layers": 1, "heads": 2, "stem_channels": 8, "downsample": 4},
+        "full_rank_phase": {"steps": 4, "batch_size": 8, "warmup_steps": 2},
+        "relora_phase": {"steps": 8, "batch_size": 8, "warmup_steps": 2},
+        "relora": {"rank": 2, "alpha": 4, "merge_every": 4, "restart_warmup_steps": 1},
     },
     "finetune": {
-        "lora": {"rank": 2, "trainable": ["head", "stem"]},
+        "lora": {"rank": 2, "modules_to_save": ["head", "stem"]},
         "epochs": 4, "batch_size": 8, "learning_rate": 1e-2, "ema_decay": 0.9, "checkpoint_every": 3, "seed": 3,
     },
     "baseline": {"model": "cnn", "cnn": {"width": 8, "blocks": 2, "kernel": 3}},

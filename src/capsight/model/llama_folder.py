@@ -71,7 +71,7 @@ def _architecture(model: nn.Module) -> dict[str, Any]:
     config: CapsightConfig = model.config  # type: ignore[assignment]
     values = config.to_diff_dict() | {"dtype": "float32"}
     values.pop("transformers_version", None)
-    if config.stem:
+    if config.stem_channels:
         return values | {"architectures": [type(model).__name__]}
     same = isinstance(model, CapsightForPretraining) or config.pooling == "last"
     task = "LlamaForCausalLM" if isinstance(model, CapsightForPretraining) else "LlamaForSequenceClassification"

@@ -147,7 +147,9 @@ def write_recipe(shop: Shop, windows: dict[str, Any]) -> Path:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """Return the settings with which `run` would have gone on."""
     seen: list[Recipe] = []
-    monkeypatch.setattr(pipeline, "_run", lambda settings, _: seen.append(settings))
+    real = pipeline.plan
+    monkeypatch.setattr(pipeline, "plan", lambda settings, out: seen.append(settings) or real(settings, out))
+    monkeypatch.setattr(pipeline, "_run", lambda steps, out: None)
     return seen
 
 

@@ -176,7 +176,7 @@ def test_settings_are_checked_and_survive_being_written() -> None:
 
 
 def test_a_recipe_trains_it_as_the_network_but_for_what_it_says_itself(tmp_path: Path) -> None:
-    finetune = {"lora": {"rank": 4}, "dropout": 0.3, "epochs": 3, "shift": 2, "seed": 5}
+    finetune = {"lora": {"rank": 4}, "dropout": 0.3, "epochs": 3, "max_jitter": 2, "seed": 5}
     recipe = parse(Recipe, STAGES | {"finetune": finetune, "baseline": {"model": "lgbm", "seed": 9}})
     config = cnn_baseline(recipe)
     assert config.training == FinetuneConfig(epochs=3, max_jitter=2, seed=5)
