@@ -51,6 +51,7 @@ class Sentences(Config):
     data: tuple[str, ...] = Field(min_length=1)
     licence: str
     unit: str
+    network: str = "on convolutions alone"
     limits: tuple[str, ...] = Field(min_length=1)
 
 

@@ -225,8 +225,9 @@ def test_laws_of_the_other_models(name: str) -> None:
          ("chr8", 300_000, 500_000), 0.1),
         ("arabidopsis", "arabidopsis/a_thaliana.chr1.TAIR10.fa.gz", "arabidopsis/epdnew.chr1_first22Mb.bed.gz",
          ("chr1", 20_600_000, 20_800_000), 0.3),
+        ("human", "hg19mini/hg19mini.fa.gz", "hg19mini/hg19mini.cage_peaks.bed.gz", ("chr1", 0, 990_000), 0.15),
     ],
-    ids=["pombe", "falciparum", "arabidopsis"],
+    ids=["pombe", "falciparum", "arabidopsis", "human"],
 )  # fmt: skip
 def test_listed_tsss_that_were_held_out_are_called(
     name: str, genome: str, tss: str, region: tuple[str, int, int], least: float
