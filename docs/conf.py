@@ -30,8 +30,6 @@ python_use_unqualified_type_names = True
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
-smartquotes = False  # `--option` in running text stays as it is typed
-
 html_theme = "furo"
 html_title = f"capsight {release}"
 html_static_path = ["static"]

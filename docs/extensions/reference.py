@@ -4,6 +4,7 @@
 setting with its kind, default and limits (pydantic), ``{stages}`` the function of every stage.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -19,7 +20,10 @@ def _item(key: str, anchor: str, notes: list[str], text: str) -> nodes.definitio
     about = "; ".join(note for note in notes if note)
     if about:
         term += [nodes.Text(" "), nodes.inline("", about, classes=["kind"])]
-    return nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", text)))
+    # Options stay as they are typed: in running text, two hyphens would become a dash.
+    parts = re.split(r"(--[a-z][\w-]*)", text)
+    words = [nodes.literal(part, part) if number % 2 else nodes.Text(part) for number, part in enumerate(parts)]
+    return nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", "", *words)))
 
 
 class Settings(SphinxDirective):
@@ -72,6 +76,7 @@ class Command(SphinxDirective):
         for parameter in command.params:
             if record := parameter.get_help_record(context):
                 key, text = record
+                key = key.replace("<list[str]>", "<text>").replace("<str>", "<text>")
                 anchor = nodes.make_id(f"option {name} {parameter.name}")
                 entries += _item(key, anchor, [], text)
         example = (command.epilog or "").removeprefix("Example:").strip()
