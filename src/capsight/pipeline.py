@@ -277,7 +277,10 @@ def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
     InputError
         If `out` holds something that is not a run, or not one of this stage, or another process works in it.
     """
+    from capsight.train.launch import check_alone
+
     check_claim(out, record)
+    check_alone(record["stage"])
     with artefact.folders_above(output.resolve(out)), output.locked(output.resolve(out), record["stage"]):
         out.mkdir(exist_ok=True)
         yield

@@ -51,7 +51,10 @@ class CropsConfig(Config):
     """What crops the track network is trained on."""
 
     length: int = Field(8192, ge=16, le=1 << 20, description="Bases of a crop, without its halo.")
-    batch_size: int = Field(4, ge=1, le=4096, description="Crops per update.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Crops per forward pass.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=4096, description="Forward passes per update, shared out over the processes that train together."
+    )
     peaks: float = Field(0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak.")
     weak: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."

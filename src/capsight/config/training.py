@@ -74,8 +74,10 @@ class PhaseConfig(Config):
     """One span of training with its own optimiser."""
 
     steps: int = Field(1_000, ge=0, le=MOST, description="Optimiser updates.")
-    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass.")
+    accumulation: int = Field(
+        1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
+    )
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     min_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
@@ -193,8 +195,10 @@ class FinetuneConfig(Config):
         False, description="LoRA: true, or its settings; false trains all weights."
     )
     epochs: float = Field(8.0, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
-    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    accumulation: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass.")
+    accumulation: int = Field(
+        1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
+    )
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
     warmup_steps: int = Field(50, ge=0, le=MOST, description="Updates over which the rate rises from zero.")

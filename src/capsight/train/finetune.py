@@ -3,14 +3,13 @@
 import logging
 from pathlib import Path
 
-from capsight import artefact
 from capsight.config import FinetuneConfig
 from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
+from capsight.train import processes
 from capsight.train.classifier import train_classifier, write_log
-from capsight.train.launch import check_launch
 from capsight.train.loop import on_threads
 from capsight.train.tasks import ClassificationTask
 
@@ -37,10 +36,10 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         If the folders do not fit each other.
     """
     inputs = {"windows": windows, "pretrained": pretrained}
-    if artefact.is_done(out, "finetune", config, inputs):
+    processes.check_shared_out(processes.join(), accumulation=(config.batch_size, config.accumulation))
+    if processes.is_done(out, "finetune", config, inputs):
         logger.info("finetune: %s is done already", out)
         return out
-    check_launch()
     data, card = Windows.open(windows), read_card(pretrained)
     if card.length != data.length:
         raise InputError(
@@ -49,9 +48,10 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
         )  # fmt: skip
     tokenizer = make_tokenizer(card.tokenizer, pretrained)
     model = start_classifier(pretrained, config.seed, config.dropout)
-    with artefact.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
+    with processes.building(out, "finetune", config, inputs) as folder, on_threads(config.threads):
         task = ClassificationTask(config, data, tokenizer)
         log = train_classifier(model, task, folder, "finetune")
+        processes.rest_is_of_the_first()
         update = {"task": "classification", "metrics": write_log(log, config.select, folder)}
         save_model(model, card.model_copy(update=update), folder)
         tokenizer.save(folder)

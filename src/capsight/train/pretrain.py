@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from capsight import artefact
 from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
 from capsight.data import schema
 from capsight.data.genome.alphabet import substituted
@@ -40,7 +39,7 @@ from capsight.model.relora import (
     plain_schedule,
     reset_moments,
 )
-from capsight.train.launch import check_launch
+from capsight.train import processes
 from capsight.train.loop import Batch, Plan, fit, on_threads
 
 logger = logging.getLogger(__name__)
@@ -70,10 +69,13 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     inputs = {"windows": windows} | ({"tokenizer_file": config.tokenizer.file} if config.tokenizer.file else {})
     if config.genome:
         inputs |= genome_inputs(config.genome)
-    if artefact.is_done(out, "pretrain", config, inputs):
+    together = processes.join()
+    phases = {"warmup": config.warmup, "main": config.main}
+    shares = {f"{name}__accumulation": (of.batch_size, of.accumulation) for name, of in phases.items() if of.steps}
+    processes.check_shared_out(together, **shares)
+    if processes.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
-    check_launch()
     data = Windows.open(windows)
     tokenizer = make_tokenizer(config.tokenizer)
     torch.manual_seed(config.seed)
@@ -84,8 +86,9 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     shape = architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad)
     whole_windows = config.objective == "substituted"
     model = CapsightForClassification(shape) if whole_windows else CapsightForPretraining(shape)
-    with artefact.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
+    with processes.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
+        processes.rest_is_of_the_first()
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}
         card = ModelCard(
             task="pretraining", length=data.length, tokenizer=config.tokenizer, metrics=metrics
