@@ -69,8 +69,8 @@ def sha256(path: Path) -> str:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from None
 
 
-def _record_path(out: Path) -> Path:
-    """Where the record of a folder or of a file lies."""
+def record_path(out: Path) -> Path:
+    """Return where the record of a folder or of a file lies."""
     return out / RECORD if out.is_dir() else out.with_name(f"{out.name}.{RECORD}")
 
 
@@ -119,7 +119,7 @@ def is_done(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path]
     if output.is_stream(out):
         return False
     out = output.resolve(out)
-    if _is_intact(_record_path(out), stage, config, inputs):
+    if _is_intact(record_path(out), stage, config, inputs):
         return True
     partial = _partial(out)
     if not _is_intact(partial / RECORD, stage, config, inputs):
@@ -382,7 +382,7 @@ def building_file(
     output.check_file(place, inputs.values(), suffix=suffix)
     with output.locked(place, stage):
         check_replaceable_file(place, stage)
-        before = read_record(_record_path(place)).get("outputs") or {}
+        before = read_record(record_path(place)).get("outputs") or {}
         second = place.with_name(f"{place.name}{beside.end}") if beside else None
         if second is not None and second.exists() and second.name not in before:
             raise InputError("is in the way: the index of the output gets this name", where=second, remedy="move it")
@@ -397,7 +397,7 @@ def building_file(
                 outputs[second.name] = sha256(made)
             # The record goes first: a process that is killed between the two leaves `partial`, and the next one
             # finds there what the record says (`check_replaceable_file`).
-            write_yaml(_record_path(place), made_from | {"outputs": outputs})
+            write_yaml(record_path(place), made_from | {"outputs": outputs})
             for name in set(before) - set(outputs):  # an index that would be wrong now
                 if (left := place.with_name(name)).is_file() and sha256(left) == before[name]:
                     left.unlink()

@@ -78,6 +78,11 @@ class CropsConfig(Config):
         "for peaks that are only a part of the promoters, or of a promoter's summits.",
     )
 
+    @property
+    def per_update(self) -> int:
+        """Crops that one update reads."""
+        return self.batch_size * self.gradient_accumulation_steps
+
     @model_validator(mode="after")
     def _shares(self) -> Self:
         if self.peaks + self.weak > 1:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyBigWig
+from numpy.typing import NDArray
 
 from capsight import output
 from capsight.predict.calls import SCORE_REACH
@@ -27,7 +28,8 @@ _COLOURS: Final = ("178,24,43", "33,102,172")
 #: Characters that GFF3 takes in the first column and in attributes.
 _GFF_SEQID: Final = ".:^*$@!+_?-|"
 _GFF_VALUE: Final = " .:^*$@!+_?-|/()[]"
-_ENTRIES_AT_ONCE: Final = 1 << 16
+#: Values that are written to a bigWig file at a time.
+ENTRIES_AT_ONCE: Final = 1 << 16
 
 
 class Contig(NamedTuple):
@@ -56,14 +58,28 @@ def write_part(stretches: Iterable[Stretch], min_tags: float, part: Path) -> Ite
 
 def write_bigwig(contigs: Sequence[Contig], strand: str, sign: int, path: Path) -> None:
     """Write the expected tags of one strand, times `sign`; bases that are left out have no value."""
+
+    def values(contig: Contig) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        for entries in _read(contig.part / strand, ENTRY):
+            yield entries["position"].astype(np.int64), sign * entries["value"].astype(np.float64)
+
+    write_values([(contig.chrom, contig.length, values(contig)) for contig in contigs], path)
+
+
+def write_values(
+    contigs: Sequence[tuple[str, int, Iterable[tuple[NDArray[np.int64], NDArray[np.float64]]]]], path: Path
+) -> None:
+    """Write bigWig: of each contig its name, its length, and positions with their values, `ENTRIES_AT_ONCE` at a time.
+
+    The bytes of the file depend on how many are given at a time.
+    """
     written = 0
     with closing(pyBigWig.open(str(path), "w")) as bigwig:
-        bigwig.addHeader([(contig.chrom, contig.length) for contig in contigs])
-        for contig in contigs:
-            for entries in _read(contig.part / strand, ENTRY):
-                positions = entries["position"].astype(np.int64)
-                bigwig.addEntries(contig.chrom, positions, values=sign * entries["value"].astype(np.float64), span=1)
-                written += len(entries)
+        bigwig.addHeader([(chrom, length) for chrom, length, _ in contigs])
+        for chrom, _, parts in contigs:
+            for positions, values in parts:
+                bigwig.addEntries(chrom, positions, values=values, span=1)
+                written += len(positions)
     with closing(pyBigWig.open(str(path))) as bigwig:  # pyBigWig does not report all faults of a disk
         if bigwig.header()["nBasesCovered"] != written:
             raise output.full(path) if output.is_full(path.parent) else OSError(f"{path} was not written whole")
@@ -112,5 +128,5 @@ def _calls(contig: Contig) -> Iterator[tuple[int, int, float, float, float]]:
 def _read(path: Path, kind: np.dtype) -> Iterator[np.ndarray]:
     """Read records of a file, some at a time."""
     with path.open("rb") as handle:
-        while len(found := np.fromfile(handle, kind, _ENTRIES_AT_ONCE)):
+        while len(found := np.fromfile(handle, kind, ENTRIES_AT_ONCE)):
             yield found

@@ -104,7 +104,7 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
     opened = Genome.open(genome)
     places = Places(opened, Aliases.read(config.aliases, opened) if config.aliases else Aliases())
     found = survey(file, places, config.strict)
-    beside = _index(found, out) if kind == "VCF" else None
+    beside = index_of(found, out) if kind == "VCF" else None
     with artefact.building_file(out, "variants", config, inputs, suffix=suffix, beside=beside) as partial:
         network, card = load_track(model)
         scorer = TrackScorer(network.to(best_device()), card.calibration, config.precision)
@@ -171,15 +171,29 @@ def survey(file: VariantFile, places: Places, strict: bool = False) -> Survey:
     InputError
         Of `VariantFile.records`; with `strict`, of the first record that cannot be scored.
     """
+    if not strict:
+        return surveyed(file.records())
+    found = surveyed(_checked(file, places))
+    places.genome.release()
+    return found
+
+
+def _checked(file: VariantFile, places: Places) -> Iterator[Variant]:
+    """Yield the records of a file; refuse the first that cannot be scored."""
+    for variant in file.records():
+        for allele in places.alleles(variant):
+            if isinstance(allele, Unscored) and allele.why in FAULTS:
+                raise InputError(
+                    f"cannot be scored: {allele.why}: {allele.what}",
+                    where=f"{file.path}:{variant.number}", remedy="without --strict it is passed through",
+                )  # fmt: skip
+        yield variant
+
+
+def surveyed(records: Iterable[Variant]) -> Survey:
+    """Return what is known of records once all are read."""
     n, last, is_sorted, before, seen = 0, 0, True, ("", 0), set()
-    for n, variant in enumerate(file.records(), start=1):  # noqa: B007 (n is returned)
-        if strict:
-            for allele in places.alleles(variant):
-                if isinstance(allele, Unscored) and allele.why in FAULTS:
-                    raise InputError(
-                        f"cannot be scored: {allele.why}: {allele.what}",
-                        where=f"{file.path}:{variant.number}", remedy="without --strict it is passed through",
-                    )  # fmt: skip
+    for n, variant in enumerate(records, start=1):  # noqa: B007 (n is returned)
         if variant.chrom != before[0]:
             is_sorted = is_sorted and variant.chrom not in seen
             seen.add(variant.chrom)
@@ -187,17 +201,15 @@ def survey(file: VariantFile, places: Places, strict: bool = False) -> Survey:
             is_sorted = False
         before = (variant.chrom, variant.position)
         last = max(last, variant.position + len(variant.ref))
-    if strict:
-        places.genome.release()
     return Survey(n, is_sorted, last)
 
 
-def _index(found: Survey, out: Path) -> artefact.Beside | None:
+def index_of(found: Survey, out: Path, stage: str = "variants") -> artefact.Beside | None:
     """Return the index that a VCF gets: none if it is not packed, or its records are not sorted."""
     if output.is_stream(out) or not out.name.lower().endswith(output.COMPRESSED):
         return None
     if not found.is_sorted:
-        logger.warning("variants: the records are not sorted, so %s gets no index (bcftools sort sorts them)", out)
+        logger.warning("%s: the records are not sorted, so %s gets no index (bcftools sort sorts them)", stage, out)
         return None
     csi = found.last > _LARGEST_TBI
 

@@ -119,7 +119,7 @@ def _on_crops(
         return CropSource(data.genome, targets.tags, targets.summits, stretches, network.halo, config.crops, seed)
 
     source, promoters = crops(schema.TRAIN), windows_promoters(data.folder)
-    per_pass = source.crops_per_pass / (config.crops.batch_size * config.crops.gradient_accumulation_steps)
+    per_pass = source.crops_per_pass / config.crops.per_update
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(schema.VALIDATION))
         steps = ceil(config.pretrain_epochs * per_pass)
