@@ -130,8 +130,8 @@ def test_jobs_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     done = snakemake(
         tmp_path, config, "--profile", str(ROOT / "profiles" / "slurm"), "--latency-wait", "30",
-        "--default-resources", "slurm_account=lab", "slurm_partition=normal", "--slurm-init-seconds-before-status-checks",
-        "2", "results/.done/window/chr3/windows",
+        "--default-resources", "slurm_account=lab", "slurm_partition=normal",
+        "--slurm-init-seconds-before-status-checks", "2", "results/.done/window/chr3/windows",
     )  # fmt: skip
     if "executor plugin" in done.stderr and "not found" in done.stderr:
         pytest.skip("the SLURM executor of Snakemake is not installed")

@@ -23,6 +23,7 @@ from capsight.data.io.text import passes
 from capsight.errors import InputError, NothingPredicted
 from capsight.recipe import find_recipe, is_shipped
 from capsight.shipped import shipped_models
+from capsight.train.launch import check_alone
 
 logger = logging.getLogger(__name__)
 
@@ -277,23 +278,21 @@ def claiming(out: Path, record: Mapping[str, Any]) -> Iterator[None]:
     InputError
         If `out` holds something that is not a run, or not one of this stage, or another process works in it.
     """
-    from capsight.train.launch import check_alone
-
     check_claim(out, record)
-    check_alone(record["stage"])
     with artefact.folders_above(output.resolve(out)), output.locked(output.resolve(out), record["stage"]):
         out.mkdir(exist_ok=True)
         yield
 
 
 def check_claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Refuse a folder that is not one of this stage, or that cannot be written.
+    """Refuse a folder that is not one of this stage, or that cannot be written, and several processes.
 
     Raises
     ------
     InputError
-        Naming the folder.
+        Naming the folder, or how many processes a launcher has started.
     """
+    check_alone(record["stage"])
     output.check_folder(out)
     made = out / artefact.RECORD
     others = out.is_dir() and any(path.suffix != ".partial" for path in out.iterdir())  # another may be claiming it

@@ -154,6 +154,9 @@ class TrainConfig(Config):
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
     )
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."
     )

@@ -52,6 +52,10 @@ class ModelConfig(Config):
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     pool: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
+        "sdpa",
+        description="How attention is calculated: PyTorch's own, by flash-attn on a GPU, or explicitly.",
+    )
     init: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -152,6 +156,9 @@ class PretrainConfig(Config):
     )
     evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between looks at the validation fold.")
     validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows behind every validation loss.")
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
@@ -206,6 +213,9 @@ class FinetuneConfig(Config):
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     clip: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
+    attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
+        "auto", description="How attention is calculated; auto is sdpa, or eager where that is faster."
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Label smoothing.")
     shift: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     reverse_complement: bool = Field(False, description="Read a random half of training windows from the other strand.")
@@ -227,6 +237,9 @@ class FinetuneConfig(Config):
     )
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."

@@ -9,9 +9,11 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.model.checkpoint import read_card, save_model, start_classifier
 from capsight.train import processes
+from capsight.train.attention import check_attention
 from capsight.train.classifier import train_classifier, write_log
 from capsight.train.loop import on_threads
 from capsight.train.tasks import ClassificationTask
+from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ def finetune(config: FinetuneConfig, windows: Path, pretrained: Path, out: Path)
     if processes.is_done(out, "finetune", config, inputs):
         logger.info("finetune: %s is done already", out)
         return out
+    check_tracking(config.tracking)
+    check_attention(config.attention, config.precision)
     data, card = Windows.open(windows), read_card(pretrained)
     if card.length != data.length:
         raise InputError(

@@ -25,15 +25,15 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from capsight.artefact import LOGS, write_seconds
+from capsight.artefact import write_seconds
 from capsight.config import PhaseConfig
 from capsight.errors import InputError, KeepsPartial
 from capsight.train import processes
 from capsight.train.checkpoint import damaged, read_checkpoint, write_checkpoint
+from capsight.train.tracking import Tracker, Tracking
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,7 @@ class Plan:
     checkpoint_every: int
     evaluate_every: int
     precision: str = "auto"
+    tracking: Tracking = "tensorboard"
     patience: int | None = None
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     average: float = 0.0
@@ -182,7 +183,8 @@ class _Loop:
         self.shown: tuple[float, int] | None = None  # when speed was last measured, and at which step
         self._restore()
         self.measured = (time.monotonic(), time.process_time())  # when `state.seconds` was last brought up to date
-        self.writer = SummaryWriter(str(folder / LOGS / plan.name)) if self.accelerator.is_main_process else None
+        first = self.accelerator.is_main_process
+        self.tracker = Tracker(plan.tracking if first else "none", folder, plan.name)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the end, or to where it no longer helps."""
@@ -272,9 +274,8 @@ class _Loop:
         loss = self.losses[-1].item()
         bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
         self.shown = (now, self.state.step)
-        if self.writer:
-            for name, value in (("loss", loss), ("learning_rate", rate), ("tokens_per_second", speed)):
-                self.writer.add_scalar(f"train/{name}", value, self.state.step)
+        shown = {"train/loss": loss, "train/learning_rate": rate, "train/tokens_per_second": speed}
+        self.tracker.show(shown, self.state.step)
 
     def _step(self, rate: float) -> Tensor:
         """Make one update; return its mean loss."""
@@ -340,9 +341,7 @@ class _Loop:
                 raise self._diverged(f"{name} of the validation fold", state.step)
         state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
         logger.info("%s: %s", self.plan.name, _told(state.log[-1]))
-        if self.writer:
-            for name, value in metrics.items():
-                self.writer.add_scalar(f"validation/{name}", value, state.step)
+        self.tracker.show({f"validation/{name}": value for name, value in metrics.items()}, state.step)
         if self.plan.select:
             self._judge(list(self.plan.select(metrics)))
         self._swap_average()
@@ -367,8 +366,8 @@ class _Loop:
     def _finish(self) -> None:
         """Leave the selected weights in the model."""
         self._measure()
-        if self.writer:
-            self.writer.close()
+        self.tracker.close()
+        if self.accelerator.is_main_process:
             write_seconds(self.folder.parents[1], self.plan.name, self.state.seconds, self.state.cpu_seconds)
         if self.best:
             self.bare.load_state_dict(self.best)

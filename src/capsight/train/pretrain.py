@@ -40,7 +40,9 @@ from capsight.model.relora import (
     reset_moments,
 )
 from capsight.train import processes
+from capsight.train.attention import check_attention, choose_attention
 from capsight.train.loop import Batch, Plan, fit, on_threads
+from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +78,8 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     if processes.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
+    check_tracking(config.tracking)
+    check_attention(config.model.attention, config.precision)
     data = Windows.open(windows)
     tokenizer = make_tokenizer(config.tokenizer)
     torch.manual_seed(config.seed)
@@ -86,6 +90,7 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     shape = architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad)
     whole_windows = config.objective == "substituted"
     model = CapsightForClassification(shape) if whole_windows else CapsightForPretraining(shape)
+    choose_attention(model, config.model.attention)
     with processes.building(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
         processes.rest_is_of_the_first()
@@ -155,6 +160,7 @@ def _train(
             checkpoint_every=config.checkpoint_every,
             evaluate_every=config.evaluate_every,
             precision=config.precision,
+            tracking=config.tracking,
             after_step=_cycle(config) if relora else None,
         )
         records = fit(adapted, task, plan, folder)

@@ -195,10 +195,10 @@ def building(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Path
             yield Path(scratch)
         first_tells(lambda: None)  # that it is written
     else:
-        folder: list[Path] = []
+        built: list[Path] = []
         with ExitStack() as block:
-            first_tells(lambda: folder.append(block.enter_context(artefact.building(out, stage, config, inputs))))
-            yield folder[0]
+            first_tells(lambda: built.append(block.enter_context(artefact.building(out, stage, config, inputs))))
+            yield built[0]
             first_tells(block.close)
 
 

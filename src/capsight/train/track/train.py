@@ -33,6 +33,7 @@ from capsight.train.track.sequences import SequenceTask
 from capsight.train.track.start import Start
 from capsight.train.track.targets import Targets, targets_of
 from capsight.train.track.task import TrackTask
+from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
     if processes.is_done(out, "train", config, inputs):
         logger.info("train: %s is done already", out)
         return out
+    check_tracking(config.tracking)
     data = Windows.open(windows)
     for fold in (schema.TRAIN, schema.VALIDATION):
         data.fold(fold)  # refuses one without windows before any work is done
@@ -170,6 +172,7 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
         checkpoint_every=config.checkpoint_every,
         evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
         precision=config.precision,
+        tracking=config.tracking,
         average=config.average,
         optimizer=lambda model: Muon(model, layers, config.learning_rate, config.betas, config.weight_decay),
     )
