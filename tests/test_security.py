@@ -93,7 +93,7 @@ def test_a_recipe_makes_plain_values_only(tmp_path: Path) -> None:
     assert issubclass(yaml_files._Loader, yaml.SafeLoader)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"windows: !!python/object/apply:pathlib.Path.touch [{tmp_path / 'mark'}]\n")
-    with pytest.raises(CapsightError, match="recipe.yaml"):
+    with pytest.raises(CapsightError, match=r"recipe\.yaml"):
         yaml_files.load_yaml(recipe)
     with pytest.raises(CapsightError):
         yaml_files.override({}, [f"a=!!python/object/apply:pathlib.Path.touch [{tmp_path / 'mark'}]"])
