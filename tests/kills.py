@@ -1,6 +1,6 @@
 """Kill a run at random moments (`kill -9`), start it again, and compare every byte with a run that nobody killed.
 
-Long, by hand:  python tests/kills.py --kills 50 --seed 1
+Long, by hand:  python tests/kills.py --kills 50 --seed 1 --recipe windows (or track)
 Short, in the suite:  tests/test_kills.py
 """
 
@@ -96,9 +96,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--recipe", choices=("windows", "track"), default="windows", help="Which network is trained.")
     given = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
-    from conftest import TINY
+    from conftest import TINY, TINY_TRACK
 
     with tempfile.TemporaryDirectory() as folder:
-        main(given.kills, given.seed, TINY, Path(folder))
+        main(given.kills, given.seed, TINY if given.recipe == "windows" else TINY_TRACK, Path(folder))

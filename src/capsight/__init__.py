@@ -34,6 +34,7 @@ _STAGES = {
     "predict": "capsight.predict.predict",
     "scan": "capsight.predict.scan",
     "variants": "capsight.variants.variants",
+    "merge": "capsight.merge",
     "mutate": "capsight.variants.mutate",
     "plot": "capsight.plot.plot",
     "explain": "capsight.explain.explain",

@@ -223,22 +223,6 @@ def test_shards_that_are_none(shard: str) -> None:
         config(shard=shard)
 
 
-@pytest.mark.parametrize("shards", [1, 2, 5])
-def test_shards_are_joined_as_the_documentation_has_it(
-    tiny_track: Path, genome: Path, scanned: Path, tmp_path: Path, shards: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for i in range(1, shards + 1):
-        scan(config(shard=f"{i}/{shards}"), tiny_track, genome, tmp_path / f"scan-{i}")
-    monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parents[2] / "docs" / "scan.md").read_text(encoding="utf-8")
-    part = page[page.index("## Join the shards") : page.index("## From Python")]
-    shell, script = (block.partition("\n")[2] for block in part.split("```")[1:4:2])
-    subprocess.run(["bash", "-ec", shell], check=True)
-    subprocess.run([sys.executable, "-c", script], check=True)
-    for name, whole in results(scanned).items():
-        assert (tmp_path / name).read_bytes() == whole, name
-
-
 def test_shards_are_about_as_long(genome: Path) -> None:
     opened = Genome.open(genome)
     shares = [spans(opened, shard=f"{i}/2") for i in (1, 2)]

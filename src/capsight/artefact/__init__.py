@@ -22,6 +22,7 @@ from capsight.artefact.record import (
     outdated,
     provenance,
     read_record,
+    record_path,
     sha256,
     write_yaml,
 )
@@ -31,5 +32,5 @@ __all__ = [
     "CHECKPOINT", "LOGS", "RECORD", "RESTART", "SECONDS_FILE", "Beside", "atomic_dir", "atomic_file",
     "check_replaceable", "check_replaceable_file", "check_unchanged", "folders_above", "is_done", "is_unfinished",
     "made_at", "outdated", "provenance",
-    "read_record", "sha256", "write_seconds", "write_yaml",
+    "read_record", "record_path", "sha256", "write_seconds", "write_yaml",
 ]  # fmt: skip

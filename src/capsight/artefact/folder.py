@@ -36,7 +36,7 @@ RESTART: ContextVar[bool] = ContextVar("RESTART", default=False)
 #: Files that capsight writes into an artefact and no record lists, as they differ from time to time: a genome's base
 #: store (`capsight.data.genome.store`), TensorBoard's events, and how long a training took.
 _UNRECORDED: Final = re.compile(
-    r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$|^logs/(.*/)?(events\.out\.tfevents\.[^/]*|seconds\.json)$"
+    r"(^|/)[^/]+\.capsight/(bases\.[0-9a-f]{16}\.u8|index\.json)$|^logs/(.*/)?(events\.out\.tfevents\.[^/]*|seconds\.json)$|^logs/(.*/)?wandb/"
 )
 #: So many files are named in a message.
 _NAMED: Final = 3

@@ -85,8 +85,10 @@ def _of_the_machine(error: Exception) -> str | None:
 
 def _say_stopped(code: object) -> None:
     """Say what stopped the command, if a signal did."""
+    from capsight.cli.options import follows
+
     for number, line in stopping.LINES.items():
-        if code == 128 + number:
+        if code == 128 + number and not follows():
             _say(line)
 
 
@@ -94,5 +96,8 @@ def _say(line: str) -> None:
     """Write one line; what a file made us quote cannot steer the terminal."""
     import typer
 
+    from capsight.cli.options import follows
+
     line = " ".join(line.split("\n"))
+    line = f"process {rank}: {line}" if (rank := follows()) else line
     typer.echo("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), err=True)

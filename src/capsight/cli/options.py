@@ -1,6 +1,7 @@
 """Options that mean the same in every command, and how they become settings."""
 
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -20,11 +21,19 @@ def print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def follows() -> str:
+    """Return the number of this process, where it is one of several that train together and not the first."""
+    several = os.environ.get("WORLD_SIZE", "1") not in ("", "-1", "1")
+    rank = os.environ.get("RANK", "0")
+    return rank if several and rank not in ("", "-1", "0") else ""
+
+
 def _set_up_logging(verbose: bool) -> bool:
     """Send what the library says to the terminal; with ``-v`` all of it."""
     logger = logging.getLogger("capsight")
     logger.handlers = [logging.StreamHandler(sys.stderr)]
-    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    quiet = logging.ERROR if follows() else logging.INFO  # of several processes the first one reports
+    logger.setLevel(logging.DEBUG if verbose else quiet)
     return verbose
 
 

@@ -69,7 +69,10 @@ class CropsConfig(Config):
     """What crops the track network is trained on."""
 
     length: int = Field(8192, ge=16, le=1 << 20, description="Bases of a crop, without its halo.")
-    batch_size: int = Field(4, ge=1, le=4096, description="Crops per update.")
+    batch_size: int = Field(4, ge=1, le=4096, description="Crops per forward pass.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=4096, description="Forward passes per update, shared out over the processes that train together."
+    )
     peak_fraction: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak."
     )
@@ -84,6 +87,11 @@ class CropsConfig(Config):
         description="Share of TSSs, of peaks and of promoter sequences, in batches of single bases; the others are "
         "background. 0 trains on crops.",
     )
+
+    @property
+    def per_update(self) -> int:
+        """Crops that one update reads."""
+        return self.batch_size * self.gradient_accumulation_steps
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
@@ -158,6 +166,9 @@ class TrainConfig(Config):
     )
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."

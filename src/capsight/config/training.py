@@ -54,6 +54,10 @@ class ModelConfig(Config):
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     downsample: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
+        "sdpa",
+        description="How attention is calculated: PyTorch's own, by flash-attn on a GPU, or explicitly.",
+    )
     init_std: float = Field(0.02, gt=0, le=1, description="Standard deviation of initial weights.")
 
     @model_validator(mode="after")
@@ -76,8 +80,10 @@ class PhaseConfig(Config):
     """One span of training with its own optimiser."""
 
     steps: int = Field(1_000, ge=0, le=MOST, description="Optimiser updates.")
-    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    gradient_accumulation_steps: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
+    )
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     min_lr_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
@@ -156,6 +162,9 @@ class PretrainConfig(Config):
     )
     evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between looks at the validation fold.")
     validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows behind every validation loss.")
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
     )
@@ -199,8 +208,10 @@ class FinetuneConfig(Config):
         False, description="LoRA: true, or its settings; false trains all weights."
     )
     epochs: float = Field(8.0, gt=0, le=MOST_WINDOWS, description="Passes over the training fold.")
-    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass and process.")
-    gradient_accumulation_steps: int = Field(1, ge=1, le=MOST_WINDOWS, description="Forward passes per update.")
+    batch_size: int = Field(64, ge=1, le=MOST_WINDOWS, description="Windows per forward pass.")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
+    )
     learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
     warmup_steps: int = Field(50, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
@@ -208,6 +219,9 @@ class FinetuneConfig(Config):
     betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
     max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
+    attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
+        "auto", description="How attention is calculated; auto is sdpa, or eager where that is faster."
+    )
     max_jitter: int = Field(0, ge=0, le=65_536, description="Windows are shifted by up to this many bases in training.")
     mutation_rate: float = Field(0.0, ge=0, lt=1, description="Share of bases drawn anew at random in training.")
     substitute: Annotated[SubstituteConfig | Literal[False], BeforeValidator(switched_on)] = Field(
@@ -226,6 +240,9 @@ class FinetuneConfig(Config):
     )
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."

@@ -25,7 +25,8 @@ _COLOURS: Final = ("178,24,43", "33,102,172")
 #: Characters that GFF3 takes in the first column and in attributes.
 _GFF_SEQID: Final = ".:^*$@!+_?-|"
 _GFF_VALUE: Final = " .:^*$@!+_?-|/()[]"
-_ENTRIES_AT_ONCE: Final = 1 << 16
+#: Values that are written to a bigWig file at a time.
+ENTRIES_AT_ONCE: Final = 1 << 16
 
 
 class Contig(NamedTuple):
@@ -105,5 +106,5 @@ def _calls(contig: Contig) -> Iterator[tuple[int, int, float, float, float]]:
 def _read(path: Path, kind: np.dtype) -> Iterator[np.ndarray]:
     """Read records of a file, some at a time."""
     with path.open("rb") as handle:
-        while len(found := np.fromfile(handle, kind, _ENTRIES_AT_ONCE)):
+        while len(found := np.fromfile(handle, kind, ENTRIES_AT_ONCE)):
             yield found

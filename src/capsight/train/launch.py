@@ -36,3 +36,18 @@ def check_launch(environment: Mapping[str, str] = os.environ) -> int:
     if rank >= size:
         raise InputError(f"RANK {rank} in the environment is not below WORLD_SIZE {size}")
     return size
+
+
+def check_alone(what: str) -> None:
+    """Refuse several processes where one does the work.
+
+    Raises
+    ------
+    InputError
+        Naming the commands that several processes train.
+    """
+    if (size := check_launch()) > 1:
+        raise InputError(
+            f"{what} is the work of one process, and the environment is that of {size} (WORLD_SIZE)",
+            remedy="start it without torchrun, which is for pretrain, finetune and train",
+        )

@@ -1,8 +1,10 @@
 """The one training loop: steps, clipping, schedule, checkpoints, validation, averaging.
 
 A task says what a batch is and what it costs; the loop does everything else. Batches are pure functions of
-their number and all remaining state is in the checkpoint (weights, optimiser, moving average, random state),
-so an interrupted run continues to the same bits. A training whose loss or weights are no longer finite numbers
+their number and all remaining state is in the checkpoint (weights, optimiser, moving average),
+so an interrupted run continues to the same bits. What is drawn at random beside (dropout) is a pure function of the
+batch's number, too. Several processes share out the batches of every update, so their number changes no result but by
+rounding, and may be another one when a run continues. A training whose loss or weights are no longer finite numbers
 stops, and no checkpoint of it is written.
 """
 
@@ -11,25 +13,27 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from capsight.artefact import LOGS, write_seconds
+from capsight.artefact import write_seconds
 from capsight.config import PhaseConfig
 from capsight.errors import InputError, KeepsPartial
+from capsight.train import processes
 from capsight.train.checkpoint import damaged, read_checkpoint, write_checkpoint
+from capsight.train.tracking import Tracker, Tracking
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +41,8 @@ logger = logging.getLogger(__name__)
 SHOW_EVERY = 2.0
 #: Updates between two checks for finite numbers: on a GPU each waits for all that is still being calculated.
 CHECK_EVERY = 20
+#: What random numbers are drawn for.
+_BATCH, _AFTER, _END = 11, 12, 13
 #: NumPy's seeds are below this.
 SEEDS = 2**32
 
@@ -85,6 +91,7 @@ class Plan:
     checkpoint_every: int
     evaluate_every: int
     precision: str = "auto"
+    tracking: Tracking = "tensorboard"
     select: Callable[[Mapping[str, float]], Sequence[float]] | None = None
     ema_decay: float = 0.0
     after_step: Callable[[nn.Module, Optimizer, int], None] | None = None
@@ -158,7 +165,14 @@ class _Loop:
         self.folder = folder / "checkpoint" / plan.name
         set_seed(plan.seed % SEEDS)
         AcceleratorState._reset_state()  # an earlier stage of this process may have had another precision
-        self.accelerator = Accelerator(mixed_precision=choose_precision(plan.precision))
+        self.accelerator = Accelerator(
+            mixed_precision=choose_precision(plan.precision),
+            cpu=processes.size() > 1 and not torch.cuda.is_available(),  # else each would train by itself
+        )
+        processes.check_shared_out(
+            processes.size(),
+            gradient_accumulation_steps=(plan.phase.batch_size, plan.phase.gradient_accumulation_steps),
+        )
         self.model, self.optimizer = self.accelerator.prepare(model, (plan.optimizer or _adamw(plan.phase))(model))
         self.bare = self.accelerator.unwrap_model(self.model)
         self.state = _State()
@@ -169,14 +183,16 @@ class _Loop:
         self.shown: tuple[float, int] | None = None  # when speed was last measured, and at which step
         self._restore()
         self.measured = (time.monotonic(), time.process_time())  # when `state.seconds` was last brought up to date
-        self.writer = SummaryWriter(str(folder / LOGS / plan.name)) if self.accelerator.is_main_process else None
+        first = self.accelerator.is_main_process
+        self.tracker = Tracker(plan.tracking if first else "none", folder, plan.name)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the end, or to where it no longer helps."""
         with self._progress() as bar:
             while not self._is_over():
                 try:
-                    self._advance(bar)
+                    with processes.noticing_loss(self.plan.name):
+                        self._advance(bar)
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -195,6 +211,7 @@ class _Loop:
         state.step += 1
         self._show(bar, rate)
         if plan.after_step and state.step < phase.steps:
+            self._draw(_AFTER, state.step)
             plan.after_step(self.bare, self.optimizer, state.step)
         looks = state.step % plan.evaluate_every == 0 or state.step == phase.steps
         saves = looks or state.step % plan.checkpoint_every == 0
@@ -253,14 +270,17 @@ class _Loop:
         then, before = self.shown
         if now - then < SHOW_EVERY:
             return
-        micro = self.plan.phase.gradient_accumulation_steps * self.accelerator.num_processes
-        speed = (self.state.step - before) * micro * self.task.tokens_per_batch / (now - then)
+        speed = (
+            (self.state.step - before)
+            * self.plan.phase.gradient_accumulation_steps
+            * self.task.tokens_per_batch
+            / (now - then)
+        )
         loss = self.losses[-1].item()
         bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:.1e}, {speed:,.0f} tokens/s", refresh=False)
         self.shown = (now, self.state.step)
-        if self.writer:
-            for name, value in (("loss", loss), ("learning_rate", rate), ("tokens_per_second", speed)):
-                self.writer.add_scalar(f"train/{name}", value, self.state.step)
+        shown = {"train/loss": loss, "train/learning_rate": rate, "train/tokens_per_second": speed}
+        self.tracker.show(shown, self.state.step)
 
     def _step(self, rate: float) -> Tensor:
         """Make one update; return its mean loss."""
@@ -269,13 +289,16 @@ class _Loop:
             group["lr"] = rate
         self.model.train()
         total = torch.zeros((), device=self.accelerator.device)
-        for i in range(phase.gradient_accumulation_steps):
-            micro = self.state.step * phase.gradient_accumulation_steps + i
-            index = micro * self.accelerator.num_processes + self.accelerator.process_index
+        own = range(self.accelerator.process_index, phase.gradient_accumulation_steps, self.accelerator.num_processes)
+        for i in own:
+            index = self.state.step * phase.gradient_accumulation_steps + i
             batch = {k: v.to(self.accelerator.device) for k, v in self.task.batch(index).items()}
-            with self.accelerator.autocast():
-                loss = self.task.loss(self.model, batch) / phase.gradient_accumulation_steps
-            self.accelerator.backward(loss)
+            self._draw(_BATCH, index)
+            # gradients are exchanged once in an update
+            with nullcontext() if i == own[-1] else self.accelerator.no_sync(self.model):
+                with self.accelerator.autocast():
+                    loss = self.task.loss(self.model, batch) / len(own)
+                self.accelerator.backward(loss)
             total += loss.detach()
         norm = self.accelerator.clip_grad_norm_(
             [p for p in self.model.parameters() if p.requires_grad], phase.max_grad_norm
@@ -287,6 +310,11 @@ class _Loop:
         bad = ~(torch.isfinite(mean) & torch.isfinite(norm))
         self.bad_step = torch.where(bad & (self.bad_step == 0), self.state.step + 1, self.bad_step)
         return mean
+
+    def _draw(self, what: int, index: int) -> None:
+        """Let what is drawn at random depend on the number of a batch or a step alone, not on what was drawn before."""
+        seed = np.random.SeedSequence([self.plan.seed, what, index]).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(seed))
 
     def _trained(self) -> list[tuple[str, nn.Parameter]]:
         return [(k, p) for k, p in self.bare.named_parameters() if p.requires_grad]
@@ -313,16 +341,14 @@ class _Loop:
         self.model.eval()
         self._swap_average()
         with torch.no_grad(), self.accelerator.autocast():
-            metrics = self.task.validate(self.bare, self.accelerator.device)
+            metrics = processes.first_tells(lambda: self.task.validate(self.bare, self.accelerator.device))
         state = self.state
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise self._diverged(f"{name} of the validation fold", state.step)
         state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
         logger.info("%s: %s", self.plan.name, _told(state.log[-1]))
-        if self.writer:
-            for name, value in metrics.items():
-                self.writer.add_scalar(f"validation/{name}", value, state.step)
+        self.tracker.show({f"validation/{name}": value for name, value in metrics.items()}, state.step)
         if self.plan.select:
             self._update_best(list(self.plan.select(metrics)))
         self._swap_average()
@@ -344,8 +370,8 @@ class _Loop:
     def _finish(self) -> None:
         """Leave the selected weights in the model."""
         self._measure()
-        if self.writer:
-            self.writer.close()
+        self.tracker.close()
+        if self.accelerator.is_main_process:
             write_seconds(self.folder.parents[1], self.plan.name, self.state.seconds, self.state.cpu_seconds)
         if self.best:
             self.bare.load_state_dict(self.best)
@@ -353,6 +379,7 @@ class _Loop:
         elif self.average:
             self._swap_average()
         self.optimizer.zero_grad(set_to_none=True)
+        self._draw(_END, 0)  # what the caller draws next is the same in every process
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
@@ -364,17 +391,13 @@ class _Loop:
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
         tensors |= _flatten(self.optimizer)
-        tensors["random/cpu"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["random/cuda"] = torch.cuda.get_rng_state()
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
         write_checkpoint(self.folder, tensors, vars(self.state))
 
     def _restore(self) -> None:
         """Continue from the checkpoint of an interrupted run, where there is one."""
-        with self.accelerator.main_process_first():
-            found = read_checkpoint(self.folder)
+        found = self._read()
         if found is None:
             return
         try:
@@ -385,6 +408,17 @@ class _Loop:
             logger.info("%s: continuing after step %d of %d", self.plan.name, self.state.step, self.plan.phase.steps)
         elif self.state.log:
             logger.info("%s: trained; %s", self.plan.name, _told(self.state.log[-1]))
+
+    def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Return tensors and state of the checkpoint, in all processes."""
+        found: list[tuple[dict[str, Tensor], dict[str, Any]] | None] = [None]
+
+        def read() -> dict[str, Any] | None:
+            found[0] = read_checkpoint(self.folder)
+            return found[0][1] if found[0] else None
+
+        state = processes.first_tells(read)
+        return None if state is None else (processes.first_sends(found[0][0] if found[0] else {}), state)
 
     def _take(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Put what a checkpoint holds into its places."""
@@ -397,9 +431,6 @@ class _Loop:
         self.bare.load_state_dict(group("weights/"))
         self.average, self.best = group("average/"), group("best/")
         _unflatten(self.optimizer, group("optimizer/"))
-        torch.set_rng_state(tensors["random/cpu"])
-        if "random/cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random/cuda"])
         self.losses = list(group("losses").get("", torch.zeros(0)))
 
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from capsight import artefact
 from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
 from capsight.data import schema
 from capsight.data.genome.alphabet import substituted
@@ -40,8 +39,10 @@ from capsight.model.relora import (
     plain_schedule,
     reset_moments,
 )
-from capsight.train.launch import check_launch
+from capsight.train import processes
+from capsight.train.attention import check_attention, choose_attention
 from capsight.train.loop import Batch, Plan, fit, on_threads
+from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +71,19 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     inputs = {"windows": windows} | ({"tokenizer_file": config.tokenizer.file} if config.tokenizer.file else {})
     if config.genome:
         inputs |= genome_inputs(config.genome)
-    if artefact.is_done(out, "pretrain", config, inputs):
+    together = processes.join()
+    phases = {"full_rank_phase": config.full_rank_phase, "relora_phase": config.relora_phase}
+    shares = {
+        f"{name}__gradient_accumulation_steps": (of.batch_size, of.gradient_accumulation_steps)
+        for name, of in phases.items()
+        if of.steps
+    }
+    processes.check_shared_out(together, **shares)
+    if processes.is_done(out, "pretrain", config, inputs):
         logger.info("pretrain: %s is done already", out)
         return out
-    check_launch()
+    check_tracking(config.tracking)
+    check_attention(config.model.attention, config.precision)
     data = Windows.open(windows)
     tokenizer = make_tokenizer(config.tokenizer)
     torch.manual_seed(config.seed)
@@ -84,8 +94,10 @@ def pretrain(config: PretrainConfig, windows: Path, out: Path) -> Path:
     shape = architecture(config.model, tokenizer.vocabulary, n_tokens, tokenizer.pad)
     whole_windows = config.objective == "substituted"
     model = CapsightForClassification(shape) if whole_windows else CapsightForPretraining(shape)
-    with artefact.atomic_dir(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
+    choose_attention(model, config.model.attention)
+    with processes.atomic_dir(out, "pretrain", config, inputs) as folder, on_threads(config.threads):
         log = _train(model, config, data, tokenizer, folder)
+        processes.rest_is_of_the_first()
         metrics = {k: v for k, v in log[-1].items() if k not in ("step", "learning_rate")} if log else {}
         card = ModelCard(
             task="pretraining", length=data.length, tokenizer=config.tokenizer, metrics=metrics
@@ -152,6 +164,7 @@ def _train(
             checkpoint_every=config.checkpoint_every,
             evaluate_every=config.evaluate_every,
             precision=config.precision,
+            tracking=config.tracking,
             after_step=_cycle(config) if relora else None,
         )
         records = fit(adapted, task, plan, folder)

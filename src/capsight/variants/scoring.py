@@ -46,15 +46,29 @@ def survey(file: VariantFile, places: Places, fail_on_error: bool = False) -> Su
     InputError
         Of `VariantFile.records`; with `fail_on_error`, of the first record that cannot be scored.
     """
+    if not fail_on_error:
+        return surveyed(file.records())
+    found = surveyed(_checked(file, places))
+    places.genome.release()
+    return found
+
+
+def _checked(file: VariantFile, places: Places) -> Iterator[Variant]:
+    """Yield the records of a file; refuse the first that cannot be scored."""
+    for variant in file.records():
+        for allele in places.alleles(variant):
+            if isinstance(allele, Unscored) and allele.why in FAULTS:
+                raise InputError(
+                    f"cannot be scored: {allele.why}: {allele.what}",
+                    where=f"{file.path}:{variant.number}", remedy="without --fail-on-error it is passed through",
+                )  # fmt: skip
+        yield variant
+
+
+def surveyed(records: Iterable[Variant]) -> Survey:
+    """Return what is known of records once all are read."""
     n, last, is_sorted, before, seen = 0, 0, True, ("", 0), set()
-    for n, variant in enumerate(file.records(), start=1):  # noqa: B007 (n is returned)
-        if fail_on_error:
-            for allele in places.alleles(variant):
-                if isinstance(allele, Unscored) and allele.why in FAULTS:
-                    raise InputError(
-                        f"cannot be scored: {allele.why}: {allele.what}",
-                        where=f"{file.path}:{variant.number}", remedy="without --fail-on-error it is passed through",
-                    )  # fmt: skip
+    for n, variant in enumerate(records, start=1):  # noqa: B007 (n is returned)
         if variant.chrom != before[0]:
             is_sorted = is_sorted and variant.chrom not in seen
             seen.add(variant.chrom)
@@ -62,8 +76,6 @@ def survey(file: VariantFile, places: Places, fail_on_error: bool = False) -> Su
             is_sorted = False
         before = (variant.chrom, variant.position)
         last = max(last, variant.position + len(variant.ref))
-    if fail_on_error:
-        places.genome.release()
     return Survey(n, is_sorted, last)
 
 

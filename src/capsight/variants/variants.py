@@ -75,7 +75,7 @@ def variants(config: VariantsConfig, model: Path, genome: Path, source: Path, ou
     opened = Genome.open(genome)
     places = Places(opened, Aliases.read(config.aliases, opened) if config.aliases else Aliases())
     found = survey(file, places, config.fail_on_error)
-    beside = _index(found, out) if kind == "VCF" else None
+    beside = index_of(found, out) if kind == "VCF" else None
     with artefact.atomic_file(out, "variants", config, inputs, suffix=suffix, beside=beside) as partial:
         network, card = load_track(model)
         scorer = TrackScorer(network.to(best_device()), card.calibration, config.precision)
@@ -128,12 +128,12 @@ def _unless(clash: Iterable[object], file: VariantFile, what: str) -> Kind:
     return file.kind
 
 
-def _index(found: Survey, out: Path) -> artefact.Beside | None:
+def index_of(found: Survey, out: Path, stage: str = "variants") -> artefact.Beside | None:
     """Return the index that a VCF gets: none if it is not packed, or its records are not sorted."""
     if output.is_stream(out) or not out.name.lower().endswith(output.COMPRESSED):
         return None
     if not found.is_sorted:
-        logger.warning("variants: the records are not sorted, so %s gets no index (bcftools sort sorts them)", out)
+        logger.warning("%s: the records are not sorted, so %s gets no index (bcftools sort sorts them)", stage, out)
         return None
     csi = found.last > _LARGEST_TBI
 

@@ -24,7 +24,7 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import InputError
 from capsight.extras import need_for_baseline
 from capsight.predict.classical import BASELINE_CARD, BOOSTER, FOREST, LINEAR, XGBOOST_BOOSTER, Forest
-from capsight.train.launch import check_launch
+from capsight.train.launch import check_alone
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def baseline(config: BaselineConfig, windows: Path, out: Path) -> Path:
         logger.info("baseline: %s is done already", out)
         return out
     if config.model == "cnn":
-        check_launch()
+        check_alone("baseline")
     data = Windows.open(windows)
     with artefact.atomic_dir(out, "baseline", config, inputs) as folder:
         fit = _fit_network if config.model == "cnn" else _fit_counts

@@ -74,7 +74,7 @@ def choose(config: TrainConfig, data: Windows) -> TrainConfig:
     stretches, length = data.stretches(schema.TRAIN), config.crops.length
     peaks, bases = _peaks_in(stretches, data), int(stretches.sizes.sum())
     crops = 2 * int(crops_per_strand(stretches, length).sum())
-    per_pass, per_crop = crops / config.crops.batch_size, peaks / crops
+    per_pass, per_crop = crops / config.crops.per_update, peaks / crops
     logger.info(
         "train: auto: %s peaks on %s bases of training chromosomes, %.2f in a crop of %s bases",
         f"{peaks:,}", f"{bases:,}", per_crop, f"{length:,}",

@@ -9,7 +9,6 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from capsight import artefact
 from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
@@ -21,7 +20,7 @@ from capsight.model.relora import plain_schedule
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
 from capsight.predict.track import REACH, Precision, TrackScorer, best_device
-from capsight.train.launch import check_launch
+from capsight.train import processes
 from capsight.train.loop import Plan, choose_precision, fit, on_threads
 from capsight.train.muon import Muon
 from capsight.train.track.auto import choose
@@ -34,6 +33,7 @@ from capsight.train.track.single import SingleTask
 from capsight.train.track.start import Start
 from capsight.train.track.targets import Targets, targets_of
 from capsight.train.track.task import TrackTask
+from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
@@ -75,17 +75,20 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
         inputs["init"] = start.weights
     if config.auto:
         config = choose(config, Windows.open(windows))
-    if artefact.is_done(out, "train", config, inputs):
+    passes = config.crops.gradient_accumulation_steps
+    shares = {"crops__gradient_accumulation_steps": (config.crops.batch_size, passes)}
+    processes.check_shared_out(processes.join(), **shares)
+    if processes.is_done(out, "train", config, inputs):
         logger.info("train: %s is done already", out)
         return out
-    check_launch()
+    check_tracking(config.tracking)
     data = Windows.open(windows)
     for fold in (schema.TRAIN, schema.VALIDATION):
         data.fold(fold)  # refuses one without windows before any work is done
     labelled = (data.folder / SEQUENCES_FILE).is_file()
     if start:
         start.warn_of_seen(data)
-    with artefact.atomic_dir(out, "train", config, inputs) as folder, on_threads(config.threads):
+    with processes.atomic_dir(out, "train", config, inputs) as folder, on_threads(config.threads):
         targets = None if labelled else targets_of(data)
         model, logs = TrackModel(config.model, config.members), []
         for number in range(config.members):
@@ -102,6 +105,7 @@ def train(config: TrainConfig, windows: Path, out: Path) -> Path:
                 log = _on_crops(config, data, targets, network, seed, suffix, folder)
             model.networks[number].load_state_dict(network.state_dict())
             logs.append(log)
+        processes.rest_is_of_the_first()
         text = "".join(json.dumps({"member": i, **record}) + "\n" for i, log in enumerate(logs, 1) for record in log)
         (folder / "metrics.jsonl").write_text(text, encoding="utf-8")
         card = _card(config, data, targets, model)
@@ -119,7 +123,7 @@ def _on_crops(
         return CropSource(data.genome, targets.tags, targets.summits, stretches, network.halo, config.crops, seed)
 
     source, promoters = crops(schema.TRAIN), windows_promoters(data.folder)
-    per_pass = source.crops_per_pass / config.crops.batch_size
+    per_pass = source.crops_per_pass / config.crops.per_update
     if config.pretrain_epochs:
         masked = MaskedTask(source, crops(schema.VALIDATION))
         steps = ceil(config.pretrain_epochs * per_pass)
@@ -158,7 +162,7 @@ def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, see
     bases = config.crops.batch_size * config.crops.length
     folds = data.fold(schema.TRAIN), data.fold(schema.VALIDATION)
     task = SequenceTask(*folds, network.halo, bases, seed)
-    steps = ceil(config.epochs * task.batches_per_pass)
+    steps = ceil(config.epochs * task.batches_per_pass / config.crops.gradient_accumulation_steps)
     return fit(network, task, _plan(config, network, steps, seed, name), folder)
 
 
@@ -168,6 +172,7 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
     phase = PhaseConfig(
         steps=steps,
         batch_size=config.crops.batch_size,
+        gradient_accumulation_steps=config.crops.gradient_accumulation_steps,
         learning_rate=config.learning_rate,
         warmup_steps=min(config.warmup_steps, steps - 1),
         min_lr_ratio=0.0,
@@ -183,6 +188,7 @@ def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, nam
         checkpoint_every=config.checkpoint_every,
         evaluate_every=config.evaluate_every or ceil(steps / LOOKS),
         precision=config.precision,
+        tracking=config.tracking,
         ema_decay=config.ema_decay,
         optimizer=lambda model: Muon(model, layers, config.learning_rate, config.betas, config.weight_decay),
     )

@@ -1,0 +1,24 @@
+"""`capsight merge`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capsight.cli.options import Output, Verbose
+
+EXAMPLE = "capsight merge scan-1 scan-2 scan-3 -o scan"
+
+
+def command(
+    shards: Annotated[
+        list[Path],
+        typer.Argument(metavar="SHARDS...", help="Results of all shards of one scan, or of one file of variants."),
+    ],
+    output: Output,
+    verbose: Verbose = False,
+) -> None:
+    """Join the results of scan --shard or variants --shard: the same bytes as those of a run without shards."""
+    from capsight.merge import merge
+
+    merge(shards, output)

@@ -1,0 +1,155 @@
+"""The workflow: folds, models and shards as jobs, here and as jobs of a SLURM that is a handful of scripts.
+
+Needs Snakemake (``pip install -e '.[workflow]'``); skipped where it is not installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from .conftest import TINY, TINY_TRACK
+
+pytestmark = pytest.mark.pipeline
+
+ROOT = Path(__file__).parents[1]
+FOLDS = {f"chr{i}": {"validation": f"chr{(i + 1) % 3 + 1}", "test": f"chr{i}"} for i in (1, 2, 3)}
+
+#: SLURM as `snakemake-executor-plugin-slurm` sees it: a job runs at once, in the background.
+SLURM = {
+    "sbatch": r"""
+        id=$(( $(ls "$FAKE_SLURM" | wc -l) + 1 )); out=/dev/null; wrap=
+        while [ $# -gt 0 ]; do case "$1" in
+            --output) out=$2; shift;; --output=*) out=${1#*=};;
+            --wrap) wrap=$2; shift;; --wrap=*) wrap=${1#*=};; esac
+            shift; done
+        mkdir -p "$(dirname "$out")"; echo RUNNING > "$FAKE_SLURM/$id"
+        ( SLURM_JOB_ID=$id SLURM_JOBID=$id bash -c "$wrap" > "$out" 2>&1
+          [ $? = 0 ] && echo COMPLETED > "$FAKE_SLURM/$id" || echo FAILED > "$FAKE_SLURM/$id" ) > /dev/null 2>&1 &
+        echo "$id"
+    """,
+    "sacct": r"""for file in "$FAKE_SLURM"/*; do echo "$(basename "$file")|$(cat "$file")"; done""",
+    "squeue": r"""for file in "$FAKE_SLURM"/*; do echo "$(basename "$file")|$(cat "$file")"; done""",
+    "srun": r"""while [ "${1#-}" != "$1" ]; do shift; done; exec "$@" """,
+    "sacctmgr": "echo lab",
+    "sinfo": "echo normal",
+    "scontrol": "echo MinJobAge = 300 sec",
+    "scancel": "true",
+}
+
+
+def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the workflow in a folder."""
+    program = shutil.which("snakemake")
+    if program is None:
+        pytest.skip("snakemake is not installed")
+    common = {"capsight": f"{sys.executable} -m capsight", "threads": {"train": 1, "use": 1}}
+    (place / "jobs.yaml").write_text(yaml.safe_dump(common | config))
+    command = [program, "-s", str(ROOT / "workflow" / "Snakefile"), "--configfile", "jobs.yaml", *arguments]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.run(
+        command, cwd=place, capture_output=True, text=True, check=False, env=environment, timeout=3000
+    )
+
+
+def recipes(place: Path) -> None:
+    """Write recipes that train for some updates only."""
+    window = TINY | {"pretrain": TINY["pretrain"] | {"main": {"steps": 4, "batch_size": 8, "warmup_steps": 2}}}
+    window["finetune"] = TINY["finetune"] | {"epochs": 1}
+    track = TINY_TRACK | {"simulate": TINY["simulate"], "train": TINY_TRACK["train"] | {"epochs": 0.5}}
+    for name, values in (("window", window), ("track", track)):
+        (place / f"{name}.yaml").write_text(yaml.safe_dump(values))
+
+
+def capsight(place: Path, *arguments: object) -> None:
+    """Run a command in a folder."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "capsight", *map(str, arguments)]
+    subprocess.run(command, cwd=place, check=True, capture_output=True, env=environment)
+
+
+def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
+    recipes(tmp_path)
+    capsight(tmp_path, "simulate", "--config", "window.yaml", "-o", "given")
+    sequence = "".join((tmp_path / "given" / "genome.fa").read_text().split(">")[1].splitlines()[1:])
+    rows = "".join(f"chr1\t{p + 1}\t{sequence[p].upper()}\t{'ACGT'['CGTA'.index(sequence[p].upper())]}\n"
+                   for p in range(2000, 62000, 100))  # fmt: skip
+    (tmp_path / "variants.tsv").write_text("chrom\tposition\tref\talt\n" + rows)
+    model, genome = "results/track/chr3/model", "given/genome.fa"
+    config = {
+        "genome": genome, "peaks": "given/peaks.bed", "ctss": "given/ctss.bed", "folds": FOLDS,
+        "models": {
+            "window": {"recipe": "window.yaml", "network": "window", "explain": False},
+            "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"], "explain": False,
+                      "set": {"train": {"seed": 7}}},
+        },
+        "scans": {"all": {"model": model, "genome": genome, "shards": 2}},
+        "variants": {
+            "some": {"model": model, "genome": genome, "source": "variants.tsv", "shards": 2, "format": "tsv.gz"}
+        },
+    }  # fmt: skip
+    done = snakemake(tmp_path, config, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2")
+    assert done.returncode == 0, done.stderr[-4000:]
+    results = tmp_path / "results"
+    for name, folds in (("window", list(FOLDS)), ("track", ["chr3"])):
+        for fold in folds:
+            page = (results / name / fold / "report" / "report.html").read_text()
+            assert "AUROC" in page
+            record = yaml.safe_load((results / name / fold / "windows" / "provenance.yaml").read_text())
+            assert record["config"]["test"] == [fold]
+    assert yaml.safe_load((tmp_path / model / "provenance.yaml").read_text())["seed"] == 7
+    capsight(tmp_path, "scan", genome, "--model", model, "-o", "whole")
+    for name in ("plus.bw", "minus.bw", "tss.bed", "tss.gff3"):
+        assert (results / "scans" / "all" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    capsight(tmp_path, "variants", "variants.tsv", "--genome", genome, "--model", model, "-o", "whole.tsv.gz")
+    assert (results / "variants" / "some.tsv.gz").read_bytes() == (tmp_path / "whole.tsv.gz").read_bytes()
+    again = snakemake(tmp_path, config, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stderr + again.stdout
+
+
+def test_jobs_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm") if shutil.which("snakemake") is None else None
+    recipes(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "slurm").mkdir()
+    for name, script in SLURM.items():
+        path = tmp_path / "bin" / name
+        path.write_text(f'#!/usr/bin/env bash\necho "$(basename "$0") $*" >> "$FAKE_SLURM.log"\n{script}\n')
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SLURM", str(tmp_path / "slurm"))
+    config = {
+        "simulate": "window.yaml", "folds": {"chr3": FOLDS["chr3"]},
+        "models": {"window": {"recipe": "window.yaml", "network": "window"}},
+        "memory": {"windows": 1234, "train": 16000, "use": 8000, "scan": 16000},
+    }  # fmt: skip
+    done = snakemake(
+        tmp_path, config, "--profile", str(ROOT / "profiles" / "slurm"), "--latency-wait", "30",
+        "--default-resources", "slurm_account=lab", "slurm_partition=normal",
+        "--slurm-init-seconds-before-status-checks", "2", "results/.done/window/chr3/windows",
+    )  # fmt: skip
+    if "executor plugin" in done.stderr and "not found" in done.stderr:
+        pytest.skip("the SLURM executor of Snakemake is not installed")
+    log = (tmp_path / "slurm.log").read_text() if (tmp_path / "slurm.log").exists() else ""
+    assert done.returncode == 0, done.stderr[-3000:] + log
+    submitted = [line for line in log.splitlines() if line.startswith("sbatch")]
+    assert len(submitted) == 2
+    assert "--mem 1234" in submitted[1]
+    assert (tmp_path / "results" / "window" / "chr3" / "windows" / "windows.parquet").is_file()
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm", "kubernetes"])
+def test_profiles_name_options_that_there_are(profile: str) -> None:
+    values = yaml.safe_load((ROOT / "profiles" / profile / "config.yaml").read_text())
+    program = shutil.which("snakemake")
+    if program is None:
+        pytest.skip("snakemake is not installed")
+    told = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    for name in values:
+        assert f"--{name}" in told, name
