@@ -136,9 +136,9 @@ def test_a_newer_model_that_can_be_read_is_used_with_a_warning(
 ) -> None:
     shutil.copytree(shipped.find_model(Path("yeast")), tmp_path / "m")
     card = json.loads((tmp_path / "m" / "capsight.json").read_text())
-    (tmp_path / "m" / "capsight.json").write_text(json.dumps(card | {"capsight": "0.1.1"}))
+    (tmp_path / "m" / "capsight.json").write_text(json.dumps(card | {"capsight": "0.2.1"}))
     assert read_track_card(tmp_path / "m").halo == 1535
-    assert "was made by capsight 0.1.1, which is newer than this one" in caplog.text
+    assert "was made by capsight 0.2.1, which is newer than this one" in caplog.text
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:

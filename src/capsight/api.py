@@ -121,7 +121,7 @@ class Model:
         return self._scorer.score(np.stack(rows) if rows else np.empty((0, 0), np.uint8))
 
     def predict(
-        self, source: Dna | Path, *, genome: Path | None = None, stranded: bool = False, fold: str | None = None
+        self, source: Dna | Path, *, genome: Path | str | None = None, stranded: bool = False, fold: str | None = None
     ) -> pd.DataFrame:
         """Name the best TSS of every sequence or interval, on either strand.
 
@@ -148,7 +148,7 @@ class Model:
             If a file or a sequence cannot be used.
         """
         if isinstance(source, Path):
-            records = open_records(given(source), genome, fold)
+            records = open_records(given(source), Path(genome) if genome else None, fold)
         elif genome is not None or fold is not None:
             raise InputError("genome and fold are for files: name the BED file or the windows by a Path")
         else:
@@ -160,7 +160,7 @@ class Model:
 
     def scan(
         self,
-        genome: Path,
+        genome: Path | str,
         region: str | None = None,
         *,
         min_probability: float | None = None,
@@ -201,7 +201,7 @@ class Model:
     def variants(
         self,
         source: Path | pd.DataFrame,
-        genome: Path,
+        genome: Path | str,
         *,
         distance: int = 500,
         aliases: Path | None = None,
@@ -251,7 +251,7 @@ class Model:
         kinds |= dict.fromkeys(("log2_plus", "log2_minus", "gain", "loss", "tss_log2"), "float64")
         return pd.DataFrame(rows, columns=list(schema.EFFECT_COLUMNS)).astype(kinds)
 
-    def mutate(self, genome: Path, region: str, *, distance: int = 500) -> pd.DataFrame:
+    def mutate(self, genome: Path | str, region: str, *, distance: int = 500) -> pd.DataFrame:
         """Score all single changes of a region: what each does to transcription initiation around it.
 
         Parameters
@@ -282,7 +282,7 @@ class Model:
 
     def explain(
         self,
-        genome: Path,
+        genome: Path | str,
         region: str,
         *,
         method: PlaceMethod = "ism",

@@ -323,9 +323,9 @@ def test_evaluate_shows_a_scan_and_what_it_is_compared_with(files: Path) -> None
     interval = "–".join(f"{end:.3f}" for end in metrics["scan"]["intervals"]["auprc"])
     values = [f"{each['auprc']:.3f}" for each in metrics["compared"].values()]
     assert shown[-4:] == [f"{metrics['scan']['auprc']:.3f}", interval, *values]
-    done = capsight("evaluate", *given[1:7], "--reference", "rep[1].bed", cwd=files)
+    done = capsight("evaluate", *given[1:6], "--reference", "rep[1].bed", cwd=files)
     assert "set scan to true" in one_line_error(done)
-    done = capsight("evaluate", *given[:5], "--reference", "rep[1].bed", "--reference", "rep[1].bed", cwd=files)
+    done = capsight("evaluate", *given[:4], "--reference", "rep[1].bed", "--reference", "rep[1].bed", cwd=files)
     assert "is named twice" in one_line_error(done)
 
 

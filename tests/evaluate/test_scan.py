@@ -205,7 +205,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_left(world, track, tmp_pa
             (tmp_path / "old" / path.name).write_bytes(path.read_bytes())
     record = (tmp_path / "old" / "provenance.yaml").read_text().splitlines()
     (tmp_path / "old" / "provenance.yaml").write_text("\n".join(line for line in record if "peaks.parquet" not in line))
-    with pytest.raises(InputError, match=r"peaks.parquet: there is no such file.*make them anew"):
+    with pytest.raises(InputError, match=r"peaks.parquet: there is no such file.*make them again"):
         evaluate(SCAN, track, tmp_path / "old", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("*.partial"))

@@ -445,7 +445,7 @@ def test_more_regions_than_are_wanted_are_drawn_and_counted(
     tiny_track: Path, genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     regions = "".join(f"chr1\t{start}\t{start + 50}\n" for start in range(200, 2000, 100))
-    found = explained_regions(tiny_track, genome, regions, tmp_path, most=5)
+    found = explained_regions(tiny_track, genome, regions, tmp_path, max_windows=5)
     assert len(found.score) == 5
     assert (np.diff(found.start) > 0).all()
     assert "5 of 18 records are explained, drawn at random" in caplog.text

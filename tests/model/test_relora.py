@@ -99,7 +99,7 @@ def test_only_adapters_and_named_parts_move(trainable: tuple[str, ...], moving: 
 
 
 def test_stem_moves_when_named() -> None:
-    model = make(("stem",), stem_channels=8)
+    model = make(("stem",), stem=8)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     train(model, 3)
     moved = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]

@@ -19,7 +19,15 @@ HALOS = [7 + 15 + 2, 6, 3 + 1, 3 + 3 + 7, 3 + 3 + 16]
 
 
 KMERS = TrackConfig(
-    width=4, first_kernel=3, dilations=(), head_kernel=1, average=0, kmer=3, stretch=16, stretches=(2, 1), hidden=5
+    width=4,
+    first_kernel=3,
+    dilations=(),
+    head_kernel=1,
+    average_radius=0,
+    kmer=3,
+    stretch=16,
+    stretches=(2, 1),
+    hidden=5,
 )
 
 
@@ -86,7 +94,11 @@ def test_a_sequence_that_is_no_longer_than_its_halos_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "halo"),
-    [({}, 32), ({"stretches": (1, 3)}, 3 * 16 + 1), ({"stretches": (0, 1), "dilations": (32,), "average": 64}, 97)],
+    [
+        ({}, 32),
+        ({"stretches": (1, 3)}, 3 * 16 + 1),
+        ({"stretches": (0, 1), "dilations": (32,), "average_radius": 64}, 97),
+    ],
 )
 def test_k_mers_are_read_from_their_stretches_alone(settings: dict[str, Any], halo: int) -> None:
     model = network(KMERS.model_copy(update=settings))

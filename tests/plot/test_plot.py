@@ -174,7 +174,7 @@ def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
 
 @pytest.mark.parametrize("method", ["ism", "ig"])
 def test_all_bases_of_a_short_place_are_explained(tiny_track: Path, genome: Path, method: str) -> None:
-    locus = _locus(config(genome, "chr2:1001-1120", explain=method, steps=4, baselines=1), tiny_track)
+    locus = _locus(config(genome, "chr2:1001-1120", explain=method, n_steps=4, n_references=1), tiny_track)
     assert locus.logo is not None
     assert sorted(locus.logo.positions) == list(range(1000, 1120))
     assert locus.logo.method == method

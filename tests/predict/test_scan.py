@@ -32,7 +32,7 @@ from ..conftest import random_dna, save_tiny_track
 #: Not in the order of their names; one is shorter than the halo, one has no bases.
 CONTIGS = {"chrX": 5000, "chr10": 900, "tiny": 12, "none": 0, "chr2": 3000, "HLA:01": 400}
 SORTED = ["HLA:01", "chr10", "chr2", "chrX", "tiny"]
-FILES = ["provenance.yaml", "minus.bw", "plus.bw", "tss.bed", "tss.gff3"]
+FILES = ["minus.bw", "plus.bw", "provenance.yaml", "tss.bed", "tss.gff3"]
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_predictions_are_the_test_windows_in_order(finished: Path) -> None:
 
 def test_a_second_run_does_nothing(finished: Path, recipe: Path) -> None:
     def made() -> dict[Path, int]:
-        parts = [path for path in finished.iterdir() if path.name not in ("report", "config.yaml")]
+        parts = [path for path in finished.iterdir() if path.name not in ("report", "provenance.yaml")]
         return {p: p.stat().st_mtime_ns for part in parts for p in (part, *part.rglob("*"))}
 
     before = made()
@@ -275,8 +275,8 @@ def test_a_recipe_with_a_section_train_trains_scans_and_explains_a_track_model(f
 def test_the_report_of_a_track_model_shows_its_scan(finished_track: Path) -> None:
     page = (finished_track / "report" / "report.html").read_text()
     auprc = json.loads((finished_track / "evaluation-scan" / "metrics.json").read_text())["scan"]["auprc"]
-    row = page[page.index("AUPRC, bins of 50 bases") :][:200]
-    assert f"{auprc:.3f}" in row
+    before = page[: page.index("AUPRC, bins of 50 bases")]
+    assert f"{auprc:.3f}" in before[-100:]  # a figure stands before its name
 
 
 def test_a_second_run_of_a_track_model_does_nothing(finished_track: Path, track_recipe: Path) -> None:
@@ -356,7 +356,7 @@ def test_example_loci_are_chosen_by_their_rules(finished_track: Path) -> None:
         return float(tags.loc[(tags["strand"] == strand) & ((tags["position"] - position).abs() <= 50), "count"].sum())
 
     windows = finished_track / "windows"
-    peaks, tags = read(windows / "peaks.parquet"), read(windows / "five_ends.parquet")
+    peaks, tags = read(windows / "peaks.parquet"), read(windows / "ctss.parquet")
     columns = ["chrom", "start", "end", "name", "score", "strand", "position"]
     calls = read(finished_track / "scan" / "tss.bed", names=columns, usecols=range(7))
     peaks, tags, calls = (table[table["chrom"] == "chr3"] for table in (peaks, tags, calls))

@@ -264,7 +264,7 @@ def test_the_same_audit_gives_the_same_bytes_and_is_not_repeated(lay, tmp_path, 
     folder = lay(contigs, rows("chr1", places, "train", [0, 1]), rows("chr2", places, "test", [0, 1]))
     outs = [audit(AuditConfig(), folder, tmp_path / name) for name in ("one", "two")]
     files = sorted(path.name for path in outs[0].iterdir())
-    assert files == ["audit.json", "provenance.yaml", "pairs.tsv", "similarity.parquet"]
+    assert files == ["audit.json", "pairs.tsv", "provenance.yaml", "similarity.parquet"]
     for name in files:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes()
     with caplog.at_level("INFO", "capsight"):

@@ -213,7 +213,7 @@ def test_a_fold_without_negatives_is_refused_with_the_way_out(world, tmp_path, e
         table, dropped, remarks = original(*given)
         return laying.WindowSet(table[(table["fold"] != empty) | (table["label"] == 1)], dropped, remarks)
 
-    monkeypatch.setattr(laying, "lay_capsight", build_windows)
+    monkeypatch.setattr(laying, "build_capsight_windows", build_windows)
     with pytest.raises(InputError, match=rf"{empty} fold: \d+ positives, but 0 negatives found \(lower exclusion"):
         world(EACH)
     assert not (tmp_path / "windows").exists()

@@ -319,7 +319,7 @@ def test_single_tss_and_promoter_sequences_are_learned_from(
 ) -> None:
     data = with_promoters(tmp_path, motif_windows)
     shape = TrackConfig(
-        width=16, first_kernel=15, dilations=(), head_kernel=9, average=0, dropout=0.0, kmer=2, stretch=32
+        width=16, first_kernel=15, dilations=(), head_kernel=9, average_radius=0, dropout=0.0, kmer=2, stretch=32
     )
     settings = SETTINGS | {"model": shape, "crops": CropsConfig(promoters=0.25, batch_size=128)}
     model = train(TrainConfig(**settings, epochs=40), data, tmp_path / "model")
