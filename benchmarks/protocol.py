@@ -6,7 +6,7 @@ Two loops, both with one pyfaidx fetch per window:
 
 * as the released script is organised: for each pair of chromosomes it walks through the whole table of peaks, once for
   positives and once for negatives, reads three fields of every row by label, and draws twice for every row;
-* the leanest one: the restatement in tests/data/test_haldar2026.py, which looks at each peak once.
+* the leanest one: the restatement in tests/paper/test_windows.py, which looks at each peak once.
 
 What is timed goes from open files to the list of (sequence, label) in the protocol's order. Index and base store are
 there before. The script also prints every negative, merges its tables and writes CSV: all left out here.
@@ -28,8 +28,8 @@ from capsight.data.genome.genome import Genome
 from capsight.data.peaks.reader import read_peaks
 from capsight.paper.windows import haldar2026
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "data"))
-from test_haldar2026 import restated
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "paper"))
+from test_windows import restated
 
 LENGTH = 512
 Rows = list[tuple[str, int]]

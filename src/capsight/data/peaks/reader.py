@@ -47,7 +47,7 @@ _START_CODON: Final = "ATG"
 #: do; of transcripts in annotations without untranslated regions nearly all.
 _FEWEST_STARTS: Final = 20
 _MOST_STARTS: Final = 0.2
-#: Names of the setting peak_format that are formats of `intervals`.
+#: Names of the setting peak_format that are formats of `data.io.bed`.
 _FORMATS: Final = {"bed": BED, "narrowPeak": NARROW_PEAK, "broadPeak": BROAD_PEAK}
 
 
@@ -62,8 +62,8 @@ def read_peaks(
 ) -> pd.DataFrame:
     """Read CAGE peaks; the format is told by the content, and any of them may be gzipped.
 
-    BED and its relatives (`intervals.recognise`, `intervals.read_bed`), the paper's CSV (`intervals.read_paper_csv`),
-    or the 5' ends of transcripts in GTF or GFF3 (`transcripts.read_transcripts`).
+    BED and its relatives (`data.io.bed.recognise`, `data.io.bed.read_bed`), the paper's CSV (`data.io.bed.read_paper_csv`),
+    or the 5' ends of transcripts in GTF or GFF3 (`data.io.gtf.read_transcripts`).
 
     Parameters
     ----------
