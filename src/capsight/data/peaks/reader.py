@@ -62,8 +62,8 @@ def read_peaks(
 ) -> pd.DataFrame:
     """Read CAGE peaks; the format is told by the content, and any of them may be gzipped.
 
-    BED and its relatives (`data.io.bed.recognise`, `data.io.bed.read_bed`), the paper's CSV (`data.io.bed.read_paper_csv`),
-    or the 5' ends of transcripts in GTF or GFF3 (`data.io.gtf.read_transcripts`).
+    BED and its relatives (`data.io.bed.recognise`, `read_bed`), the paper's CSV (`data.io.bed.read_paper_csv`), or
+    the 5' ends of transcripts in GTF or GFF3 (`data.io.gtf.read_transcripts`).
 
     Parameters
     ----------
