@@ -22,7 +22,7 @@ from capsight.data.attributions import Attributions
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
-from capsight.model.llama_folder import start_classifier
+from capsight.model.classifier import start_classifier
 from capsight.model.track_folder import load_track
 from capsight.train.checkpoint import read_checkpoint, write_checkpoint
 

@@ -13,7 +13,7 @@ from capsight.errors import InputError
 from capsight.merge import merge
 from capsight.predict import writers
 from capsight.predict.scan import scan
-from capsight.variants import variants as stage
+from capsight.variants import scoring
 from capsight.variants.variants import variants
 
 from .conftest import random_dna, save_tiny_track
@@ -56,8 +56,7 @@ def test_merged_scans_are_the_whole_scan_byte_for_byte(
 ) -> None:
     whole = scans / "whole"
     if at_once == 100:
-        for module in (writers, sys.modules["capsight.merge"]):
-            monkeypatch.setattr(module, "ENTRIES_AT_ONCE", at_once)
+        monkeypatch.setattr(writers, "ENTRIES_AT_ONCE", at_once)
         monkeypatch.setattr(sys.modules["capsight.merge"], "_BASES_AT_ONCE", 170)
         settings = {"threads": 1, "min_expected_tags": 0.0, "min_probability": 0.0}
         whole = scan(ScanConfig.model_validate(settings), tiny_track, genome, tmp_path / "whole")
@@ -84,7 +83,7 @@ def scored(tiny_track: Path, genome: Path, tmp_path_factory: pytest.TempPathFact
         + "".join(rows)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "BATCH", 8)
+        patch.setattr(scoring, "BATCH", 8)
         for end in ("vcf", "vcf.gz", "tsv", "tsv.gz"):
             for name, shard in (("whole", None), *((f"part-{i}", f"{i}/3") for i in (1, 2, 3))):
                 config = VariantsConfig.model_validate({"threads": 1, "shard": shard})

@@ -66,7 +66,7 @@ def test_wandb_is_told_and_stays_offline_unless_it_is_set_up(
         monkeypatch.setenv("WANDB_API_KEY", "key")
         monkeypatch.setenv("WANDB_PROJECT", "mine")
     out = track("wandb", motif_windows, tmp_path / "out")
-    began, *told = json.loads((out / "logs" / "main" / "wandb" / "calls.json").read_text())
+    began, *told = json.loads((out / "logs" / "relora_phase" / "wandb" / "calls.json").read_text())
     assert began["project"] == ("mine" if online else "capsight")
     assert began["name"] == "out-main"
     assert began.get("mode") == (None if online else "offline")
