@@ -26,7 +26,7 @@ def check_attention(attention: Attention, precision: str) -> None:
         return
     missing = None
     if best_device().type != "cuda":
-        missing = "a GPU, and PyTorch sees none"
+        missing = f"a CUDA GPU, and training runs on {best_device()}"
     elif find_spec("flash_attn") is None:
         missing = "the package flash-attn, which is not installed"
     elif choose_precision(precision) != "bf16":
