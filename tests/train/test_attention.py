@@ -37,7 +37,7 @@ def test_all_ways_give_the_same_answers(causal: bool) -> None:
 
 
 def test_auto_is_explicit_for_few_positions_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for length, way in ((64, "eager"), (512, "sdpa")):
         model = CapsightForClassification(architecture(ModelConfig(width=16, heads=2, stem_channels=0), 8, length))
         choose_attention(model, "auto")
@@ -47,7 +47,7 @@ def test_auto_is_explicit_for_few_positions_on_a_cpu(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("cuda", "package", "precision", "message"),
     [
-        (False, True, "bf16", "a GPU, and PyTorch sees none"),
+        (False, True, "bf16", "a CUDA GPU, and training runs on cpu"),
         (True, False, "bf16", "the package flash-attn, which is not installed"),
         (True, True, "fp32", "bfloat16, and precision is fp32"),
     ],
@@ -55,7 +55,7 @@ def test_auto_is_explicit_for_few_positions_on_a_cpu(monkeypatch: pytest.MonkeyP
 def test_what_is_missing_is_named(
     cuda: bool, package: bool, precision: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(module, "find_spec", lambda _: object() if package else None)
     with pytest.raises(InputError, match=rf"^attention=flash_attention_2 needs {message} \(set attention=sdpa\)$"):
         check_attention("flash_attention_2", precision)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
+from capsight.cli.shared import Answer, document_of
 from capsight.config import AuditConfig
 from capsight.extras import need_for_stage
 
@@ -23,8 +24,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Look for leaks between folds and for shortcuts: duplicates, similar windows, GC, repeats, coordinates."""
     checked = settings(
         AuditConfig, config, assignments, min_identity=min_identity, min_coverage=min_coverage, seed=seed
@@ -32,7 +32,8 @@ def command(
     need_for_stage("audit")
     from capsight.cli.show import show_audit
     from capsight.data.audit.stage import audit
+    from capsight.report.results import read_audit
 
-    failed = show_audit(audit(checked, windows, output))
-    if fail_on_error and failed:
-        raise typer.Exit(1)
+    out = audit(checked, windows, output)
+    failed = fail_on_error and any(check["verdict"] == "fail" for check in read_audit(out)["checks"])
+    return Answer(lambda: show_audit(out), lambda: document_of(out), code=1 if failed else 0)

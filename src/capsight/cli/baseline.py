@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
 from capsight.config import BaselineConfig
 
 EXAMPLE = "capsight baseline windows --model lgbm -o baseline"
@@ -23,10 +23,9 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Train a model to compare with: a classical one on k-mer counts, or a dilated CNN."""
     checked = settings(BaselineConfig, config, assignments, model=model, k=k, bins=bins, seed=seed)
     from capsight.train.baselines.baseline import baseline
 
-    baseline(checked, windows, output)
+    return baseline(checked, windows, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, file_of, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, described, file_of, settings
 from capsight.config import ClusterConfig
 
 EXAMPLE = "capsight cluster rep1.ctss.bed.gz rep2.ctss.bed.gz --method paraclu -o peaks.bed"
@@ -43,8 +43,7 @@ def command(
     ] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Make peaks of 5'-end counts: clusters by distance or by density, with their summits."""
     checked = settings(
         ClusterConfig, config, assignments, method=method, distance=distance, min_tpm=min_tpm,
@@ -54,4 +53,4 @@ def command(
     from capsight.data.ctss.stage import cluster
 
     files = [file_of(path, "ctss", "COUNTS") for path in counts or []]
-    cluster(checked, output, files, plus or [], minus or [])
+    return cluster(checked, output, files, plus or [], minus or [])

@@ -32,6 +32,7 @@ from capsight.cli import (
     windows,
 )  # fmt: skip
 from capsight.cli.options import print_version
+from capsight.cli.shared import with_shared
 
 app = typer.Typer(
     name="capsight",
@@ -41,6 +42,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+#: Commands that train networks, or run them: they take ``--device`` and ``--threads``.
+TRAININGS = (run, train, pretrain, finetune, baseline, crossval)
+NETWORKS = (*TRAININGS, evaluate, predict, scan, variants, mutate, plot, explain)
+#: Commands that calculate without networks: they take ``--threads``.
+CALCULATIONS = (windows, audit, motifs, motif_scan, motif_compare, motif_enrich)
 for module in (
     run,
     recipe,
@@ -71,7 +77,14 @@ for module in (
     doctor,
 ):
     name = module.__name__.rpartition(".")[2].replace("_", "-")
-    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(module.command)
+    command = with_shared(
+        module.command,
+        json_output=module is not recipe,  # prints a file
+        threads=module in (*NETWORKS, *CALCULATIONS),
+        device=module in NETWORKS,
+        trains=module in TRAININGS,
+    )
+    app.command(name, epilog=f"Example:  {module.EXAMPLE}", short_help=module.command.__doc__)(command)
 
 
 @app.callback(epilog="Example:  capsight run demo -o demo")

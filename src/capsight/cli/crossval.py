@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output, Restart, Verbose, described, settings
+from capsight.cli.options import Output, Restart, described, settings
+from capsight.cli.shared import Answer, document_of_run
 from capsight.config import CrossvalConfig
 from capsight.extras import need_for_stage
 
@@ -24,8 +25,7 @@ def command(
         typer.Option("--set", help="A setting of the recipe, as stage.key=value; repeatable.", show_default=False),
     ] = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Leave one chromosome out at a time: models compared on the same folds."""
     checked = settings(CrossvalConfig, models=models, chromosomes=chromosomes)
     need_for_stage("crossval")
@@ -35,4 +35,4 @@ def command(
 
     out = crossval(checked, recipe, output, assignments or [])
     report(out, out / "report")
-    show_crossval(out, out / "report")
+    return Answer(lambda: show_crossval(out, out / "report"), lambda: document_of_run(out))

@@ -1,12 +1,12 @@
 """`capsight doctor`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from capsight.cli.options import GENOME, Verbose
+from capsight.cli.options import GENOME
+from capsight.cli.shared import Answer
 
 EXAMPLE = "capsight doctor peaks.bed --genome genome.fa --model yeast"
 
@@ -22,17 +22,15 @@ def command(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where results would go: is there room?", show_default="here")
     ] = Path(),
-    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Look at this machine and installation, and whether some inputs fit together; exit code 2 where they do not."""
     from capsight.cli.show import show_findings
     from capsight.doctor import doctor
 
     findings = doctor(model=model, genome=genome, peaks=peaks, out=output)
-    if as_json:
-        typer.echo(json.dumps([each._asdict() for each in findings], indent=2))
-    else:
-        show_findings(findings)
-    if any(each.state == "fault" for each in findings):
-        raise typer.Exit(2)
+    return Answer(
+        lambda: show_findings(findings),
+        lambda: [each._asdict() for each in findings],
+        asked=True,
+        code=2 if any(each.state == "fault" for each in findings) else 0,
+    )

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Seed, described, settings
+from capsight.cli.shared import Answer, document_of
 from capsight.config import EvaluateConfig
 
 EXAMPLE = "capsight evaluate windows --scan --model model --reference rep1.ctss.bed -o evaluation-scan"
@@ -52,8 +53,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Measure a model on one fold, by a scan or by windows: metrics.json and a table, with bootstrap intervals."""
     given = {"fold": fold, "scan": scan, "step": step, "pwm": pwm, "bootstrap": bootstrap, "seed": seed}
     checked = settings(EvaluateConfig, config, assignments, **given)
@@ -62,7 +62,5 @@ def command(
 
     out = output or Path("evaluation-scan" if checked.scan else "evaluation")
     evaluate(checked, model, windows, out, audit, references=reference or (), against=against or ())
-    if checked.scan:
-        show_scan_metrics(out)
-    else:
-        show_metrics({"model": out})
+    show = show_scan_metrics if checked.scan else lambda out: show_metrics({"model": out})
+    return Answer(lambda: show(out), lambda: document_of(out))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import ExplainConfig
 
 EXAMPLE = "capsight explain tss.bed --model yeast --genome sacCer3.fa --method ig,ism -o attributions.npz"
@@ -34,8 +34,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Say which bases the network's answers rest on, and how far to trust each method."""
     given = {
         "genome": genome,
@@ -48,4 +47,4 @@ def command(
     checked = settings(ExplainConfig, config, assignments, **given, seed=seed)
     from capsight.explain.explain import explain
 
-    explain(checked, model, source, output)
+    return explain(checked, model, source, output)

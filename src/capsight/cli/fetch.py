@@ -1,12 +1,13 @@
 """`capsight fetch`."""
 
-import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, described, settings
+from capsight.cli.shared import Answer
 from capsight.config import FetchConfig
 
 EXAMPLE = "capsight fetch hg19"
@@ -26,31 +27,24 @@ def command(
     show: Annotated[bool, typer.Option("--list", help="List what there is, and stop; fetches nothing.")] = False,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Fetch genomes, peaks and 5'-end counts by name, from a mirror or their public address; checked and resumable."""
     if show:
         from capsight.cli.show import show_assets
+        from capsight.data.assets import read_table
 
-        return show_assets(table)
+        return Answer(lambda: show_assets(table), lambda: [asdict(each) for each in read_table(table)], asked=True)
     if not names:
         raise typer.BadParameter("name at least one, or --list", param_hint="NAME...")
     wanted = [
         settings(FetchConfig, config, assignments, name=name, cache=cache, table=table, only=only) for name in names
     ]
+    from capsight.cli.show import show_fetched
     from capsight.data.assets import choose, read_table
     from capsight.data.fetch.stage import fetch
 
     for each in wanted:  # a misspelt name is reported before the first download
         choose(read_table(each.table), each.name)
-    fetched = []
-    for each in wanted:
-        fetched.append(fetch(each, output))
-        for kind, path in fetched[-1].paths.items():
-            typer.echo(f"{kind}\t{path}")
-    if genome := next((one for one in fetched if one.genome), None):
-        peaks = next((one.peaks for one in fetched if one.peaks and one.assembly == genome.assembly), "PEAKS.bed")
-        words = ["capsight", "windows", "--genome", genome.genome, "--peaks", peaks]
-        words += ["--validation", genome.validation] if genome.validation else []
-        words += ["--test", genome.test] if genome.test else []
-        typer.echo("\nNext, lay windows:\n  " + shlex.join([*map(str, words), "-o", "windows"]))
+    fetched = [fetch(each, output) for each in wanted]
+    document = [each._asdict() | {"paths": {kind: str(path) for kind, path in each.paths.items()}} for each in fetched]
+    return Answer(lambda: show_fetched(fetched), lambda: document)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
 from capsight.config import FinetuneConfig
 
 EXAMPLE = "capsight finetune windows --pretrained pretrained -o model"
@@ -22,10 +22,9 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Train the classifier, all weights or by LoRA (--set lora.rank=16)."""
     checked = settings(FinetuneConfig, config, assignments, epochs=epochs, seed=seed)
     from capsight.train.finetune import finetune
 
-    finetune(checked, windows, pretrained, output)
+    return finetune(checked, windows, pretrained, output)

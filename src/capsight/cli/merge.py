@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output, Verbose
+from capsight.cli.options import Output
 
 EXAMPLE = "capsight merge scan-1 scan-2 scan-3 -o scan"
 
@@ -16,9 +16,8 @@ def command(
         typer.Argument(metavar="SHARDS...", help="Results of all shards of one scan, or of one file of variants."),
     ],
     output: Output,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Join the results of scan --shard or variants --shard: the same bytes as those of a run without shards."""
     from capsight.merge import merge
 
-    merge(shards, output)
+    return merge(shards, output)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Verbose
+from capsight.cli.shared import Answer
 
 EXAMPLE = "capsight models yeast"
 
@@ -13,19 +13,14 @@ def command(
     name: Annotated[
         str | None, typer.Argument(help="Model whose card is printed; default: a summary of all.", show_default=False)
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything that the cards say as JSON.")] = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """List the models that come with capsight: species, data, licence, metrics, limits."""
     from capsight.cli.show import show_card, show_models
     from capsight.shipped import models, read_card
 
-    if as_json:
-        import json
-
-        found = [read_card(name)] if name else models()
-        typer.echo(json.dumps([card.model_dump(mode="json") | {"bytes": card.bytes} for card in found], indent=2))
-    elif name:
-        show_card(name)
-    else:
-        show_models(models())
+    found = [read_card(name)] if name else models()
+    return Answer(
+        lambda: show_card(name) if name else show_models(found),
+        lambda: [card.model_dump(mode="json") | {"bytes": card.bytes} for card in found],
+        asked=True,
+    )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, described, settings
 from capsight.config import MotifCompareConfig
 from capsight.extras import need_for_stage
 
@@ -20,11 +20,10 @@ def command(
     max_q: Annotated[float | None, described(MotifCompareConfig, "max_q", "--max-q")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Find the known motifs that resemble yours, as Tomtom does."""
     checked = settings(MotifCompareConfig, config, assignments, motif_db=motif_db, taxon=taxon, max_q=max_q)
     need_for_stage("motif_compare")
     from capsight.motifs.known.motif_compare import motif_compare
 
-    motif_compare(checked, motifs, output)
+    return motif_compare(checked, motifs, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import MotifEnrichConfig
 from capsight.extras import need_for_stage
 
@@ -27,8 +27,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Find the known motifs that are in more positives than negatives of the same GC content."""
     checked = settings(
         MotifEnrichConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold, seed=seed
@@ -36,4 +35,4 @@ def command(
     need_for_stage("motif_enrich")
     from capsight.motifs.known.motif_enrich import motif_enrich
 
-    motif_enrich(checked, positives, negatives, output)
+    return motif_enrich(checked, positives, negatives, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, described, settings
 from capsight.config import MotifScanConfig
 from capsight.extras import need_for_stage
 
@@ -20,11 +20,10 @@ def command(
     threshold: Annotated[float | None, described(MotifScanConfig, "threshold", "--threshold")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Find known motifs in sequences, on both strands, as FIMO does."""
     checked = settings(MotifScanConfig, config, assignments, motif_db=motif_db, taxon=taxon, threshold=threshold)
     need_for_stage("motif_scan")
     from capsight.motifs.known.motif_scan import motif_scan
 
-    motif_scan(checked, sequences, output)
+    return motif_scan(checked, sequences, output)

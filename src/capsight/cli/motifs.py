@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import MotifsConfig
 from capsight.extras import need_for_stage
 
@@ -31,11 +31,10 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Find what the bases behind the predictions share: k-mers, elements, de novo motifs, and where they stand."""
     checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
     need_for_stage("motifs")
     from capsight.motifs.motifs import motifs
 
-    motifs(checked, attributions, output, model, windows)
+    return motifs(checked, attributions, output, model, windows)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, Verbose, described, file_of, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, described, file_of, settings
 from capsight.config import MutateConfig
 
 EXAMPLE = "capsight mutate --model yeast --genome sacCer3.fa --region chrIV:1000-1400 -o changes.tsv"
@@ -26,10 +26,9 @@ def command(
     precision: Annotated[str | None, described(MutateConfig, "precision", "--precision")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Change every base of a region to the three others, and score how transcription initiation changes, as a table."""
     checked = settings(MutateConfig, config, assignments, region=region, distance=distance, precision=precision)
     from capsight.variants.mutate import mutate
 
-    mutate(checked, model, file_of(genome, "genome", "--genome"), output, picture)
+    return mutate(checked, model, file_of(genome, "genome", "--genome"), output, picture)

@@ -1,9 +1,7 @@
-"""Options that mean the same in every command, and how they become settings."""
+"""Options that several commands declare, and how they become settings; those that all have are in `shared`."""
 
-import logging
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -28,15 +26,6 @@ def follows() -> str:
     return rank if several and rank not in ("", "-1", "0") else ""
 
 
-def _set_up_logging(verbose: bool) -> bool:
-    """Send what the library says to the terminal; with ``-v`` all of it."""
-    logger = logging.getLogger("capsight")
-    logger.handlers = [logging.StreamHandler(sys.stderr)]
-    quiet = logging.ERROR if follows() else logging.INFO  # of several processes the first one reports
-    logger.setLevel(logging.DEBUG if verbose else quiet)
-    return verbose
-
-
 def _give_up_unfinished(wanted: bool) -> bool:
     """Allow a stage to clear what an interrupted training of other settings left."""
     if wanted:
@@ -51,10 +40,6 @@ GENOME = "FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset suc
 Output = Annotated[
     Path,
     typer.Option("-o", "--output", help="What to write; - is standard output.", show_default=False),
-]
-Verbose = Annotated[
-    bool,
-    typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -79,12 +64,13 @@ AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 def settings(
     kind: type[AnyConfig], file: Path | None = None, assignments: list[str] | None = None, /, **given: Any
 ) -> AnyConfig:
-    """Join a stage's settings: those of the file, then ``--set``, then options that were given.
+    """Join a stage's settings: those of the file, then ``--set``, then options that were given (``--threads`` too).
 
     A recipe will do as the file, by name too: its section for the stage is taken. Names of assets become files.
     """
     from capsight.config.variables import fill_variables
     from capsight.config.yaml_files import load_yaml, override, parse
+    from capsight.machine import with_threads
     from capsight.run.recipe import find_recipe
 
     values = load_yaml(find_recipe(file)) if file else {}
@@ -94,7 +80,7 @@ def settings(
     values = section if isinstance(section, dict) else {} if section is None else values
     values = override(values, assignments)
     values |= {key: value for key, value in given.items() if value is not None}
-    config = parse(kind, values, where=file)
+    config = with_threads(parse(kind, values, where=file))
     if kind.model_fields.keys().isdisjoint(ASSET_SETTINGS):
         return config
     from capsight.data.fetch.named import with_files

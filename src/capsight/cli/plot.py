@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import PlotConfig
 from capsight.extras import need_for_stage
 
@@ -32,8 +32,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Draw a place: observed 5' ends, expected tags, TSSs, genes, variants, and the bases behind a TSS."""
     checked = settings(
         PlotConfig, config, assignments, region=region, genome=genome, ctss=ctss or None, ctss_plus=ctss_plus or None,
@@ -43,4 +42,4 @@ def command(
     need_for_stage("plot")
     from capsight.plot.plot import plot
 
-    plot(checked, model, output)
+    return plot(checked, model, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, described, settings
 from capsight.config import PredictConfig
 
 EXAMPLE = "capsight predict --model model promoters.fa -o predictions.tsv"
@@ -28,11 +28,10 @@ def command(
     precision: Annotated[str | None, described(PredictConfig, "precision", "--precision")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Name the best TSS of each record, or score windows: a table with one row per record, in input order."""
     given = {"fold": fold, "genome": genome, "stranded": stranded}
     checked = settings(PredictConfig, config, assignments, **given, precision=precision)
     from capsight.predict.predict import predict
 
-    predict(checked, model, source, output)
+    return predict(checked, model, source, output)

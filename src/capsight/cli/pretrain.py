@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, settings
 from capsight.config import PretrainConfig
 
 EXAMPLE = "capsight pretrain windows -o pretrained --set full_rank_phase.steps=500 --set relora_phase.steps=2000"
@@ -20,10 +20,9 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Pre-train LLaMA on the training chromosomes' DNA: a full-rank warm-up, then ReLoRA."""
     checked = settings(PretrainConfig, config, assignments, seed=seed)
     from capsight.train.pretrain import pretrain
 
-    pretrain(checked, windows, output)
+    return pretrain(checked, windows, output)

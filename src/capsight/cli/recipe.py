@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Verbose
-
 EXAMPLE = "capsight recipe yeast > mine.yaml"
 
 
@@ -15,7 +13,6 @@ def command(
         str, typer.Argument(help="Name of a shipped recipe: capsight run --list shows them.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; - is standard output.")] = Path("-"),
-    verbose: Verbose = False,
 ) -> None:
     """Print a shipped recipe, comments included: copy it, change the copy, run it."""
     from capsight.run.recipe import recipe

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output, Verbose
+from capsight.cli.options import Output
+from capsight.cli.shared import Answer, document_of_run
 from capsight.extras import need_for_stage
 
 EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
@@ -14,8 +15,7 @@ EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or of a cross-validation.")],
     output: Output,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
     need_for_stage("report")
     from capsight.cli.show import show_crossval, show_run
@@ -23,7 +23,6 @@ def command(
     from capsight.report.results import CROSSVAL_FILE
 
     report(run, output)
-    if (run / CROSSVAL_FILE).is_file():
-        show_crossval(run, output)
-    else:
-        show_run(run)
+    is_crossval = (run / CROSSVAL_FILE).is_file()
+    show = (lambda: show_crossval(run, output)) if is_crossval else (lambda: show_run(run))
+    return Answer(show, lambda: document_of_run(run) | {"output": str(output)})

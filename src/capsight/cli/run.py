@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, Output, Restart, Verbose
+from capsight.cli.options import Assignments, Output, Restart
+from capsight.cli.shared import Answer, document_of_run
 
 EXAMPLE = "capsight run yeast -o runs/yeast --set train.epochs=8"
 
@@ -35,16 +36,17 @@ def command(
     listed: Annotated[
         bool, typer.Option("--list", callback=_list, is_eager=True, help="List the shipped recipes and stop.")
     ] = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Answer:
     """Run all stages of a recipe; done work is skipped, interrupted work continued."""
     if dry_run:
         from capsight.cli.show import show_preview
         from capsight.run.preview import preview
 
-        show_preview(preview(recipe, output, assignments or []), output)
-        return
+        found = preview(recipe, output, assignments or [])
+        document = found._asdict() | {"output": str(output), "stages": [each._asdict() for each in found.stages]}
+        return Answer(lambda: show_preview(found, output), lambda: document, asked=True)
     from capsight.cli.show import show_run
     from capsight.run.pipeline import run
 
-    show_run(run(recipe, output, assignments or []), brief=True)
+    out = run(recipe, output, assignments or [])
+    return Answer(lambda: show_run(out, brief=True), lambda: document_of_run(out))

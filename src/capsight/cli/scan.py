@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import GENOME, Assignments, ConfigFile, Restart, Verbose, described, file_of, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Restart, described, file_of, settings
 from capsight.config import ScanConfig
 
 EXAMPLE = "capsight scan genome.fa --model model -o scan"
@@ -26,12 +26,11 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Scan a genome: expected tags of every base as bigWig, and called TSSs as BED and GFF3."""
     given = {"region": region, "min_probability": min_probability, "distance": distance, "shard": shard}
     given |= {"minus_negative": minus_negative, "precision": precision}
     checked = settings(ScanConfig, config, assignments, **given)
     from capsight.predict.scan import scan
 
-    scan(checked, model, file_of(source, "genome", "GENOME"), output)
+    return scan(checked, model, file_of(source, "genome", "GENOME"), output)

@@ -1,5 +1,6 @@
 """What commands show when they are done."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import typer
 from capsight.report.console import PlainConsole
 
 if TYPE_CHECKING:
+    from capsight.data.fetch.stage import Fetched
     from capsight.doctor import Finding
     from capsight.run.preview import Preview
     from capsight.run.recipe import RecipeSummary
@@ -47,8 +49,21 @@ def show_assets(own: Path | None) -> None:
         typer.echo("  ".join((text or ".").ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-def show_audit(folder: Path) -> bool:
-    """Print the verdicts of an audit; return whether it failed."""
+def show_fetched(fetched: "Sequence[Fetched]") -> None:
+    """Print where the files of assets are, and the command that reads them."""
+    for one in fetched:
+        for kind, path in one.paths.items():
+            typer.echo(f"{kind}\t{path}")
+    if genome := next((one for one in fetched if one.genome), None):
+        peaks = next((one.peaks for one in fetched if one.peaks and one.assembly == genome.assembly), "PEAKS.bed")
+        words = ["capsight", "windows", "--genome", genome.genome, "--peaks", peaks]
+        words += ["--validation", genome.validation] if genome.validation else []
+        words += ["--test", genome.test] if genome.test else []
+        typer.echo("\nNext, lay windows:\n  " + shlex.join([*map(str, words), "-o", "windows"]))
+
+
+def show_audit(folder: Path) -> None:
+    """Print the verdicts of an audit."""
     from capsight.report.results import read_audit
     from capsight.report.tables import audit_table
 
@@ -59,7 +74,6 @@ def show_audit(folder: Path) -> bool:
     counts = f"{failed} failed, {warned} warnings"
     told = f"verdict: {result['verdict']} ({counts}); {folder}/pairs.tsv lists every window that was found"
     console.print(told, soft_wrap=True)
-    return bool(failed)
 
 
 def show_crossval(folder: Path, drawn: Path) -> None:

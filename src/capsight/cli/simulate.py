@@ -1,8 +1,9 @@
 """`capsight simulate`."""
 
+from pathlib import Path
 from typing import Annotated
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import SimulateConfig
 
 EXAMPLE = "capsight simulate -o simulation --bases 3000000 --seed 1"
@@ -14,10 +15,9 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Make a genome with planted promoters: genome.fa, peaks.bed, ctss.bed, truth.tsv."""
     checked = settings(SimulateConfig, config, assignments, bases=bases, seed=seed)
     from capsight.simulate import simulate
 
-    simulate(checked, output)
+    return simulate(checked, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
 from capsight.config import TrainConfig
 
 EXAMPLE = "capsight train windows -o model"
@@ -18,15 +18,13 @@ def command(
     output: Output,
     init: Annotated[Path | None, described(TrainConfig, "init", "--init")] = None,
     epochs: Annotated[float | None, described(TrainConfig, "epochs", "--epochs")] = None,
-    threads: Annotated[int | None, described(TrainConfig, "threads", "--threads")] = None,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
     restart: Restart = False,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
-    checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, threads=threads, seed=seed)
+    checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, seed=seed)
     from capsight.train.track.train import train
 
-    train(checked, windows, output)
+    return train(checked, windows, output)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, Verbose, described, file_of, settings
+from capsight.cli.options import GENOME, Assignments, ConfigFile, Output, described, file_of, settings
 from capsight.config import VariantsConfig
 
 EXAMPLE = "capsight variants --model yeast --genome sacCer3.fa variants.vcf.gz -o scored.vcf.gz"
@@ -33,8 +33,7 @@ def command(
     precision: Annotated[str | None, described(VariantsConfig, "precision", "--precision")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Score variants: how each allele changes transcription initiation around it, as VCF or a table."""
     given = {
         "distance": distance,
@@ -46,4 +45,4 @@ def command(
     checked = settings(VariantsConfig, config, assignments, **given, precision=precision)
     from capsight.variants.variants import variants
 
-    variants(checked, model, file_of(genome, "genome", "--genome"), source, output)
+    return variants(checked, model, file_of(genome, "genome", "--genome"), source, output)

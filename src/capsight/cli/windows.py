@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, Verbose, described, settings
+from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
 from capsight.config import WindowsConfig
 
 EXAMPLE = "capsight windows --genome sacCer3.fa --peaks peaks.bed --validation chrVII --test chrIV -o windows"
@@ -46,8 +46,7 @@ def command(
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
-    verbose: Verbose = False,
-) -> None:
+) -> Path:
     """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases,
@@ -63,4 +62,4 @@ def command(
     checked = settings(WindowsConfig, config, assignments, **given)
     from capsight.data.windows.stage import windows
 
-    windows(checked, output)
+    return windows(checked, output)

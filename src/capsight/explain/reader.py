@@ -16,6 +16,7 @@ from torch import Tensor
 from capsight.data.attributions import THRESHOLD
 from capsight.data.genome.alphabet import N_CODE, Ints, Mask
 from capsight.data.sequence.tokenizer import Tokenizer
+from capsight.machine import best_device
 from capsight.model.llama import CapsightForClassification
 from capsight.model.track import Track, one_hot
 from capsight.model.track_folder import TrackCard, load_track
@@ -23,7 +24,7 @@ from capsight.predict.alleles import AlleleScorer, Change
 from capsight.predict.calls import SCORE_REACH
 from capsight.predict.stream import working_threads
 from capsight.predict.track import REACH, Precision, TrackScorer, flank, probabilities, with_flanks
-from capsight.predict.windows import best_device, load_network
+from capsight.predict.windows import load_network
 
 Codes = NDArray[np.uint8]
 PerBase = NDArray[np.float32]
@@ -219,7 +220,7 @@ class TrackWrapper:
             If it cannot be used.
         """
         model, card = load_track(folder)
-        return cls(TrackScorer(model.to(best_device()), card.calibration, precision), card)
+        return cls(TrackScorer(model.to(best_device(mps=False)), card.calibration, precision), card)
 
     @property
     def margin(self) -> int:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from capsight.machine import best_device as best_device  # whoever makes a scorer needs one
 from capsight.model.track import N_CODE, Track, TrackModel, TrackNetwork, one_hot
 from capsight.model.track_folder import Calibration
 
@@ -78,13 +79,6 @@ class Counts(NamedTuple):
     tags: Floats
     summits: Floats
     strength: Floats
-
-
-def best_device() -> torch.device:
-    """Return the fastest device there is: CUDA, else MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 class TrackScorer:

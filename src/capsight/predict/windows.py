@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from capsight import artefact
 from capsight.config import CnnConfig, TokenizerConfig
 from capsight.data.sequence.tokenizer import Tokenizer, make_tokenizer
+from capsight.machine import best_device
 from capsight.model.classifier import load_classifier
 from capsight.model.cnn import load_cnn
 from capsight.model.llama import CapsightForClassification
@@ -66,15 +67,8 @@ def load_network(folder: Path) -> Network:
         If `folder` is no model folder, is damaged, or holds a pre-trained model without a classifier.
     """
     model, card = load_classifier(folder)
-    device = best_device()
+    device = best_device(mps=False)
     return Network(model.to(device), make_tokenizer(card.tokenizer, folder), card.length, device)
-
-
-def best_device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("cpu")
 
 
 @torch.inference_mode()
@@ -107,7 +101,7 @@ def _load_baseline(folder: Path, batch_size: int) -> Scorer:
     if card["model"] != "cnn":
         return Scorer(card["length"], load_classical(folder, card))
     card = without_former_parts(card, folder)
-    tokenizer, device = make_tokenizer(CNN_TOKENS), best_device()
+    tokenizer, device = make_tokenizer(CNN_TOKENS), best_device(mps=False)
     try:
         shape = CnnConfig.model_validate(card["cnn"])
         artefact.check_unchanged(folder)

@@ -16,6 +16,7 @@ from capsight.config.yaml_files import load_yaml, override, parse
 from capsight.data.fetch.named import may_be_asset
 from capsight.data.io.text import passes
 from capsight.errors import InputError
+from capsight.machine import with_threads
 from capsight.shipped import shipped_models
 from capsight.version import __version__
 
@@ -136,7 +137,7 @@ def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recip
         Start.from_model(settings.train.init).shaped(settings.train)
     if settings.baseline and settings.baseline.model == "cnn":
         settings = settings.model_copy(update={"baseline": cnn_baseline(settings)})
-    return settings
+    return with_threads(settings)
 
 
 def cnn_baseline(settings: Recipe) -> BaselineConfig:

@@ -3,9 +3,8 @@
 from importlib.util import find_spec
 from typing import Final, Literal
 
-import torch
-
 from capsight.errors import InputError
+from capsight.machine import best_device
 from capsight.model.llama import CapsightPreTrainedModel
 from capsight.train.loop import choose_precision
 
@@ -26,8 +25,8 @@ def check_attention(attention: Attention, precision: str) -> None:
     if attention != "flash_attention_2":
         return
     missing = None
-    if not torch.cuda.is_available():
-        missing = "a GPU, and PyTorch sees none"
+    if best_device().type != "cuda":
+        missing = f"a CUDA GPU, and training runs on {best_device()}"
     elif find_spec("flash_attn") is None:
         missing = "the package flash-attn, which is not installed"
     elif choose_precision(precision) != "bf16":
@@ -40,5 +39,5 @@ def choose_attention(model: CapsightPreTrainedModel, attention: Attention) -> No
     """Let a network calculate attention as asked for; ``auto`` is what is fastest here."""
     if attention == "auto":
         few = model.config.max_position_embeddings <= FEW_POSITIONS
-        attention = "eager" if few and not torch.cuda.is_available() else "sdpa"
+        attention = "eager" if few and best_device().type != "cuda" else "sdpa"
     model.set_attn_implementation(attention)

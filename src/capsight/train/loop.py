@@ -31,6 +31,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from capsight.artefact import write_seconds
 from capsight.config import PhaseConfig
 from capsight.errors import InputError, KeepsPartial
+from capsight.machine import best_device
+from capsight.progress import no_bars
 from capsight.train import processes
 from capsight.train.checkpoint import damaged, read_checkpoint, write_checkpoint
 from capsight.train.tracking import Tracker, Tracking
@@ -113,7 +115,7 @@ class _State:
 def choose_precision(precision: str) -> str:
     """Return accelerate's name for the arithmetic to use here; ``auto`` is bfloat16 where the GPU has it."""
     if precision == "auto":
-        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+        return "bf16" if best_device().type == "cuda" and torch.cuda.is_bf16_supported() else "no"
     return {"fp32": "no"}.get(precision, precision)
 
 
@@ -252,7 +254,7 @@ class _Loop:
             "desc": self.plan.name,
             "unit": "step",
             "mininterval": _bar_interval(),
-            "disable": hidden,
+            "disable": hidden or no_bars(),
         }
         with (
             logging_redirect_tqdm([logging.getLogger("capsight")]),

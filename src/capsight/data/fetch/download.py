@@ -24,6 +24,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from capsight.errors import InputError
+from capsight.progress import no_bars
 from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def download(url: str, path: Path, retry: RetryPolicy) -> None:
         _client(retry) as client,
         logging_redirect_tqdm([logging.getLogger("capsight")]),
         # disable=None: no bar where nobody watches
-        tqdm(desc=path.name.removesuffix(".partial"), unit="B", unit_scale=True, disable=None) as bar,
+        tqdm(desc=path.name.removesuffix(".partial"), unit="B", unit_scale=True, disable=no_bars() or None) as bar,
     ):
         _with_retries(url, retry, lambda: _attempt(client, url, path, bar), lambda: _size(path))
 
