@@ -50,11 +50,11 @@ GENOME = "FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset suc
 
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="What to write; - is standard output.", show_default=False),
+    typer.Option("-o", "--output", help="Output; - is standard output.", show_default=False),
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("-v", "--verbose", callback=_set_up_logging, help="Say more; show tracebacks."),
+    typer.Option("-v", "--verbose", callback=_set_up_logging, help="Print debug messages, and tracebacks of errors."),
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -64,13 +64,13 @@ ConfigFile = Annotated[
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A setting, as key=value (nested: key.key=value); repeatable.", show_default=False),
+    typer.Option("--set", help="A setting, as key=value (nested: key.key=value). May be repeated.", show_default=False),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of every random draw.", show_default="1")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random numbers.", show_default="1")]
 
 Restart = Annotated[
     bool,
-    typer.Option("--restart", callback=_give_up_unfinished, help="Give up an unfinished training of other settings."),
+    typer.Option("--restart", callback=_give_up_unfinished, help="Discard an unfinished training of other settings."),
 ]
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
