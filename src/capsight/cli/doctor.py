@@ -25,7 +25,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Look at this machine and installation, and whether some inputs fit together; exit code 2 where they do not."""
+    """Check this machine and installation, and whether inputs fit together; exit code 2 if they do not."""
     from capsight.cli.show import show_findings
     from capsight.doctor import doctor
 

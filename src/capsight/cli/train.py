@@ -25,7 +25,7 @@ def command(
     restart: Restart = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
+    """Train a model that predicts every base of any DNA, and calibrate its probabilities."""
     checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, threads=threads, seed=seed)
     from capsight.train.track.train import train
 

@@ -48,7 +48,7 @@ def command(
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> None:
-    """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
+    """Make labelled windows: TSSs, negatives, and chromosomes (or regions) held out for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases,
         "assume_plus_strand": assume_plus_strand,
