@@ -216,7 +216,8 @@ def test_examples_do_what_the_page_shows(
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             failed = any(line.startswith("error:") for line in step.shown or [])
-            assert bool(done.returncode) == failed, f"{where}: {command}\n{done.stdout}"
+            ended = done.returncode not in (0, 141)  # 141: what writes into `| head` was ended by it, as is right
+            assert ended == failed, f"{where}: {command}\n{done.stdout}"
             if step.shown:
                 line = differs(step.shown, lines_of(done.stdout))
                 assert line is None, f"{where}: {command}\nnot printed: {line}\nbut:\n{done.stdout}"
@@ -261,7 +262,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         validation=("chr2",), test=("chr3",),
     )  # fmt: skip
     windows(config, place / "windows")
-    train(TrainConfig(**_TRAIN), place / "windows", place / "model")
+    # Two epochs, which are enough for a run, give no window that is predicted positive and can be explained.
+    train(TrainConfig(**_TRAIN | {"epochs": 5}), place / "windows", place / "model")
     return place
 
 

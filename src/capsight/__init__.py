@@ -1,4 +1,4 @@
-"""Predict RNA 5' cap sites from DNA sequence, and show which DNA says so.
+"""Predict RNA 5' cap sites (TSSs) from DNA sequence, and show which bases drive each prediction.
 
 One public function per stage, each named like its command, and `load`, which returns a model to be asked from Python.
 All load on first use, so that importing `capsight` stays cheap.

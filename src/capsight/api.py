@@ -123,7 +123,7 @@ class Model:
     def predict(
         self, source: Dna | Path, *, genome: Path | str | None = None, stranded: bool = False, fold: str | None = None
     ) -> pd.DataFrame:
-        """Name the best TSS of every sequence or interval, on either strand.
+        """Find the best TSS of every sequence or interval, on either strand.
 
         Parameters
         ----------

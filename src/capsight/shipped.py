@@ -44,7 +44,7 @@ class ModelCard(Config):
     cpu_minutes: float | None = Field(description="Time of training of the processor.")
     threads: int
     precision: str
-    network: str = Field("on convolutions alone", description="What its answers rest on.")
+    network: str = Field("on convolutions alone", description="What its predictions are based on.")
     members: int = Field(1, description="Networks whose answers are averaged.")
     weights: int = Field(description="Numbers in all networks.")
     halo: int = Field(description="Bases on either side that an answer depends on.")

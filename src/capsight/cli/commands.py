@@ -91,4 +91,4 @@ for module in (
 def capsight(
     version: bool = typer.Option(False, "--version", callback=print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Predict RNA 5' cap sites from DNA sequence, and show which DNA says so."""
+    """Predict RNA 5' cap sites (TSSs) from DNA sequence, and show which bases drive each prediction."""

@@ -23,7 +23,7 @@ def command(
         Path, typer.Option("-o", "--output", help="Where results would go: is there room?", show_default="here")
     ] = Path(),
 ) -> Answer:
-    """Look at this machine and installation, and whether some inputs fit together; exit code 2 where they do not."""
+    """Check this machine and installation, and whether inputs fit together; exit code 2 if they do not."""
     from capsight.cli.show import show_findings
     from capsight.doctor import doctor
 

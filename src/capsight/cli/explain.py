@@ -35,7 +35,7 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
 ) -> Path:
-    """Say which bases the network's answers rest on, and how far to trust each method."""
+    """Score how much each prediction depends on every base, and measure how far to trust the scores."""
     given = {
         "genome": genome,
         "aliases": aliases,

@@ -32,7 +32,7 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
 ) -> Path:
-    """Find what the bases behind the predictions share: k-mers, elements, de novo motifs, and where they stand."""
+    """Find what bases that drive predictions have in common: k-mers, known elements, and de novo motifs."""
     checked = settings(MotifsConfig, config, assignments, method=method, k=k, elements=elements, seed=seed)
     need_for_stage("motifs")
     from capsight.motifs.motifs import motifs

@@ -39,7 +39,7 @@ GENOME = "FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset suc
 
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="What to write; - is standard output.", show_default=False),
+    typer.Option("-o", "--output", help="Output; - is standard output.", show_default=False),
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -49,13 +49,13 @@ ConfigFile = Annotated[
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A setting, as key=value (nested: key.key=value); repeatable.", show_default=False),
+    typer.Option("--set", help="A setting, as key=value (nested: key.key=value). May be repeated.", show_default=False),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of every random draw.", show_default="1")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random numbers.", show_default="1")]
 
 Restart = Annotated[
     bool,
-    typer.Option("--restart", callback=_give_up_unfinished, help="Give up an unfinished training of other settings."),
+    typer.Option("--restart", callback=_give_up_unfinished, help="Discard an unfinished training of other settings."),
 ]
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)

@@ -33,7 +33,7 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
 ) -> Path:
-    """Draw a place: observed 5' ends, expected tags, TSSs, genes, variants, and the bases behind a TSS."""
+    """Draw a region: observed 5' ends, expected tags, TSSs, genes, variants, and the bases behind a TSS."""
     checked = settings(
         PlotConfig, config, assignments, region=region, genome=genome, ctss=ctss or None, ctss_plus=ctss_plus or None,
         ctss_minus=ctss_minus or None, genes=genes, vcf=vcf, explain=explain, scan=scan, aliases=aliases,

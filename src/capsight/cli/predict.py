@@ -29,7 +29,7 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
 ) -> Path:
-    """Name the best TSS of each record, or score windows: a table with one row per record, in input order."""
+    """Find the best TSS of each record, or score windows: a table with one row per record, in input order."""
     given = {"fold": fold, "genome": genome, "stranded": stranded}
     checked = settings(PredictConfig, config, assignments, **given, precision=precision)
     from capsight.predict.predict import predict

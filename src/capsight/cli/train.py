@@ -23,7 +23,7 @@ def command(
     assignments: Assignments = None,
     restart: Restart = False,
 ) -> Path:
-    """Train a model that answers for every base of any DNA, and calibrate its probabilities."""
+    """Train a model that predicts every base of any DNA, and calibrate its probabilities."""
     checked = settings(TrainConfig, config, assignments, init=init, epochs=epochs, seed=seed)
     from capsight.train.track.train import train
 

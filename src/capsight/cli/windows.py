@@ -47,7 +47,7 @@ def command(
     config: ConfigFile = None,
     assignments: Assignments = None,
 ) -> Path:
-    """Lay labelled windows: cap sites, negatives, and chromosomes (or regions) for validation and test."""
+    """Make labelled windows: TSSs, negatives, and chromosomes (or regions) held out for validation and test."""
     given = {
         "genome": genome, "peaks": peaks, "peak_format": peak_format, "aliases": aliases,
         "assume_plus_strand": assume_plus_strand,

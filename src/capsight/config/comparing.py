@@ -46,16 +46,14 @@ class BaselineConfig(Config):
         description="rf, xgb, lgbm: library defaults, as in the paper; kmer-lr (logistic regression) and kmer-gbm "
         "(LightGBM): words of up to k bases, tuned on validation; cnn: a dilated convolutional network.",
     )
-    k: int = Field(3, ge=1, le=8, description="k-mers are counted per window; default 3, of kmer-lr and kmer-gbm 6.")
+    k: int = Field(3, ge=1, le=8, description="Length of the k-mers; default 3, of kmer-lr and kmer-gbm 6.")
     bins: int = Field(
-        1, ge=1, le=64, description="Parts of a window in which short words are counted too; default 1, of kmer-gbm 8."
+        1, ge=1, le=64, description="Bins of a window in which short k-mers are counted too; default 1, of kmer-gbm 8."
     )
-    symmetric: bool = Field(
-        False, description="A word of the whole window and its reverse complement are counted together."
-    )
+    symmetric: bool = Field(False, description="Count a k-mer of the whole window and its reverse complement as one.")
     cnn: CnnConfig | None = Field(None, description="cnn: the shape of the network.")
     training: FinetuneConfig | None = Field(None, description="cnn: how it is trained; settings of finetune.")
-    seed: Seed = Field(1, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="before")
     @classmethod
@@ -96,7 +94,7 @@ class CrossvalConfig(Config):
     models: Annotated[tuple[Compared, ...], BeforeValidator(split), Field(min_length=1)] = Field(
         ("capsight", "lgbm"), description="capsight, and any model of baseline, comma-separated."
     )
-    chromosomes: Names = Field((), description="Only these are left out, comma-separated; default all that can be.")
+    chromosomes: Names = Field((), description="Chromosomes to leave out, comma-separated; default all that can be.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

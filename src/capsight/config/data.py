@@ -51,7 +51,7 @@ class SimulateConfig(Config):
     bases: int = Field(3_000_000, ge=1, description="Length of the whole genome in bases.")
     chromosomes: int = Field(6, ge=3, le=40, description="Number of chromosomes; their lengths differ.")
     spacing: int = Field(1_200, ge=600, description="Mean distance between cap sites in bases.")
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    seed: int = Field(1, ge=0, description="Seed of the random numbers.")
 
 
 class FetchConfig(Config):
@@ -62,13 +62,13 @@ class FetchConfig(Config):
         validation_alias=AliasChoices("name", "assembly"),
         description="Name in the table: an assembly (hg19, hg38, mm9, mm10, sacCer3), or another asset (--list).",
     )
-    cache: Path | None = Field(None, description="Folder that keeps what was fetched; default $CAPSIGHT_CACHE.")
+    cache: Path | None = Field(None, description="Folder of the cache; default $CAPSIGHT_CACHE.")
     table: Path | None = Field(
         None, description="TSV file with more assets, or other addresses; default $CAPSIGHT_ASSETS."
     )
     only: AssetKind | None = Field(None, description="Fetch only the genome, or only the peaks, of the name.")
     timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
-    retries: int = Field(5, ge=0, description="Attempts after one that brought nothing new.")
+    retries: int = Field(5, ge=0, description="Retries after an attempt that fetched nothing.")
 
 
 class ClusterConfig(Config):
@@ -143,7 +143,7 @@ class WindowsConfig(Config):
         description="Chromosomes or regions of which nothing is known, comma-separated: they belong to no fold.",
     )
     protocol: Literal["capsight", "haldar2026"] = Field(
-        "capsight", description="How windows are laid: ours, or the paper's."
+        "capsight", description="How windows are placed: by capsight's protocol, or the paper's."
     )
     length: int = Field(512, ge=16, le=65_536, description="Window length in bases (even).")
     ratio: float = Field(1.0, gt=0, le=1_000, description="Negatives per positive (capsight protocol).")
@@ -159,13 +159,13 @@ class WindowsConfig(Config):
         ("gc", "repeat"), description="What strategy matched matches: gc, repeat (soft-masked share), or both."
     )
     flank_range: Range = Field(
-        (0, 2_000), description="Gap in bases from a negative of strategy flank to the nearest peak: least,most."
+        (0, 2_000), description="Gap in bases from a negative of strategy flank to the nearest peak: minimum,maximum."
     )
     negatives_file: Path | None = Field(None, description="BED file with the negatives of strategy bed.")
     leave_one_chromosome_out: bool = Field(
         False, description="Leave one chromosome out: a folder for each as test, the one before as validation."
     )
-    seed: int = Field(1, ge=0, description="Seed of every random draw.")
+    seed: int = Field(1, ge=0, description="Seed of the random numbers.")
 
     @field_validator("validation", "test", mode="before")
     @classmethod
@@ -227,18 +227,19 @@ class WindowsConfig(Config):
 class AuditConfig(Config):
     """What is looked for in windows, and from where on it is a warning or a failure."""
 
-    min_identity: float = Field(0.8, ge=0.7, le=1, description="From this identity on, a stretch of DNA is similar.")
-    min_coverage: float = Field(
-        0.5, ge=0.25, le=1, description="Share of a window that a similar stretch must cover, at least."
-    )
+    min_identity: float = Field(0.8, ge=0.7, le=1, description="Minimum identity of similar DNA.")
+    min_coverage: float = Field(0.5, ge=0.25, le=1, description="Minimum share of a window that similar DNA covers.")
     max_fraction: float = Field(
         0.05, ge=0, le=1,
         description="Largest share of a fold that may be similar, repeated or doubtful: up to it a warning.",
     )  # fmt: skip
     warn_auroc: float = Field(
-        0.55, ge=0.5, le=1, description="Warn where GC, repeats or coordinates alone tell labels with a higher AUROC."
+        0.55,
+        ge=0.5,
+        le=1,
+        description="Warn if GC, repeats or coordinates alone predict the label with a higher AUROC.",
     )
-    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail where they do with an AUROC above this.")
+    fail_auroc: float = Field(0.6, ge=0.5, le=1, description="Fail if they predict it with a higher AUROC than this.")
     seed: int = Field(1, ge=0, description="Seed of the classifiers.")
 
     @model_validator(mode="after")

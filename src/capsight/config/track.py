@@ -48,7 +48,7 @@ class TrackConfig(Config):
     stretches: Range = Field((2, 1), description="Stretches before and behind a base whose k-mers are read.")
     hidden: int = Field(32, ge=1, le=1024, description="Channels of the layer that k-mers are read into.")
     kmer_dropout: float = Field(
-        0.5, ge=0.0, le=0.99, description="Share of the k-mers that count for nothing in an update, at random."
+        0.5, ge=0.0, le=0.99, description="Share of the k-mers that are ignored in an update, at random."
     )
 
     @model_validator(mode="after")
@@ -74,10 +74,10 @@ class CropsConfig(Config):
         1, ge=1, le=4096, description="Forward passes per update, shared out over the processes that train together."
     )
     peak_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="Share of crops laid at random around the summit of a peak."
+        0.0, ge=0.0, le=1.0, description="Share of crops placed at random around the summit of a peak."
     )
     weak_site_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="Share of crops laid at random around 5' ends that are in no peak."
+        0.0, ge=0.0, le=1.0, description="Share of crops placed at random around 5' ends that are in no peak."
     )
     min_weak_site_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
     promoters: float = Field(
@@ -113,7 +113,7 @@ class TrackLossConfig(Config):
     orf_weight: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )
-    min_orf_codons: int = Field(100, ge=1, le=100_000, description="Codons of an open reading frame, at least.")
+    min_orf_codons: int = Field(100, ge=1, le=100_000, description="Minimum number of codons of an open reading frame.")
     block_size: int = Field(
         256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared."
     )
@@ -139,7 +139,12 @@ class TrainConfig(Config):
         description="Choose epochs, pretrain_epochs and crops.peak_fraction by genome and peaks; "
         "what is given is kept.",
     )
-    members: int = Field(1, ge=1, le=100, description="Networks whose answers are averaged; they differ in their seed.")
+    members: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Networks of the ensemble, trained from different seeds; their predictions are averaged.",
+    )
     epochs: float = Field(
         26.0, gt=0, le=1_000_000, description="Passes over both strands of the training chromosomes, sequences or TSSs."
     )
@@ -176,7 +181,7 @@ class TrainConfig(Config):
     threads: int = Field(
         1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
     )
-    seed: Seed = Field(1, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _singles(self) -> Self:

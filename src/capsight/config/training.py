@@ -53,7 +53,7 @@ class ModelConfig(Config):
     stem_blocks: int = Field(5, ge=1, le=64, description="Residual convolutions in the stem.")
     stem_dilation: int = Field(2, ge=1, le=4, description="Dilation grows by this factor from one of them to the next.")
     downsample: int = Field(8, ge=1, le=65_536, description="Tokens that the stem joins into one position.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout behind the stem and in the heads.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout after the stem and in the heads.")
     attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
         "sdpa",
         description="How attention is calculated: PyTorch's own, by flash-attn on a GPU, or explicitly.",
@@ -99,7 +99,7 @@ class ReloraConfig(Config):
     alpha: Moderate = Field(32, gt=0, description="Scale: the update is multiplied by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the adapters.")
     merge_every: int = Field(300, ge=1, le=MOST, description="Updates between merges.")
-    restart_warmup_steps: int = Field(30, ge=0, le=MOST, description="Updates of re-warm-up after a merge.")
+    restart_warmup_steps: int = Field(30, ge=0, le=MOST, description="Updates of warm-up after each merge.")
     optimizer_reset_fraction: float = Field(
         0.999, ge=0, le=1, description="Fraction of optimiser moments zeroed at a merge."
     )
@@ -160,8 +160,8 @@ class PretrainConfig(Config):
     checkpoint_every: int = Field(
         500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
     )
-    evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between looks at the validation fold.")
-    validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows behind every validation loss.")
+    evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between evaluations on the validation fold.")
+    validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows used for each validation loss.")
     tracking: Literal["tensorboard", "wandb", "none"] = Field(
         "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
     )
@@ -171,7 +171,7 @@ class PretrainConfig(Config):
     threads: int = Field(
         1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
     )
-    seed: Seed = Field(1, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -229,9 +229,9 @@ class FinetuneConfig(Config):
     )
     ema_decay: float = Field(0.998, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     max_train: int | None = Field(
-        None, ge=1, le=MOST, description="At most this many training windows, drawn at random."
+        None, ge=1, le=MOST, description="Maximum number of training windows, drawn at random."
     )
-    max_validation: int | None = Field(None, ge=1, le=MOST, description="At most this many validation windows.")
+    max_validation: int | None = Field(None, ge=1, le=MOST, description="Maximum number of validation windows.")
     evaluate_every: int | None = Field(
         None, ge=1, le=MOST, description="Updates between evaluations; default once an epoch."
     )
@@ -250,4 +250,4 @@ class FinetuneConfig(Config):
     threads: int = Field(
         1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
     )
-    seed: Seed = Field(1, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of the random numbers.")

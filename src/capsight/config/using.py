@@ -30,9 +30,11 @@ class EvaluateConfig(Config):
     """Metrics on one fold, of its windows or of a scan, with bootstrap intervals."""
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold to score.")
-    bootstrap: int = Field(1_000, ge=0, le=1_000_000, description="Resamples behind each 95 % interval; 0 gives none.")
+    bootstrap: int = Field(
+        1_000, ge=0, le=1_000_000, description="Bootstrap resamples for each 95 % interval; 0 gives no intervals."
+    )
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
-    seed: Seed = Field(1, description="Seed of the bootstrap, and of regions laid at random.")
+    seed: Seed = Field(1, description="Seed of the bootstrap, and of regions placed at random.")
     scan: bool = Field(False, description="Scan the chromosomes of the fold whole, in place of scoring windows.")
     step: int = Field(10, ge=1, le=10_000, description="scan: models of windows are slid along by so many bases.")
     pwm: bool = Field(False, description="scan: compare with a PWM scan (TATA box and initiator).")
@@ -56,15 +58,15 @@ class ExplainConfig(Config):
         None, ge=20, le=10_000,
         description="Bases that are explained around the TSS of each region or sequence; default 300.",
     )  # fmt: skip
-    method: Methods = Field(("attention", "ig", "ism"), description="Explanations, comma-separated.")
+    method: Methods = Field(("attention", "ig", "ism"), description="Methods of explanation, comma-separated.")
     max_windows: int | None = Field(
-        1_000, ge=1, description="At most this many, half of them predicted positives, drawn at random."
+        1_000, ge=1, description="Maximum number of records, drawn at random, half of them predicted positives."
     )
-    n_references: int = Field(4, ge=1, description="Dinucleotide shuffles behind integrated gradients.")
+    n_references: int = Field(4, ge=1, description="Dinucleotide shuffles used as baselines of integrated gradients.")
     n_steps: int = Field(24, ge=2, description="Steps of each integral.")
     n_faithfulness: int = Field(100, ge=1, description="Predicted positives on which faithfulness is measured.")
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
-    seed: Seed = Field(1, description="Seed of every random draw.")
+    seed: Seed = Field(1, description="Seed of the random numbers.")
 
 
 class PredictConfig(Config):
@@ -186,7 +188,7 @@ class PlotConfig(Config):
 class ExamplesConfig(Config):
     """Of which fold a run draws example loci."""
 
-    fold: str = Field("test", description="Whose chromosomes are shown.")
+    fold: str = Field("test", description="Fold whose chromosomes are shown.")
 
 
 class _MotifDbConfig(Config):
@@ -221,11 +223,11 @@ class MotifsConfig(Config):
     """Seqlets, k-mers, known elements and de novo motifs, from attributions."""
 
     method: Literal["attention", "attention_all", "attention_rollout", "ig", "ism"] | None = Field(
-        None, description="Whose attributions; default the most faithful, as explain measured it."
+        None, description="Method whose attributions are read; default the most faithful, as measured by explain."
     )
     k: int = Field(8, ge=4, le=10, description="Length of the k-mers.")
     max_seqlets_per_window: int = Field(
-        3, ge=1, le=20, description="Seqlets taken from each window at most, highest peaks first."
+        3, ge=1, le=20, description="Maximum number of seqlets per window, highest peaks first."
     )
     flank: int | None = Field(
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
@@ -234,5 +236,5 @@ class MotifsConfig(Config):
     q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
-    max_seqlets: int = Field(20_000, ge=100, description="Spans that TF-MoDISco looks at, at most.")
+    max_seqlets: int = Field(20_000, ge=100, description="Maximum number of spans that TF-MoDISco reads.")
     seed: Seed = Field(1, description="Seed of the shuffled background.")

@@ -56,7 +56,7 @@ def loci(config: ExamplesConfig, windows: Path, scan: Path, out: Path, attributi
     Parameters
     ----------
     config
-        Whose chromosomes are shown.
+        Fold whose chromosomes are shown.
     windows
         Folder of the `windows` stage: genome, peaks, 5' ends.
     scan
