@@ -29,6 +29,7 @@ from capsight.extras import need_for_recipe
 from capsight.run.recipe import SIMULATION, cnn_baseline, read_recipe
 from capsight.stats.bootstrap import OverlapClusters
 from capsight.train.baselines.baseline import baseline
+from capsight.train.launch import check_alone
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ def crossval(config: CrossvalConfig, recipe: Path, out: Path, overrides: Sequenc
     Several processes may work in one folder, best on different chromosomes: on the same, one waits for the other.
     """
     settings = read_recipe(recipe, out, overrides)
+    check_alone("crossval")
     need_for_recipe(settings)
     if settings.windows.train is not None:
         raise InputError("labelled sequences have no chromosomes to leave out", where=recipe)

@@ -28,6 +28,7 @@ from capsight.errors import NoPredictedPositives
 from capsight.extras import need_for_recipe
 from capsight.report.summary import summary
 from capsight.run.recipe import SIMULATION, read_recipe
+from capsight.train.launch import check_alone
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
         Among others, if an asset that it names is not here and cannot be fetched.
     """
     settings = read_recipe(recipe, out, overrides)
+    check_alone("run")
     need_for_recipe(settings)
     record = artefact.provenance("run", settings, {})
     check_run_dir(out, record)
