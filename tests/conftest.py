@@ -1,5 +1,6 @@
 """Small genomes that tests write, the real ones where they are present, and a small network to start from."""
 
+import logging
 import os
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -31,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if TRAINING & set(getattr(item, "fixturenames", ())) or item.path.name in TRAINING_FILES:
             item.add_marker(pytest.mark.pipeline)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Generator[None]:
+    """Give the package's logger its level back, which a command run in this process has set."""
+    logger = logging.getLogger("capsight")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 class Inputs(NamedTuple):

@@ -66,7 +66,7 @@ def test_what_is_missing_is_named(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_stages_refuse_it_before_any_work(stage: str, motif_windows: Path, pretrained: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="attention=flash_attention_2 needs a GPU"):
+    with pytest.raises(InputError, match="attention=flash_attention_2 needs a CUDA GPU"):
         if stage == "pretrain":
             config = PretrainConfig(model=ModelConfig(attention="flash_attention_2"))
             pretrain(config, motif_windows, tmp_path / "out")

@@ -68,7 +68,7 @@ def test_wandb_is_told_and_stays_offline_unless_it_is_set_up(
     out = track("wandb", motif_windows, tmp_path / "out")
     began, *told = json.loads((out / "logs" / "relora_phase" / "wandb" / "calls.json").read_text())
     assert began["project"] == ("mine" if online else "capsight")
-    assert began["name"] == "out-main"
+    assert began["name"] == "out-relora_phase"
     assert began.get("mode") == (None if online else "offline")
     assert [record["step"] for record in told if "validation/validation_loss" in record] == [2, 3]
     assert not list(out.rglob("events.out*"))
