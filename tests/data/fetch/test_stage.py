@@ -99,6 +99,7 @@ def test_what_is_in_the_cache_needs_no_network(world: World) -> None:
 
 
 def test_a_damaged_file_of_the_cache_is_fetched_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "capsight")
     found = fetch(world.config())
     found.genome.write_bytes(GENOME[:-1] + b"?")
     found.peaks.unlink()
