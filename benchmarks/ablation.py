@@ -25,7 +25,7 @@ from capsight.config import Recipe
 from capsight.config.yaml_files import dump, load_yaml
 from capsight.data.windows.stage import windows
 from capsight.evaluate.evaluate import METRICS_FILE, evaluate
-from capsight.model.llama_folder import WEIGHTS
+from capsight.model.card import WEIGHTS
 from capsight.run.recipe import read_recipe
 from capsight.train.finetune import finetune
 from capsight.train.pretrain import pretrain

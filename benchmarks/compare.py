@@ -30,7 +30,8 @@ from capsight.data import schema
 from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.windows import Windows
 from capsight.evaluate.evaluate import METRICS_FILE
-from capsight.model.llama_folder import WEIGHTS, read_card
+from capsight.model.card import WEIGHTS
+from capsight.model.llama_folder import read_card
 from capsight.predict.classical import BASELINE_CARD, read_baseline_card
 from capsight.predict.windows import best_device, load_scorer
 from capsight.run.crossval import TABLE_FILE

@@ -137,7 +137,7 @@ def _version(name: str) -> str | None:
 
 
 def _requirements() -> tuple[list[str], dict[str, list[str]]]:
-    """Return the distributions that capsight needs, and those of each extra but `dev`, as its metadata say."""
+    """Return the distributions that capsight needs, and those of each extra that users install, as its metadata say."""
     try:
         lines = metadata.requires("capsight") or []
     except metadata.PackageNotFoundError:
@@ -150,7 +150,7 @@ def _requirements() -> tuple[list[str], dict[str, list[str]]]:
         if "sys_platform" in marker:  # of this system or another
             continue
         if extra := re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker):
-            if extra[1] != "dev" and name != "capsight":
+            if extra[1] not in ("dev", "docs") and name != "capsight":
                 extras.setdefault(extra[1], []).append(name)
         else:
             needed.append(name)

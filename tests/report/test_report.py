@@ -17,11 +17,15 @@ from typer.testing import CliRunner
 
 from capsight.cli import app
 from capsight.cli.show import show_metrics, show_run
+from capsight.config import AuditConfig, CropsConfig, MotifCompareConfig, TrackConfig, TrainConfig
+from capsight.config.base import Config
 from capsight.errors import InputError
 from capsight.report import motif_figures
 from capsight.report.drawing import save_picture
+from capsight.report.methods import methods
 from capsight.report.report import report
 from capsight.report.results import evaluations, guessing_loss, planted, read_scores
+from capsight.report.summary import summary
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
 
@@ -264,3 +268,40 @@ def test_factors_without_a_second_name(interpreted: Path) -> None:
 
 def test_without_explanations_there_are_no_such_tables(run: Path) -> None:
     assert faithfulness_table(run) is motif_table(run) is factor_table(run) is None
+
+
+def test_a_finding_of_the_audit_is_told_when_the_stage_ends(tmp_path: Path) -> None:
+    checks = [
+        {"name": "leaks", "verdict": "pass", "message": "none", "numbers": {}},
+        {"name": "blind: GC", "verdict": "warn", "message": "GC tells them apart", "numbers": {}},
+    ]
+    (tmp_path / "audit.json").write_text(json.dumps({"verdict": "warn", "checks": checks}))
+    assert summary("audit", tmp_path) == [
+        "2 checks, of which 1 found something: blind: GC (warn)",
+        "blind: GC: GC tells them apart",
+    ]
+
+
+def recorded(folder: Path, stage: str, config: Config, name: str = "") -> None:
+    """Write the record of a stage, in its folder or beside its file."""
+    path = folder / (f"{name}.provenance.yaml" if name else "provenance.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"capsight": "9", "stage": stage, "config": config.model_dump(mode="json")}))
+
+
+def test_the_methods_paragraph_has_the_settings_of_the_stages(tmp_path: Path) -> None:
+    recorded(tmp_path / "audit", "audit", AuditConfig(min_identity=0.9, min_coverage=0.4))
+    recorded(tmp_path / "model", "train", TrainConfig(epochs=7, seed=3))
+    recorded(tmp_path, "motif-compare", MotifCompareConfig(motif_db="JASPAR2024"), "matches.tsv")
+    text = methods(tmp_path).text
+    assert "at least 90% identity over 40% of a window" in text
+    assert "on crops of 8,192 bases of the training chromosomes, for 7 passes over the genome (seed 3)" in text
+    assert "compared with those of JASPAR2024 by" in text
+
+
+def test_the_methods_paragraph_tells_of_single_tsss_and_k_mers(tmp_path: Path) -> None:
+    config = TrainConfig(model=TrackConfig(kmer=5), crops=CropsConfig(promoters=0.25), epochs=19)
+    recorded(tmp_path / "model", "train", config)
+    text = methods(tmp_path).text
+    assert "to tell TSSs, of peaks and of promoter sequences, from background" in text
+    assert "and the 5-mers of the surroundings, for 19 passes over the TSSs" in text

@@ -10,8 +10,9 @@ from torch import nn
 
 from capsight import artefact
 from capsight.errors import InputError
+from capsight.model.card import WEIGHTS
 from capsight.model.llama import CapsightForClassification
-from capsight.model.llama_folder import WEIGHTS, ModelCard, read_architecture, read_card, unknown_network
+from capsight.model.llama_folder import ModelCard, read_architecture, read_card, unknown_network
 from capsight.shipped import check_version
 
 

@@ -5,7 +5,6 @@ Without a stem the folder is a plain LLaMA folder that Hugging Face's `AutoModel
 """
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,10 @@ from torch import nn
 
 from capsight.config import TokenizerConfig
 from capsight.errors import InputError
+from capsight.model.card import ARCHITECTURE, CARD, WEIGHTS, read_checked
 from capsight.model.llama import CapsightConfig, CapsightForPretraining
-from capsight.shipped import check_version, newer_version
+from capsight.shipped import check_version
 from capsight.version import __version__
-
-logger = logging.getLogger(__name__)
-
-ARCHITECTURE = "config.json"
-WEIGHTS = "model.safetensors"
-CARD = "capsight.json"
 
 _KNOWN_TYPES = ("llama", CapsightConfig.model_type)
 #: Parts that models of earlier versions could have, by the key in the card or `config.json` that tells of them.
@@ -88,22 +82,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     if not folder.is_dir():
         raise InputError("there is no such model folder", where=folder)
-    for name in (CARD, ARCHITECTURE, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(
-                f"is not a model folder: {name} is missing", where=folder, remedy="copy it whole, or train it anew"
-            )
-    try:
-        values = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        card = ModelCard.model_validate(without_former_parts(values, folder))
-    except (ValueError, RecursionError):
-        check_version(folder)
-        raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
-    if card.model_extra:  # what a newer version means by it would be left out
-        check_version(folder)
-    elif made_by := newer_version(folder):
-        logger.warning("model: %s was made by capsight %s, which is newer than this one", folder, made_by)
-    return card
+    return read_checked(folder, lambda text: ModelCard.model_validate(without_former_parts(json.loads(text), folder)))
 
 
 def read_architecture(folder: Path) -> CapsightConfig:

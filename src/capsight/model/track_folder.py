@@ -9,22 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from capsight import artefact
 from capsight.config.track import TrackConfig
 from capsight.errors import InputError
+from capsight.model.card import ARCHITECTURE, CARD, WEIGHTS, read_checked
 from capsight.model.track import TrackModel
-from capsight.shipped import check_version, newer_version
+from capsight.shipped import check_version
 from capsight.version import __version__
 
 logger = logging.getLogger(__name__)
 
-ARCHITECTURE: Final = "config.json"
-WEIGHTS: Final = "model.safetensors"
-CARD: Final = "capsight.json"
 TASK: Final = "track"
 _MODEL_TYPE: Final = "capsight_track"
 #: More networks in one model than anybody would wait for.
@@ -168,21 +166,7 @@ def read_track_card(folder: Path) -> TrackCard:
     InputError
         If the folder lacks a file, or the card cannot be read.
     """
-    for name in (CARD, ARCHITECTURE, WEIGHTS):
-        if not (folder / name).is_file():
-            raise InputError(
-                f"is not a model folder: {name} is missing", where=folder, remedy="copy it whole, or train it anew"
-            )
-    try:
-        card = TrackCard.model_validate_json((folder / CARD).read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):
-        check_version(folder)
-        raise InputError("is not a model card that this version of capsight can read", where=folder / CARD) from None
-    if card.model_extra:  # what a newer version means by it would be left out
-        check_version(folder)
-    elif made_by := newer_version(folder):
-        logger.warning("model: %s was made by capsight %s, which is newer than this one", folder, made_by)
-    return card
+    return read_checked(folder, TrackCard.model_validate_json)
 
 
 def load_track(folder: Path) -> tuple[TrackModel, TrackCard]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from capsight.artefact import RECORD, read_record
 from capsight.data import schema
-from capsight.data.audit.similarity import COVERAGE, IDENTITY
+from capsight.data.audit.similarity import IDENTITY
 from capsight.data.audit.similarity_bins import SIMILARITY_FILE
 from capsight.report.drawing import BLUE, GREY, ORANGE
 from capsight.report.figures import SIZE, Drawn, draw
@@ -28,7 +28,7 @@ def draw_audit(windows: Path, audit: Path, out: Path) -> list[Drawn]:
     windows, audit
         Folders of the two stages.
     """
-    config = read_record(audit / RECORD).get("config") or {}
+    config = read_record(audit / RECORD)["config"]
     result = read_audit(audit)
     table = pd.read_parquet(windows / "windows.parquet", columns=[schema.FOLD, schema.LABEL, schema.GC])
     similarity = pd.read_parquet(audit / SIMILARITY_FILE, columns=[schema.FOLD, IDENTITY])
@@ -52,9 +52,9 @@ def draw_audit(windows: Path, audit: Path, out: Path) -> list[Drawn]:
     for fold in [fold for fold in schema.FOLDS if (similarity[schema.FOLD] == fold).any()]:
         identity = similarity.loc[similarity[schema.FOLD] == fold, IDENTITY]
         drawn.append(draw(
-            out / f"audit-similar-{fold}.svg", partial(_nearest, identity=identity, limit=config.get("identity", 0.8)),
+            out / f"audit-similar-{fold}.svg", partial(_nearest, identity=identity, limit=config["min_identity"]),
             f"Windows of the {fold} fold by identity with the most similar training window, where a stretch covers "
-            f"{config.get(COVERAGE, 0.5):.0%} of the window; right of the dashed line they count as similar.",
+            f"{config['min_coverage']:.0%} of the window; right of the dashed line they count as similar.",
             f"Histogram of the identity with the nearest training window, {fold} fold; {identity.isna().sum():,} of "
             f"{len(identity):,} windows have none.", (SIZE, 2.8),
         ))  # fmt: skip
@@ -80,8 +80,7 @@ def _blind(axes: Axes, checks: list[Mapping[str, Any]], config: Mapping[str, Any
     axes.barh(place, value - 0.5, left=0.5, color=BLUE, height=0.5)
     axes.errorbar(value, place, xerr=np.abs(interval.T - value), fmt="none", ecolor="black", capsize=3, lw=1)
     for key, style, what in (("warn_auroc", ":", "warn"), ("fail_auroc", "--", "fail")):
-        if key in config:
-            axes.axvline(config[key], color=GREY, ls=style, lw=1, label=f"{what} above {config[key]:g}")
+        axes.axvline(config[key], color=GREY, ls=style, lw=1, label=f"{what} above {config[key]:g}")
     axes.axvline(0.5, color="black", lw=0.8)
     axes.set_yticks(place, [check["name"].removeprefix("blind: ") for check in checks])
     axes.set(xlabel="AUROC (0.5 is chance)", xlim=(min(0.4, float(value.min()) - 0.05), 1))

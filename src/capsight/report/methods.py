@@ -73,8 +73,8 @@ def methods(run: Path) -> Methods:
         sentences.append(
             f"Windows of validation and test were compared with those of training by alignment{cite('edlib')}; a "
             f"stretch of "
-            f"at least {made['audit'].get('identity', 0.8):.0%} identity over "
-            f"{made['audit'].get('coverage', 0.5):.0%} of a "
+            f"at least {made['audit']['min_identity']:.0%} identity over "
+            f"{made['audit']['min_coverage']:.0%} of a "
             "window counts as similar. Classifiers that see no sequence (composition, repeats, coordinates) were "
             "trained as controls."
         )  # fmt: skip
@@ -101,7 +101,7 @@ def methods(run: Path) -> Methods:
         )
     if "matches.tsv" in made or "factors.tsv" in made:
         database = str((made.get("matches.tsv") or made["factors.tsv"]).get("motif_db", ""))
-        named = f"JASPAR 2022{cite('jaspar')}" if "JASPAR" in database else Path(database).name
+        named = Path(database).name + (cite("jaspar") if database == "JASPAR2022" else "")
         compared = f" by the method of Tomtom{cite('tomtom')}" if "matches.tsv" in made else ""
         sentences.append(
             f"Motifs were compared with those of {named}{compared}; enrichment was tested in predicted positives "
@@ -139,15 +139,22 @@ def _models(made: Mapping[str, Any], records: Mapping[str, Any], cite: Any) -> l
             if config.get("members", 1) > 1
             else "A network was"
         )
+        shape, crops = config["model"], config["crops"]
+        kmers = f", and the {shape['kmer']}-mers of the surroundings" if shape.get("kmer") else ""
+        network = f"dilated convolutions with residual connections, as in BPNet{cite('bpnet')}{kmers}"
+        if crops.get("promoters"):
+            task = "tell TSSs, of peaks and of promoter sequences, from background of the training chromosomes"
+            how = f"{network}, for {config['epochs']:.3g} passes over the TSSs"
+        else:
+            task = "predict the counts of 5' ends at every base of both strands"
+            how = (
+                f"{network}, on crops of {crops['length']:,} bases of the training chromosomes, for "
+                f"{config['epochs']:.3g} passes over the genome"
+            )
         sentences.append(
-            f"{count} trained to predict the counts of 5' ends at every base of both strands: dilated convolutions "
-            f"with "
-            f"residual connections, as in BPNet{cite('bpnet')}, on crops of "
-            f"{config.get('crops', {}).get('length', 0):,} bases "
-            f"of the training chromosomes, for {config.get('epochs', 0):.3g} passes over the genome (seed "
-            f"{config.get('seed')}). Probabilities were "
-            "calibrated on the validation chromosomes."
-        )  # fmt: skip
+            f"{count} trained to {task}: {how} (seed {config['seed']}). Probabilities were calibrated on the "
+            f"validation chromosomes."
+        )
     elif stage == "finetune":
         adapted = f" by low-rank adapters{cite('lora')}" if made["model"].get("lora") else ""
         sentences.append(

@@ -47,7 +47,7 @@ def _audit(made: Path) -> list[str]:
     names = ", ".join(f"{check['name']} ({check['verdict']})" for check in told)
     return [
         f"{len(checks)} checks, of which {len(told)} found something: {names}",
-        f"{told[0]['name']}: {told[0]['says']}",
+        f"{told[0]['name']}: {told[0]['message']}",
     ]
 
 

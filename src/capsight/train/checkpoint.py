@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim import Optimizer
 
 from capsight.artefact import sha256
 from capsight.errors import DamagedCheckpoint, InputError, KeepsPartial
@@ -103,3 +105,18 @@ def damaged(folder: Path, reason: str) -> DamagedCheckpoint:
         both = f" and {before(folder).name} beside it" if before(folder).exists() else ""
         remedy = f"delete this folder{both}: this part of the training then starts anew, what is finished is kept"
     return DamagedCheckpoint(f"the checkpoint is damaged: {reason}", where=folder, remedy=remedy)
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """Return the optimiser's state as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer/{i}/{key}": torch.as_tensor(v) for i, item in state.items() for key, v in item.items()}
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put named tensors back into the optimiser."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -34,7 +34,7 @@ from capsight.errors import InputError, KeepsPartial
 from capsight.machine import best_device
 from capsight.progress import no_bars
 from capsight.train import processes
-from capsight.train.checkpoint import damaged, read_checkpoint, write_checkpoint
+from capsight.train.checkpoint import damaged, optimizer_tensors, read_checkpoint, restore_optimizer, write_checkpoint
 from capsight.train.tracking import Tracker, Tracking
 
 logger = logging.getLogger(__name__)
@@ -392,7 +392,7 @@ class _Loop:
         tensors = {f"weights/{k}": v for k, v in self.bare.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        tensors |= _flatten(self.optimizer)
+        tensors |= optimizer_tensors(self.optimizer)
         if self.losses:
             tensors["losses"] = torch.stack(self.losses)
         write_checkpoint(self.folder, tensors, vars(self.state))
@@ -432,7 +432,7 @@ class _Loop:
         self.state = _State(**state)
         self.bare.load_state_dict(group("weights/"))
         self.average, self.best = group("average/"), group("best/")
-        _unflatten(self.optimizer, group("optimizer/"))
+        restore_optimizer(self.optimizer, group("optimizer/"))
         self.losses = list(group("losses").get("", torch.zeros(0)))
 
 
@@ -459,18 +459,3 @@ def _told(record: Mapping[str, Any]) -> str:
 def _bar_interval() -> float:
     """Seconds between redraws: often on a terminal, seldom in a log file."""
     return 0.2 if os.isatty(2) else 60.0
-
-
-def _flatten(optimizer: Optimizer) -> dict[str, Tensor]:
-    """Return the optimiser's state as named tensors."""
-    state = optimizer.state_dict()["state"]
-    return {f"optimizer/{i}/{key}": torch.as_tensor(v) for i, item in state.items() for key, v in item.items()}
-
-
-def _unflatten(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put named tensors back into the optimiser."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, key = name.split("/")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

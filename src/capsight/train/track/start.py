@@ -9,8 +9,9 @@ from capsight.config.track import TrackConfig, TrainConfig
 from capsight.data import schema
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
+from capsight.model.card import WEIGHTS
 from capsight.model.track import TrackModel, TrackNetwork
-from capsight.model.track_folder import WEIGHTS, Ancestor, TrackCard, is_track, load_track
+from capsight.model.track_folder import Ancestor, TrackCard, is_track, load_track
 from capsight.shipped import find_model, shipped_models
 
 logger = logging.getLogger(__name__)
