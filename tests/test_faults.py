@@ -114,7 +114,7 @@ def test_a_damaged_file_is_refused_in_one_line(
 def test_a_cut_base_store_is_built_anew(motif_windows: Path, tmp_path: Path) -> None:
     genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
     config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),
-                           test=("chr3",), exclusion=10)  # fmt: skip
+                           test=("chr3",), exclusion_bp=10)  # fmt: skip
     data = Windows.open(windows(config, tmp_path / "windows")).fold("train")
     expected = data.codes(np.arange(len(data.table)))
     store = next((tmp_path / "genome.fa.capsight").glob("bases.*"))
@@ -129,7 +129,7 @@ def test_a_cut_base_store_is_built_anew(motif_windows: Path, tmp_path: Path) -> 
 def test_an_input_that_was_changed_between_two_stages_is_named(motif_windows: Path, tmp_path: Path) -> None:
     genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
     config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),
-                           test=("chr3",), exclusion=10)  # fmt: skip
+                           test=("chr3",), exclusion_bp=10)  # fmt: skip
     made = windows(config, tmp_path / "windows")
     text = genome.read_text()
     genome.write_text(text[:5000] + ("A" if text[5000] != "A" else "C") + text[5001:])
@@ -145,7 +145,7 @@ def test_the_clock_decides_nothing(by: int, motif_windows: Path, tmp_path: Path)
     for name in ("genome.fa", "peaks.bed"):
         shutil.copy(folder / name, tmp_path)
     config = WindowsConfig(genome=tmp_path / "genome.fa", peaks=tmp_path / "peaks.bed", length=64,
-                           validation=("chr2",), test=("chr3",), exclusion=10)  # fmt: skip
+                           validation=("chr2",), test=("chr3",), exclusion_bp=10)  # fmt: skip
     out = windows(config, tmp_path / "windows")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     for path in tmp_path.rglob("*"):
