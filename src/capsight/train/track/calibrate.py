@@ -1,7 +1,9 @@
 """Calibration of a track network on a scan of the validation fold, at their true share of cap sites.
 
 Every call of the scan is right or wrong: the summit of a peak lies within 10 bases on its strand, or not. A logistic
-regression on expected counts around the call (Platt 1999, with three features for one) makes probabilities of that.
+regression on expected counts around the call (Platt 1999, with three features for one) makes probabilities of that. Its
+weights are at least 0: the features say nearly the same, and free weights of opposite sign would rank calls by the
+small differences between them.
 """
 
 import logging
@@ -10,7 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from capsight.data.ctss.ctss import Ctss
 from capsight.data.genome.alphabet import Ints
@@ -33,6 +36,8 @@ NEAR: Final = 50
 _CALLS_PER_SUMMIT: Final = 6
 #: Fewer right calls than this say nothing.
 _LEAST_RIGHT: Final = 20
+#: L2 penalty of the calibration's weights: only keeps them finite where calls separate wholly.
+_PENALTY: Final = 1e-3
 
 
 class _Candidates(NamedTuple):
@@ -80,13 +85,26 @@ def calibrate(
             right.sum(), len(right),
         )  # fmt: skip
         return None, None
-    model = LogisticRegression(C=1e3, max_iter=1000).fit(found.features, right)
-    weights = [float(value) for value in model.coef_[0]]
+    intercept, *weights = _regress(found.features, right)
     calibration = Calibration(
-        intercept=float(model.intercept_[0]),
+        intercept=intercept,
         summits_within_10=weights[0], tags_within_10=weights[1], tags_within_50=weights[2],
     )  # fmt: skip
-    return calibration, _threshold(found, model.predict_proba(found.features)[:, 1], there, min_precision)
+    return calibration, _threshold(found, expit(intercept + found.features @ weights), there, min_precision)
+
+
+def _regress(features: Floats, right: NDArray[np.bool_]) -> list[float]:
+    """Fit a logistic regression with weights of at least 0, and return its intercept and weights."""
+
+    def loss_and_slope(parameters: Floats) -> tuple[float, Floats]:
+        logits, weights = parameters[0] + features @ parameters[1:], parameters[1:]
+        loss = np.logaddexp(0, logits).sum() - logits[right].sum() + _PENALTY * (weights**2).sum() / 2
+        errors = expit(logits) - right
+        return loss, np.r_[errors.sum(), features.T @ errors + _PENALTY * weights]
+
+    at_least = [(None, None), *[(0, None)] * features.shape[1]]
+    found = minimize(loss_and_slope, np.zeros(len(at_least)), jac=True, method="L-BFGS-B", bounds=at_least)
+    return [float(value) for value in found.x]
 
 
 def _summits_of(stretches: Stretches, summits: Ctss) -> list[Summits]:
