@@ -77,8 +77,6 @@ def test_probabilities_are_calibrated_on_the_validation_chromosome(trained: Path
     planted = np.arange(500, 29_500, 500)
     right = (calls.strand == 0) & (np.abs(calls.position[:, None] - planted).min(axis=1) <= 10)
     assert calls.score[: 6 * len(planted)].mean() == pytest.approx(right[: 6 * len(planted)].mean(), abs=0.03)
-    assert card.calibration is not None
-    assert min(card.calibration.model_dump(exclude={"intercept"}).values()) >= 0  # free ones rank calls by noise
 
 
 def test_training_that_was_cut_off_ends_in_the_same_bytes(

@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from capsight.data.ctss.ctss import Ctss
@@ -23,6 +22,7 @@ from capsight.model.track_folder import Calibration, Calling
 from capsight.predict.calls import DISTANCE, SCORE_REACH, Calls, call_score, call_tss
 from capsight.predict.track import REACH, TrackScorer, features, within
 from capsight.progress import progress
+from capsight.stats.logistic import fit_nonnegative
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,6 @@ NEAR: Final = 50
 _CALLS_PER_SUMMIT: Final = 6
 #: Fewer right calls than this say nothing.
 _LEAST_RIGHT: Final = 20
-#: L2 penalty of the calibration's weights: only keeps them finite where calls separate wholly.
-_PENALTY: Final = 1e-3
 
 
 class _Candidates(NamedTuple):
@@ -85,26 +83,12 @@ def calibrate(
             right.sum(), len(right),
         )  # fmt: skip
         return None, None
-    intercept, *weights = _regress(found.features, right)
+    intercept, weights = fit_nonnegative(found.features, right)
     calibration = Calibration(
         intercept=intercept,
-        summits_within_10=weights[0], tags_within_10=weights[1], tags_within_50=weights[2],
+        summits_within_10=float(weights[0]), tags_within_10=float(weights[1]), tags_within_50=float(weights[2]),
     )  # fmt: skip
     return calibration, _threshold(found, expit(intercept + found.features @ weights), there, min_precision)
-
-
-def _regress(features: Floats, right: NDArray[np.bool_]) -> list[float]:
-    """Fit a logistic regression with weights of at least 0, and return its intercept and weights."""
-
-    def loss_and_slope(parameters: Floats) -> tuple[float, Floats]:
-        logits, weights = parameters[0] + features @ parameters[1:], parameters[1:]
-        loss = np.logaddexp(0, logits).sum() - logits[right].sum() + _PENALTY * (weights**2).sum() / 2
-        errors = expit(logits) - right
-        return loss, np.r_[errors.sum(), features.T @ errors + _PENALTY * weights]
-
-    at_least = [(None, None), *[(0, None)] * features.shape[1]]
-    found = minimize(loss_and_slope, np.zeros(len(at_least)), jac=True, method="L-BFGS-B", bounds=at_least)
-    return [float(value) for value in found.x]
 
 
 def _summits_of(stretches: Stretches, summits: Ctss) -> list[Summits]:
