@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from capsight.report import motif_figures
 from capsight.report.drawing import save_picture
 from capsight.report.methods import methods
 from capsight.report.report import report
-from capsight.report.results import evaluations, guessing_loss, planted, read_scores
+from capsight.report.results import evaluations, guessing_loss, planted, planted_calls, read_scores
+from capsight.report.scan_tables import planted_table
 from capsight.report.summary import summary
 from capsight.report.tables import factor_table, faithfulness_table, metrics_table, motif_table, truth_table
 
@@ -54,6 +56,28 @@ def test_truth_table_counts_calls(run: Path) -> None:
     assert "0 (0%)" in lines["cap site: Inr"]
     assert "1 (100%)" in lines["no cap site: lone or misplaced elements"]
     assert "0 (0%)" in lines["no cap site: background only"]
+
+
+def test_calls_are_counted_against_what_was_planted_on_the_test_chromosomes(tmp_path: Path) -> None:
+    for name in ("simulation", "scan", "evaluation-scan"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "simulation" / "genome.fa").write_text(f">chr1\n{'ACGT' * 100}\n>chr2\n{'ACGT' * 100}\n")
+    (tmp_path / "simulation" / "truth.tsv").write_text(
+        "chrom\tstart\tend\tstrand\telement\tkind\toffset\tcap_site\n"
+        "chr2\t69\t77\t+\tTATA\tpromoter\t-31\t100\nchr2\t98\t105\t+\tInr\tpromoter\t-2\t100\n"
+        "chr2\t198\t205\t-\tInr\tpromoter\t-2\t200\nchr1\t98\t105\t+\tInr\tpromoter\t-2\t100\n"
+        "chr2\t300\t307\t+\tInr\tdecoy\t.\t.\n"
+    )
+    calls = [("chr2", 110, "+"), ("chr2", 200, "+"), ("chr2", 211, "-"), ("chr1", 100, "+")]  # one is near, on chr2
+    rows = (f"{chrom}\t{at - 5}\t{at + 6}\tx\t9\t{strand}\t{at}\t{at + 1}\t0\n" for chrom, at, strand in calls)
+    (tmp_path / "scan" / "tss.bed").write_text("".join(rows))
+    (tmp_path / "evaluation-scan" / "metrics.json").write_text(json.dumps({"chromosomes": ["chr2"]}))
+    table = planted_calls(tmp_path)
+    assert table is not None
+    assert table.to_numpy().tolist() == [["Inr", 1, 0], ["TATA + Inr", 1, 1], ["none", 0, 2]]
+    text = text_of(planted_table(tmp_path))
+    assert re.search(r"TATA \+ Inr +1 +1 \(100%\)", text)
+    assert re.search(r"calls near none of these +2", text)
 
 
 def test_metrics_table_shows_intervals_and_the_undefined(run: Path) -> None:

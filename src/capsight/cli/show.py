@@ -100,7 +100,7 @@ def show_run(run: Path, *, brief: bool = False) -> None:
     tables, console = PlainConsole(), PlainConsole(soft_wrap=True)
     if brief:
         console.print(f"\n{headline_of(run)}")
-    for table in run_tables(run)[: 1 if brief else None]:
+    for table in run_tables(run, brief=brief):
         tables.print(table)
     console.print(f"\nResults in {run}/")
     for name, what in (

@@ -121,12 +121,13 @@ def planted_table(run: Path) -> Table | None:
     counts = planted_calls(run)
     if counts is None:
         return None
-    table = Table(title="Planted truth, and the calls of the scan on the test chromosomes", title_justify="left")
+    title = "planted promoters, and the calls of the scan on the test chromosomes"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("planted", "start sites", "called within 10 bases"):
         table.add_column(name, justify="left" if name == "planted" else "right")
     for content, sites, called in counts.itertuples(index=False, name=None):
         if sites:
             table.add_row(content, f"{sites:,}", f"{called:,} ({called / sites:.0%})")
         else:
-            table.add_row("calls near no planted start site", "", f"{called:,}")
+            table.add_row("calls near none of these", "", f"{called:,}")
     return table

@@ -57,8 +57,8 @@ MOST_FACTORS = 10
 ALPHA = 0.05
 
 
-def run_tables(run: Path) -> list[Table]:
-    """Return all tables of a run, those of predictions first, then those of explanations.
+def run_tables(run: Path, *, brief: bool = False) -> list[Table]:
+    """Return all tables of a run, those of predictions first, then those of explanations; the first few if `brief`.
 
     Raises
     ------
@@ -66,9 +66,11 @@ def run_tables(run: Path) -> list[Table]:
         If it holds no evaluation.
     """
     made = (truth_table, faithfulness_table, motif_table, factor_table)
-    scanned = scan_tables(run / SCAN_EVALUATION) if (run / SCAN_EVALUATION).is_dir() else []
+    scanned: list[Table | None] = []
+    if (run / SCAN_EVALUATION).is_dir():
+        scanned = [*scan_tables(run / SCAN_EVALUATION), planted_table(run)]
     tables = [*scanned, *metrics_tables(evaluations(run)), *(table(run) for table in made)]
-    return [table for table in tables if table]
+    return [table for table in (tables[: len(scanned) or 1] if brief else tables) if table]
 
 
 def metrics_tables(folders: Mapping[str, Path]) -> list[Table]:
