@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from capsight.data import schema
+from capsight.data.fetch.named import asset_file
 from capsight.data.genome.alphabet import CODE_BITS, LETTERS, N_CODE, SOFT_MASK, Codes, encode
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
@@ -130,7 +131,8 @@ class Model:
         source
             DNA, or the `Path` of a FASTA, a CSV with a column ``sequence``, ``windows.parquet``, or a BED file.
         genome
-            What the intervals of a BED file lie in. They are read with their neighbours.
+            What the intervals of a BED file lie in: a file, a folder, or the name of an assembly. They are read with
+            their neighbours.
         stranded
             Answer for each record on its own strand only; sequences are then read on + alone.
         fold
@@ -148,7 +150,7 @@ class Model:
             If a file or a sequence cannot be used.
         """
         if isinstance(source, Path):
-            records = open_records(given(source), Path(genome) if genome else None, fold)
+            records = open_records(given(source), _genome_file(genome) if genome else None, fold)
         elif genome is not None or fold is not None:
             raise InputError("genome and fold are for files: name the BED file or the windows by a Path")
         else:
@@ -171,7 +173,8 @@ class Model:
         Parameters
         ----------
         genome
-            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+            FASTA (plain or bgzip), 2bit, a folder of FASTA files, or the name of an assembly that `capsight fetch`
+            knows, such as ``sacCer3``.
         region
             A contig or a part of it, ``chrIV:1001-2000``: counted from 1, both ends included.
         min_probability, distance
@@ -187,7 +190,7 @@ class Model:
         InputError
             If the genome cannot be used, or the region does not lie in it.
         """
-        opened = Genome.open(given(Path(genome)))
+        opened = Genome.open(_genome_file(genome))
         rule = calling_rule(self.card, min_probability, distance)
         parts = []
         with working_threads(None, self._scorer) as threads:
@@ -215,7 +218,8 @@ class Model:
             VCF, BCF or table by a `Path`, or a frame; tables have the columns chrom, position (from 1, as in VCF), ref,
             alt.
         genome
-            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+            FASTA (plain or bgzip), 2bit, a folder of FASTA files, or the name of an assembly that `capsight fetch`
+            knows, such as ``sacCer3``.
         distance
             Bases on either side of a variant within which its effect is looked for.
         aliases
@@ -235,7 +239,7 @@ class Model:
         InputError
             If a file cannot be used; with `fail_on_error`, of the first record that cannot be scored.
         """
-        opened = Genome.open(given(Path(genome)))
+        opened = Genome.open(_genome_file(genome))
         places = Places(opened, Aliases.read(aliases, opened) if aliases else Aliases())
         with as_file(source) as path:
             file = VariantFile.open(path)
@@ -257,7 +261,8 @@ class Model:
         Parameters
         ----------
         genome
-            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+            FASTA (plain or bgzip), 2bit, a folder of FASTA files, or the name of an assembly that `capsight fetch`
+            knows, such as ``sacCer3``.
         region
             ``chrIV:1000-1400``, counted from 1, both ends included; or ``chrIV:1000-1400:+``, for effects on that
             strand alone.
@@ -276,7 +281,7 @@ class Model:
         InputError
             If the genome cannot be used, or the region does not lie in it, or has no base but N.
         """
-        opened = Genome.open(given(Path(genome)))
+        opened = Genome.open(_genome_file(genome))
         found = changes_of(self._scorer, summary_of(self.card, distance), opened, find_region(opened, region))
         return pd.concat(found, ignore_index=True)
 
@@ -294,7 +299,8 @@ class Model:
         Parameters
         ----------
         genome
-            FASTA (plain or bgzip), 2bit, or a folder of FASTA files.
+            FASTA (plain or bgzip), 2bit, a folder of FASTA files, or the name of an assembly that `capsight fetch`
+            knows, such as ``sacCer3``.
         region
             Where the TSS is: the most probable base of ``chrIV:307780-307840:-``, counted from 1, both ends included;
             without a strand, of either. One base, ``chrIV:307809-307809:-``, is a TSS that you name.
@@ -316,7 +322,7 @@ class Model:
         """
         if min(before, behind) < 0:
             raise InputError(f"before ({before}) and behind ({behind}) count bases: 0 or more")
-        opened = Genome.open(given(Path(genome)))
+        opened = Genome.open(_genome_file(genome))
         (chrom, contig, start, end), strand = find_region(opened, region)
         codes = opened.view(contig)
         record = Record(region, chrom, start, end, "." if strand is None else "+-"[strand], codes)
@@ -338,6 +344,11 @@ class Model:
             "score": found.scores,
         }
         return pd.DataFrame(columns)
+
+
+def _genome_file(genome: Path | str) -> Path:
+    """Return the file of a genome: itself, or that of an assembly, which is fetched where it is missing."""
+    return given(asset_file(Path(genome), "genome", "genome"))
 
 
 def _records(dna: Dna) -> list[Record]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+import capsight
 from capsight.config import PlotConfig, Recipe, TrainConfig, WindowsConfig
 from capsight.config.base import Config
 from capsight.data.assets import MIRROR, OWN_TABLE
@@ -89,6 +90,15 @@ def test_names_become_files_of_the_mirror_wherever_settings_take_them(mirrored: 
 
     nested = with_files(Outer.model_validate({"inner": {"promoters": "toy-promoters"}}))
     assert nested.inner.promoters == toys / "promoters.tsv"
+
+
+def test_models_from_python_take_names_of_genomes(mirrored: Shop, tiny_track: Path) -> None:
+    model = capsight.load(tiny_track)
+    named = model.scan("toy", min_probability=0)
+    assert len(named)
+    assert named.equals(model.scan(mirrored.mirror / "toys" / "toy.fa", min_probability=0))
+    with pytest.raises(InputError, match="did you mean 'toy'"):
+        model.scan("tooy")
 
 
 def test_what_names_no_asset_stays(mirrored: Shop) -> None:
