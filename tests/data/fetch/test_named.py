@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-import capsight
+from capsight import load
 from capsight.config import PlotConfig, Recipe, TrainConfig, WindowsConfig
 from capsight.config.base import Config
 from capsight.data.assets import MIRROR, OWN_TABLE
@@ -93,7 +93,7 @@ def test_names_become_files_of_the_mirror_wherever_settings_take_them(mirrored: 
 
 
 def test_models_from_python_take_names_of_genomes(mirrored: Shop, tiny_track: Path) -> None:
-    model = capsight.load(tiny_track)
+    model = load(tiny_track)
     named = model.scan("toy", min_probability=0)
     assert len(named)
     assert named.equals(model.scan(mirrored.mirror / "toys" / "toy.fa", min_probability=0))
