@@ -4,11 +4,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from capsight.cli import app
+from capsight.config import CropsConfig
 from capsight.errors import ConfigError, InputError
+from capsight.run import speed
 from capsight.run.preview import AGAIN, DONE, NEW, Preview, preview
+
+#: Of an update of `auto`.
+_BASES = CropsConfig().per_update * CropsConfig().length
 
 pytestmark = pytest.mark.pipeline
 
@@ -56,6 +62,21 @@ def test_of_a_new_run_nothing_is_done_and_nothing_is_written(recipe: Path, tmp_p
     assert [each.stage for each in found.stages][:3] == ["simulate", "windows", "audit"]
     assert next(each.seconds for each in found.stages if each.stage == "pretrain")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("peaks", "updates"), [(1_100, 3_000), (3_100, 6_000)])
+def test_a_training_that_chooses_its_length_has_a_time_before_there_are_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peaks: int, updates: int
+) -> None:
+    (tmp_path / "genome.fa").write_text("".join(f">chr{i}\n{'ACGT' * 1_000_000}\n" for i in (1, 2, 3)))
+    rows = (f"chr1\t{100 + 20 * i}\t{110 + 20 * i}\n" for i in range(peaks))
+    (tmp_path / "peaks.bed").write_text("# a comment\n" + "".join(rows))
+    windows = {"genome": "genome.fa", "peaks": "peaks.bed", "validation": "chr2", "test": "chr3"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"windows": windows, "train": {"auto": True}}))
+    monkeypatch.setattr(speed, "training_seconds", lambda config, bases: config.epochs * 2 * bases / _BASES)
+    found = preview(tmp_path / "recipe.yaml", tmp_path / "new")
+    seconds = next(each.seconds for each in found.stages if each.stage == "train")
+    assert seconds == pytest.approx(updates, rel=0.01)
 
 
 def test_a_damaged_result_is_made_again(finished_track: Path, track_recipe: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from capsight.config import Recipe, TrainConfig
 from capsight.config.base import Config
 from capsight.data.fetch.gather import described
 from capsight.data.fetch.named import with_files_here
+from capsight.data.io.text import open_text, passes
 from capsight.errors import InputError
 from capsight.run.pipeline import REPORT, SCAN_EVALUATION, Step, plan
 from capsight.run.recipe import read_recipe
@@ -146,8 +147,13 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
         return None
     if step.stage == "train":
         settled = _settled(step)
-        if settled.auto and not step.arguments[0].is_dir():  # the number of peaks is not known yet
-            return None
+        if settled.auto and not step.arguments[0].is_dir():
+            from capsight.train.track.auto import estimate
+
+            peaks = _peaks(settings.windows.peaks)
+            if peaks is None:
+                return None
+            settled = estimate(settled, peaks, bases)
         return speed.training_seconds(settled, bases)
     if step.stage == "scan" and settings.scan:
         return speed.scan_seconds(settings.train, bases, settings.scan.precision)
@@ -167,6 +173,17 @@ def _bases(settings: Recipe) -> int | None:
         files = [path for path in genome.iterdir() if path.is_file()] if genome.is_dir() else [genome]
         return round(sum(path.stat().st_size * _BASES_PER_BYTE.get(path.suffix, 1.0) for path in files))
     except OSError:
+        return None
+
+
+def _peaks(file: Path | None) -> int | None:
+    """Return about how many peaks a file has: its lines; `None` where it is not here, or can be read only once."""
+    if file is None or passes(file):
+        return None
+    try:
+        with open_text(file) as lines:
+            return sum(not line.startswith(("#", "track", "browser")) for line in lines)
+    except InputError:
         return None
 
 

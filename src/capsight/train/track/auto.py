@@ -90,6 +90,13 @@ def choose(config: TrainConfig, data: Windows) -> TrainConfig:
     return config.model_copy(update={"crops": crop_settings, **chosen})
 
 
+def estimate(config: TrainConfig, peaks: int, bases: int) -> TrainConfig:
+    """Return about what `choose` will choose for so many peaks on so many bases: for windows that are not made yet."""
+    crops = max(2 * bases / config.crops.length, 1)
+    chosen, _ = _chosen(config, peaks, crops / config.crops.per_update, peaks / crops)
+    return config.model_copy(update={name: chosen[name] for name in ("epochs", "pretrain_epochs")})
+
+
 def _peaks_in(stretches: Stretches, data: Windows) -> int:
     """Count the distinct summits in some stretches."""
     summits = ctss_from_summits(read_windows_peaks(data.folder, data.genome), data.genome)
