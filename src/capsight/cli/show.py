@@ -202,9 +202,10 @@ def show_models(cards: "Sequence[ModelCard]") -> None:
             ("", f"data: {' '.join(card.data)}"),
             ("", f"measured: {tested}: {measured}"),
             ("", f"limits: {' '.join(card.limits)}"),
+            ("", ""),
         ]
     _print_columns(rows)
-    PlainConsole().print("\nThe whole card of one: capsight models NAME. Use it: --model NAME, in any command.")
+    PlainConsole().print("The whole card of one: capsight models NAME. Use it: --model NAME, in any command.")
 
 
 def show_card(name: str) -> None:
