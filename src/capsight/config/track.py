@@ -76,10 +76,6 @@ class CropsConfig(Config):
     peak_fraction: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of crops placed at random around the summit of a peak."
     )
-    weak_site_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="Share of crops placed at random around 5' ends that are in no peak."
-    )
-    min_weak_site_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
     promoters: float = Field(
         0.0,
         ge=0.0,
@@ -93,35 +89,13 @@ class CropsConfig(Config):
         """Crops that one update reads."""
         return self.batch_size * self.gradient_accumulation_steps
 
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if self.peak_fraction + self.weak_site_fraction > 1:
-            raise ValueError(
-                f"peak_fraction ({self.peak_fraction:g}) and weak_site_fraction ({self.weak_site_fraction:g}) are "
-                "more than 1 together"
-            )
-        return self
-
 
 class TrackLossConfig(Config):
-    """Weights of the losses of the track network."""
+    """Weights of what the track network learns beside 5' ends and summits."""
 
-    profile_weight: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
-    count_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
     strength_weight: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
-    summit_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
     orf_weight: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
-    )
-    min_orf_codons: int = Field(100, ge=1, le=100_000, description="Minimum number of codons of an open reading frame.")
-    block_size: int = Field(
-        256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared."
-    )
-    tag_pseudocount: float = Field(
-        50.0,
-        ge=0.0,
-        le=1e9,
-        description="A profile of n 5' ends weighs n / (n + tag_pseudocount): weak profiles are noisy.",
     )
 
 

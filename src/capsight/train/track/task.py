@@ -17,7 +17,7 @@ from capsight.predict.track import Precision, TrackScorer
 from capsight.train.loop import Batch
 from capsight.train.track.crops import CropSource
 from capsight.train.track.genes import GeneTargets, WithGenes, gene_loss
-from capsight.train.track.losses import track_losses
+from capsight.train.track.losses import BLOCK_SIZE, track_losses
 
 #: Parts of a batch.
 CODES: Final = "codes"
@@ -66,7 +66,7 @@ class TrackTask:
         """Return micro-batch number `index`, a pure function of it."""
         places = self.crops.places(index)
         crops = self.crops.at(*places)
-        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block_size)
+        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(BLOCK_SIZE)
         parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
         if self.genes:
             parts[GENES] = self.genes.at(*places, self.crops.config.length)
