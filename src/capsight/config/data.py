@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from capsight.config.base import Config, Paths, names, split
 
@@ -57,9 +57,7 @@ class SimulateConfig(Config):
 class FetchConfig(Config):
     """An asset (genome, peaks, counts of 5' ends, sequences) by its name."""
 
-    # `assembly` is what it was called while there were only assemblies.
     name: str = Field(
-        validation_alias=AliasChoices("name", "assembly"),
         description="Name in the table: an assembly (hg19, hg38, mm9, mm10, sacCer3), or another asset (--list).",
     )
     cache: Path | None = Field(None, description="Folder of the cache; default $CAPSIGHT_CACHE.")
@@ -67,8 +65,6 @@ class FetchConfig(Config):
         None, description="TSV file with more assets, or other addresses; default $CAPSIGHT_ASSETS."
     )
     only: AssetKind | None = Field(None, description="Fetch only the genome, or only the peaks, of the name.")
-    timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
-    retries: int = Field(5, ge=0, description="Retries after an attempt that fetched nothing.")
 
 
 class ClusterConfig(Config):

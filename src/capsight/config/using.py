@@ -178,8 +178,6 @@ class PlotConfig(Config):
         None, ge=0, le=100_000,
         description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
     )  # fmt: skip
-    n_references: int = Field(8, ge=1, description="ig: dinucleotide shuffles.")
-    n_steps: int = Field(24, ge=2, description="ig: steps of each integral.")
     precision: Precision = Field("fp32", description=_PRECISION)
     threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
     seed: Seed = Field(1, description="Seed of the shuffles.")
@@ -232,9 +230,6 @@ class MotifsConfig(Config):
     flank: int | None = Field(
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
     )
-    merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
-    q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
-    max_seqlets: int = Field(20_000, ge=100, description="Maximum number of spans that TF-MoDISco reads.")
     seed: Seed = Field(1, description="Seed of the shuffled background.")

@@ -41,7 +41,7 @@ class Motif:
     sites: Sites
 
 
-def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
+def discover(data: Attributions, method: str) -> list[Motif]:
     """Find motifs in the attributions of the predicted positives.
 
     Parameters
@@ -50,8 +50,6 @@ def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
         Windows and attributions.
     method
         Which attributions; for ``ism`` the whole mutagenesis tells what other bases would do.
-    max_seqlets
-        TF-MoDISco looks at this many spans at most.
 
     Returns
     -------
@@ -67,7 +65,7 @@ def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
     hypothetical = hypothetical_scores(data, method, rows)
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
     scores: Scores = (one_hot * hypothetical).sum(axis=2)
-    patterns = find_patterns(one_hot, hypothetical, max_seqlets)
+    patterns = find_patterns(one_hot, hypothetical)
     joined = blocks_of(patterns, codes, scores, data.cap)
     return [_motif(sites, number, codes, rows, data.cap) for number, sites in enumerate(joined, start=1)]
 

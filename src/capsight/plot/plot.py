@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 FORMATS: Final = (".svg", ".png", ".html")
 #: A picture shows no more bases than this.
 MOST_BASES: Final = 200_000
+#: Of integrated gradients: dinucleotide shuffles, and steps of each integral.
+N_REFERENCES: Final = 8
+N_STEPS: Final = 24
 #: A logo of a longer place shows bases near the TSS alone.
 ZOOMED: Final = 150
 
@@ -260,6 +263,6 @@ def _logo(config: PlotConfig, reader: TrackWrapper, contig: Codes, span: Span, t
     assert config.explain is not None
     codes, heights = explain_place(
         reader, contig, tss.position, minus=minus, before=before, behind=behind, method=config.explain,
-        baselines=config.n_references, steps=config.n_steps, seed=config.seed,
+        baselines=N_REFERENCES, steps=N_STEPS, seed=config.seed,
     )  # fmt: skip
     return Logo(tss, -before, "".join(LETTERS[code] for code in codes), heights, config.explain)
