@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
+from capsight.config.base import MOST, Config, Moderate, split
 from capsight.config.data import Range
-from capsight.config.training import Betas
+from capsight.config.training import OptimizerConfig, TrainingConfig
 
 
 def _split_numbers(value: object) -> object:
@@ -99,7 +99,7 @@ class TrackLossConfig(Config):
     )
 
 
-class TrainConfig(Config):
+class TrainConfig(OptimizerConfig, TrainingConfig):
     """Training of a track network on both strands of the training chromosomes."""
 
     model: TrackConfig = TrackConfig()
@@ -130,9 +130,6 @@ class TrainConfig(Config):
     )
     learning_rate: Moderate = Field(3e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
     warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
-    weight_decay: Moderate = Field(0.05, ge=0, description="Decoupled weight decay, of all but biases.")
-    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     min_precision: float = Field(
         0.7,
@@ -143,19 +140,6 @@ class TrainConfig(Config):
     evaluate_every: int | None = Field(
         None, ge=1, le=MOST, description="Updates between scans of the validation chromosomes; default ten in all."
     )
-    checkpoint_every: int = Field(
-        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
-    )
-    tracking: Literal["tensorboard", "wandb", "none"] = Field(
-        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."
-    )
-    threads: int = Field(
-        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
-    )
-    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _singles(self) -> Self:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
 from capsight.data.ctss.table import CTSS
@@ -178,17 +177,7 @@ def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, see
 def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, name: str) -> Plan:
     """Return how long to train, how fast, and when to look."""
     layers = network.layers if config.optimizer == "muon" else nn.ModuleList()
-    phase = PhaseConfig(
-        steps=steps,
-        batch_size=config.crops.batch_size,
-        gradient_accumulation_steps=config.crops.gradient_accumulation_steps,
-        learning_rate=config.learning_rate,
-        warmup_steps=min(config.warmup_steps, steps - 1),
-        min_lr_ratio=0.0,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-    )
+    phase = config.phase(steps, config.crops.batch_size, config.crops.gradient_accumulation_steps)
     return Plan(
         name=name,
         phase=phase,
