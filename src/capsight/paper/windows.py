@@ -60,7 +60,7 @@ class PaperWindows(NamedTuple):
     dropped: Dropped
 
 
-def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> PaperWindows:
+def paper_windows(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> PaperWindows:
     """Lay windows by the paper's protocol.
 
     Parameters

@@ -21,7 +21,7 @@ from capsight.predict.calls import DISTANCE, SCORE_REACH
 from capsight.predict.regions import spans
 from capsight.predict.stream import Stretch, along, working_threads
 from capsight.predict.track import TrackScorer, best_device
-from capsight.predict.writers import CALLS, STRANDS, Contig, write_bed, write_ctss, write_gff, write_part
+from capsight.predict.writers import CALLS, STRANDS, Contig, write_bed, write_gff, write_part, write_tags
 from capsight.progress import progress
 from capsight.shipped import find_model
 
@@ -163,7 +163,7 @@ def _scan_part(stretches: Iterator[Stretch], min_tags: float, part: Path, bar: t
 def _write(contigs: list[Contig], sign_of_minus: int, strengths: bool, folder: Path) -> None:
     """Write the files of the result."""
     for strand, sign in zip(STRANDS, (1, sign_of_minus), strict=True):
-        write_ctss(contigs, strand, sign, folder / f"{strand}.bw")
+        write_tags(contigs, strand, sign, folder / f"{strand}.bw")
     with (folder / "tss.bed").open("w", encoding="utf-8", newline="") as handle:
         n = write_bed(contigs, handle)
     with (folder / "tss.gff3").open("w", encoding="utf-8", newline="") as handle:

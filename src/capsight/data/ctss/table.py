@@ -101,7 +101,7 @@ def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> 
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 
-def write_ctss(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
+def write_ctss_table(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
     """Write ``ctss.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())

@@ -23,7 +23,7 @@ from capsight.data.windows.folds import EXCLUDE, Folds, check_positives
 from capsight.data.windows.negatives import ACROSS, STRATEGIES, NegativeRequest, SampledNegatives, share_out
 from capsight.data.windows.stranded import SHUFFLED, StrandedIntervals, shuffle_source
 from capsight.errors import InputError
-from capsight.paper.windows import FARTHEST, NEAREST, haldar2026
+from capsight.paper.windows import FARTHEST, NEAREST, paper_windows
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def _regions(folds: Folds, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 def build_haldar2026_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> WindowSet:
     """Lay windows by the paper's protocol; folds as everywhere."""
     excluded: Counter[str] = Counter()
-    laid = haldar2026(
+    laid = paper_windows(
         genome, not_excluded(peaks, genome, folds, excluded), config.length, np.random.default_rng(config.seed)
     )
     laid.dropped[1].update(excluded)
@@ -93,7 +93,7 @@ def build_haldar2026_windows(config: WindowsConfig, genome: Genome, peaks: pd.Da
 
     def lost(fold: str) -> Counter[str]:
         there = _of_fold(peaks, fold, genome, folds)
-        again = haldar2026(genome, there, config.length, np.random.default_rng(0)) if len(there) else None
+        again = paper_windows(genome, there, config.length, np.random.default_rng(0)) if len(there) else None
         return again.dropped[1] if again else Counter()
 
     check_positives(table.loc[table[schema.LABEL] == 1, schema.FOLD].to_numpy(), config.validation, config.test, lost)

@@ -16,7 +16,7 @@ from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.ctss.reader import check_named_once
-from capsight.data.ctss.table import CTSS, SUMMITS, ctss_from_summits, read_counted_ctss, write_ctss
+from capsight.data.ctss.table import CTSS, SUMMITS, ctss_from_summits, read_counted_ctss, write_ctss_table
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
@@ -95,7 +95,7 @@ def _build(config: WindowsConfig, folder: Path) -> WindowSet:
         tags = read_counted_ctss(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
     else:
         tags = ctss_from_summits(peaks, genome)
-    told = write_ctss(tags, genome, CTSS if counted else SUMMITS, folder)
+    told = write_ctss_table(tags, genome, CTSS if counted else SUMMITS, folder)
     write_windows_peaks(peaks, genome, folder)
     remarks = {"ctss": told}
     if config.promoters:

@@ -17,7 +17,7 @@ from capsight.data.io.meme import Floats, MotifSet
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.scan import PWM, SEQUENCE, Scan, read_scannable, scan
+from capsight.motifs.known.pwm_scan import PWM, SEQUENCE, Scan, read_scannable, scan
 from capsight.motifs.known.suite_tables import write_suite_table
 from capsight.stats.fisher import fisher_greater, odds_ratio
 from capsight.stats.multiple_testing import q_values
