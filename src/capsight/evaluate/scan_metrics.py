@@ -138,7 +138,7 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
         "n_calls": int((calls.score >= calling.min_probability).sum()) if calling else None,
         "n_peaks_compared": len(metrics.found.peaks.block),
         "n_named": len(metrics.found.named.block),
-        **{name: _number(value) for name, value in values.items()},
+        **{name: (None if np.isnan(value) else value) for name, value in values.items()},
     }
     if bootstrap:
         rng = np.random.default_rng([seed, 22])
@@ -160,7 +160,3 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
         for name, (_, each) in metrics.calibrations.items()
     }
     return result
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value

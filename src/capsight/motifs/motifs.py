@@ -124,7 +124,8 @@ def motifs(
         found = discover.discover(data, method) if config.de_novo else []
         profiles += _write_de_novo(found, data, folder)
         bar.update()
-        _write(_stack(profiles), folder / POSITIONS_FILE)
+        none = pd.DataFrame(columns=list(motif_sites.POSITION_COLUMNS))
+        _write(pd.concat(profiles, ignore_index=True) if profiles else none, folder / POSITIONS_FILE)
         _write_summary(config, read, table, len(found), folder)
         names = {motif.pwm.id: f"{motif.pwm.id} {motif.pwm.name}" for motif in found}
         _draw_tables(config, data, table, elements, folder / FIGURES_FOLDER)
@@ -303,12 +304,6 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "attributions": {key: value for key, value in data.meta.items() if not isinstance(value, list)},
     }
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return (
-        pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(columns=list(motif_sites.POSITION_COLUMNS))
-    )
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

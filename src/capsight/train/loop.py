@@ -253,7 +253,7 @@ class _Loop:
         options: dict[str, Any] = {
             "desc": self.plan.name,
             "unit": "step",
-            "mininterval": _bar_interval(),
+            "mininterval": (0.2 if os.isatty(2) else 60.0),
             "disable": hidden or no_bars(),
         }
         with (
@@ -454,8 +454,3 @@ def _told(record: Mapping[str, Any]) -> str:
     validation = {name: value for name, value in record.items() if name not in ("step", "train_loss", "learning_rate")}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in validation.items()) or "none"
     return f"step {record['step']}, training loss {record['train_loss']:.4f}; validation: {shown}"
-
-
-def _bar_interval() -> float:
-    """Seconds between redraws: often on a terminal, seldom in a log file."""
-    return 0.2 if os.isatty(2) else 60.0

@@ -97,7 +97,8 @@ class Summary:
         found = [NO_EFFECT] * len(changes)
         for numbers in shapes.values():
             starts = np.array([changes[number].start for number in numbers])
-            reference, alternative = (_stacked([alleles[number][which] for number in numbers]) for which in (0, 1))
+            sides = zip(*(alleles[number] for number in numbers), strict=True)
+            reference, alternative = (Allele(*map(np.stack, zip(*side, strict=True))) for side in sides)
             for number, effect in zip(numbers, self._of_one_shape(starts, reference, alternative, length), strict=True):
                 found[number] = effect
         return found
@@ -148,10 +149,6 @@ class Summary:
             rows[calls.strand, calls.position] = True
             called[where] = rows
         return called
-
-
-def _stacked(alleles: Sequence[Allele]) -> Allele:
-    return Allele(*(np.stack(track) for track in zip(*alleles, strict=True)))
 
 
 def aligned(flank: int, reference: int, alternative: int) -> NDArray[np.int64]:

@@ -212,13 +212,8 @@ def _finished(
             carriers.setdefault(key, (chosen, []))[1].append(f"{samples[sample]}:{number}")
     contig = places.contig(chrom) if carriers else -1
     for _, (chosen, names) in sorted(carriers.items(), key=lambda item: item[0]):
-        yield Haplotype(chrom, contig, chosen, _joined(chosen, places, contig), tuple(names))
-
-
-def _joined(carried: tuple[Carried, ...], places: Places, contig: int) -> Change:
-    """Return several changes as one, with the bases of the reference between them."""
-    codes = places.genome.view(contig)
-    parts = [carried[0].change.alternative]
-    for before, after in pairwise(carried):
-        parts += [codes[before.change.end : after.change.start] & np.uint8(7), after.change.alternative]
-    return Change(carried[0].change.start, carried[-1].change.end, np.concatenate(parts))
+        codes, parts = places.genome.view(contig), [chosen[0].change.alternative]
+        for before, after in pairwise(chosen):  # the bases of the reference between them
+            parts += [codes[before.change.end : after.change.start] & np.uint8(7), after.change.alternative]
+        change = Change(chosen[0].change.start, chosen[-1].change.end, np.concatenate(parts))
+        yield Haplotype(chrom, contig, chosen, change, tuple(names))

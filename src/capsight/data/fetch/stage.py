@@ -263,7 +263,9 @@ def obtain(found: Located, cache: Path) -> Path:
         download(place.url, partial, RETRY)
         earlier = record if record and record.url == place.url else None
         checked = _verify(partial, place, expected, earlier)
-        _write_record(path, checked._replace(asset=asset.name))
+        with output.writing(_record_path(path)) as record_file:
+            noted = checked._replace(asset=asset.name)._asdict()
+            record_file.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
         discard(partial)
         logger.info("fetch: %s", path)
@@ -363,11 +365,6 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.{RECORD}")
-
-
-def _write_record(path: Path, checked: _Checked) -> None:
-    with output.writing(_record_path(path)) as partial:
-        partial.write_text(json.dumps(checked._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
 def _read_record(path: Path) -> _Checked | None:

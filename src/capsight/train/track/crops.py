@@ -132,7 +132,12 @@ class CropSource:
         rng = np.random.default_rng([self.seed, i])
         kind, shift = rng.random(), int(rng.integers(self.config.length))
         if kind >= self.config.peak_fraction or not len(self._peaks):
-            return self._anywhere(i)
+            number, place = divmod(i, self.crops_per_pass)
+            if number not in self._passes:
+                self._passes.clear()
+                self._passes[number] = self._cut(np.random.default_rng([self.seed, 2, number]))
+            contig, minus, start = map(int, self._passes[number][place])
+            return contig, minus, start
         row = int(rng.choice(self._peaks))
         contig, start = int(self.summits.contig[row]), int(self.summits.position[row]) - shift
         number = int(self.stretches.find(contig, self.summits.position[row]))
@@ -148,15 +153,6 @@ class CropSource:
         Of a part of a contig some bases at its ends are left out, others in every pass.
         """
         return 2 * int(self._crops_per_strand.sum())
-
-    def _anywhere(self, i: int) -> tuple[int, int, int]:
-        """Return crop number `i` of endless passes over both strands."""
-        number, place = divmod(i, self.crops_per_pass)
-        if number not in self._passes:
-            self._passes.clear()
-            self._passes[number] = self._cut(np.random.default_rng([self.seed, 2, number]))
-        contig, minus, start = self._passes[number][place]
-        return int(contig), int(minus), int(start)
 
     def _cut(self, rng: np.random.Generator) -> Ints:
         """Cut each strand of each stretch into crops; shuffle them.

@@ -55,20 +55,15 @@ def targets_of(data: Windows) -> Targets:
     tags = read_ctss_table(data.folder / CTSS_FILE, data.genome)
     peaks = read_windows_peaks(data.folder, data.genome)
     counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"] == CTSS
-    if not _are_bare(peaks):
+    five_prime = np.where(peaks[schema.STRAND] == "+", peaks[schema.START], peaks[schema.END] - 1)
+    wide = peaks[schema.END] - peaks[schema.START] > 1
+    if not wide.any() or (peaks[schema.SUMMIT] != five_prime).any():  # the file names summits
         return Targets(tags, ctss_from_summits(peaks, data.genome), CTSS if counted else SUMMITS)
     if counted:
         return Targets(tags, ctss_from_summits(_with_summits(peaks, tags, data.genome), data.genome), CTSS)
     logger.info("train: the peaks name no summits: each of their bases counts as one by the same part")
     spread = _spread(peaks, data.genome)
     return Targets(spread, spread, PEAKS)
-
-
-def _are_bare(peaks: pd.DataFrame) -> bool:
-    """Tell peaks whose file names no summits."""
-    start, end = peaks[schema.START], peaks[schema.END]
-    five_prime = np.where(peaks[schema.STRAND] == "+", start, end - 1)
-    return bool((peaks[schema.SUMMIT] == five_prime).all() and (end - start > 1).any())
 
 
 def _with_summits(peaks: pd.DataFrame, tags: Ctss, genome: Genome) -> pd.DataFrame:
