@@ -67,7 +67,11 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
     InputError
         If a file cannot be used, or the region does not lie in the genome.
     """
-    kind = _kind(out)
+    name = out.name.lower()
+    packed = next((end for end in output.COMPRESSED if name.endswith(end)), "")
+    kind = Path(name.removesuffix(packed)).suffix
+    if kind not in FORMATS or output.is_stream(out):
+        kind = FORMATS[0]
     model = _model(config, model)
     inputs = _inputs(config, model)
     if artefact.is_done(out, "plot", config, inputs):
@@ -80,14 +84,6 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
         else:
             draw_locus(locus, partial, kind[1:])
     return out
-
-
-def _kind(out: Path) -> str:
-    """Return the format of the picture, by its name; that of a stream or of a name without an end is SVG."""
-    name = out.name.lower()
-    packed = next((end for end in output.COMPRESSED if name.endswith(end)), "")
-    kind = Path(name.removesuffix(packed)).suffix
-    return kind if kind in FORMATS and not output.is_stream(out) else FORMATS[0]
 
 
 def _model(config: PlotConfig, model: Path | None) -> Path | None:
