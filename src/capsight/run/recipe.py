@@ -111,16 +111,11 @@ def find_recipe(given: Path) -> Path:
     )  # fmt: skip
 
 
-def is_shipped(file: Path) -> bool:
-    """Tell a recipe that comes with the package from a user's own."""
-    return file.parent == _FOLDER
-
-
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
     file = find_recipe(recipe)
     values, overrides = fill_variables(load_yaml(file), overrides, where=recipe)
-    values = _resolve(values, Path() if passes(file) or is_shipped(file) else file.parent)
+    values = _resolve(values, Path() if passes(file) or file.parent == _FOLDER else file.parent)
     values = override(values, overrides)
     windows = values.get("windows")
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:

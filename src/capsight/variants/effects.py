@@ -117,7 +117,10 @@ class Summary:
             counted = inside[..., own]
             tags = np.where(counted, allele.tags, 0)
             chance = probabilities(Counts(*allele, np.zeros_like(tags)), self.calibration) * counted
-            sums.append(np.log2(self._sums(tags) + LEAST_TAGS))
+            left_out = REACH + self.distance - min(self.distance, UPSTREAM)
+            strands = tags[:, 0, left_out:-REACH], tags[:, 1, REACH:-left_out]
+            summed = np.stack([strand.sum(axis=-1, dtype=np.float64) for strand in strands], axis=1)
+            sums.append(np.log2(summed + LEAST_TAGS))
             near.append(np.log2(within(tags, SCORE_REACH) + LEAST_TAGS)[..., column])
             called |= self._called(tags, chance)[..., column] & own
             probability.append(chance[..., column])
@@ -131,12 +134,6 @@ class Summary:
                 _largest(change[row].clip(max=0), positions[row]),
                 _largest(moves[row], positions[row]),
             )
-
-    def _sums(self, tags: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the expected tags that count, ``(n, 2)``, of ``(n, 2, bases)``."""
-        left_out = REACH + self.distance - min(self.distance, UPSTREAM)
-        plus, minus = tags[:, 0, left_out:-REACH], tags[:, 1, REACH:-left_out]
-        return np.stack([strand.sum(axis=-1, dtype=np.float64) for strand in (plus, minus)], axis=1)
 
     def _called(self, tags: NDArray[np.floating], probability: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which bases are called, ``(n, 2, bases)``; most strands of most changes have no base to call."""

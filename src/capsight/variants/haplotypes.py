@@ -114,7 +114,11 @@ def write_haplotypes(
         score = partial(_score, places=places, scorer=scorer, summary=summary)
         for rows in in_order(score, batches(sets, BATCH), threads):
             for haplotype, effect in rows:
-                handle.write(_row(haplotype, effect))
+                carried, carriers = haplotype.carried, haplotype.carriers
+                first, last = min(one.start for one in carried) + 1, max(one.end for one in carried)
+                names = ",".join(one.label for one in carried)
+                values = (haplotype.chrom, first, last, names, len(carriers), ",".join(carriers))
+                handle.write(("\t".join([*map(str, values), *fields(effect)]) + "\n").encode())
                 n += 1
     tally.report_left_out()
     logger.info("variants: %s sets of neighbouring variants on one haplotype", f"{n:,}")
@@ -131,13 +135,6 @@ def _score(
         effects = effects_of(contig, [sets[i].change for i in chosen], places, scorer, summary)
         found.update(zip(chosen, effects, strict=True))
     return [(one, found[i]) for i, one in enumerate(sets)]
-
-
-def _row(haplotype: Haplotype, effect: Effect) -> bytes:
-    names = ",".join(one.label for one in haplotype.carried)
-    first, last = min(one.start for one in haplotype.carried) + 1, max(one.end for one in haplotype.carried)
-    values = (haplotype.chrom, first, last, names, len(haplotype.carriers), ",".join(haplotype.carriers))
-    return ("\t".join([*map(str, values), *fields(effect)]) + "\n").encode()
 
 
 def haplotypes(

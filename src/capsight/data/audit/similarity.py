@@ -218,7 +218,11 @@ def _find_candidates(read: Reader, queries: Ints, targets: Ints, seeds: Seeds) -
                 rows = queries[i : i + _QUERIES_AT_ONCE]
                 some = _share_words(index, read(rows), len(block), seeds)
                 some = some._replace(query=some.query + i, target=some.target + first)
-                best[i] = _rank(_join([best[i], some]) if i in best else some)
+                some = _join([best[i], some]) if i in best else some
+                order = np.lexsort((some.target, -some.hits, -some.spread, some.query))
+                query = some.query[order]
+                place = np.arange(len(query)) - np.searchsorted(query, query, side="left")
+                best[i] = _take(some, order[place < MOST])
                 bar.update(len(rows))
     return _join(list(best.values()))
 
@@ -302,14 +306,6 @@ def _count(key: Ints, bits: int, n_targets: int, length: int) -> _Candidates:
     stranded, target = np.divmod(diagonal >> bits, n_targets)
     shift = (diagonal & ((1 << bits) - 1)) - length
     return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, spread, hits, shift)
-
-
-def _rank(candidates: _Candidates) -> _Candidates:
-    """Keep the `MOST` best candidates of every query, by query."""
-    order = np.lexsort((candidates.target, -candidates.hits, -candidates.spread, candidates.query))
-    query = candidates.query[order]
-    place = np.arange(len(query)) - np.searchsorted(query, query, side="left")
-    return _take(candidates, order[place < MOST])
 
 
 def _take(candidates: _Candidates, rows: Ints) -> _Candidates:
