@@ -94,26 +94,19 @@ class TrackTask:
 def scanned(scorer: TrackScorer, stretches: Stretches, summits: Ctss) -> dict[str, float]:
     """Scan some stretches: AUPRC of summits in stranded bins, with the expected summits as the score."""
     truth, score = [], []
-    for number in range(len(stretches.contig)):
-        expected, observed = _bins(scorer, stretches, number, summits)
-        score.append(expected)
-        truth.append(observed)
+    number = stretches.find(summits.contig, summits.position)
+    for i in range(len(stretches.contig)):
+        codes = stretches.genome.contig(int(stretches.contig[i]))
+        first, last = int(stretches.start[i]), int(stretches.end[i])
+        n_bins = -(-(last - first) // BIN)
+        expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
+        for start in range(first, last, scorer.tile):
+            end = min(start + scorer.tile, last)
+            summits_here = scorer.counts(codes[None], start, end).summits[0]
+            for strand in (0, 1):
+                expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
+        here = number == i
+        observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
+        score.append(expected.ravel())
+        truth.append(observed.ravel())
     return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
-
-
-def _bins(
-    scorer: TrackScorer, stretches: Stretches, number: int, summits: Ctss
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return expected summits, and whether there is one, of every bin of both strands of a stretch."""
-    codes = stretches.genome.contig(int(stretches.contig[number]))
-    first, last = int(stretches.start[number]), int(stretches.end[number])
-    n_bins = -(-(last - first) // BIN)
-    expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
-    for start in range(first, last, scorer.tile):
-        end = min(start + scorer.tile, last)
-        summits_here = scorer.counts(codes[None], start, end).summits[0]
-        for strand in (0, 1):
-            expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
-    here = stretches.find(summits.contig, summits.position) == number
-    observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
-    return expected.ravel(), observed.ravel()
