@@ -69,10 +69,10 @@ def paired_tests(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
                 {
                     "metric": metric, "model": model, "other": other, "n": len(difference),
                     "median_difference": np.median(difference), "statistic": float(statistic), "p": float(p),
-                    "least_p": min_attainable_p(len(difference)),
+                    "min_attainable_p": min_attainable_p(len(difference)),
                 }
             )  # fmt: skip
-    columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "least_p"]
+    columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "min_attainable_p"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -118,7 +118,7 @@ def read_ctss_table(path: Path, genome: Genome) -> Ctss:
     InputError
         If there is none, or it is not of this genome.
     """
-    table = read_parquet(path, _SCHEMA, "5' ends", "these windows know no 5' ends")
+    table = read_parquet(path, _SCHEMA, "5' ends", "the windows folder contains no 5'-end counts")
     chrom, strand = (table[name].combine_chunks().dictionary_encode() for name in (schema.CHROM, schema.STRAND))
     position, count = (table[name].to_numpy() for name in (schema.POSITION, schema.COUNT))
     contig = genome.index(chrom.dictionary.to_pylist())[chrom.indices.to_numpy()]
