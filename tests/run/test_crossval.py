@@ -120,7 +120,7 @@ def test_chosen_chromosomes_only(done: Path, recipe: Path, tmp_path: Path, caplo
         out = crossval(config, recipe, tmp_path / "out")
     assert sorted(path.name for path in (out / "folds").iterdir()) == ["chr1", "chr3"]
     assert not yaml.safe_load((out / "provenance.yaml").read_text()).keys() & {"crossval"}
-    assert "2 chromosomes are too few to call a difference: the least possible p is 0.5" in caplog.text
+    assert "2 chromosomes are too few to call a difference: the smallest possible p is 0.5" in caplog.text
     some, every = (pd.read_csv(folder / "crossval.tsv", sep="\t") for folder in (out, done))
     same = every["chromosome"].isin(["chr1", "chr3"]) & (every["model"] != "xgb")
     pd.testing.assert_frame_equal(some, every[same].reset_index(drop=True))

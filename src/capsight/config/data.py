@@ -180,7 +180,7 @@ class WindowsConfig(Config):
         if self.train is not None and (self.ctss or self.ctss_plus or self.ctss_minus):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
         if self.train is not None and self.promoters is not None:
-            raise ValueError("promoters are laid over the genome: they do not go with labelled sequences (train)")
+            raise ValueError("promoters are placed on the genome: they do not go with labelled sequences (train)")
         if len(self.ctss_plus) != len(self.ctss_minus):
             raise ValueError(
                 f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
@@ -212,7 +212,7 @@ class WindowsConfig(Config):
             raise ValueError("negatives 'bed' and the file negatives_file go together: give both or neither")
         if self.flank_range[0] >= self.flank_range[1]:
             raise ValueError(
-                f"flank_range: the least distance, {self.flank_range[0]}, is not below the most, {self.flank_range[1]}"
+                f"flank_range: the minimum, {self.flank_range[0]}, is not below the maximum, {self.flank_range[1]}"
             )
         if "flank" in self.negatives and self.flank_range[1] <= self.exclusion_bp:
             raise ValueError(
