@@ -1,8 +1,8 @@
 """Similar windows: candidates that share spaced k-mers, then a real alignment of each by edlib.
 
 1. *K-mers*. Every window is read through three patterns (`_PATTERNS`): one contiguous, two spaced [1]_, which miss far
-   fewer substituted copies than contiguous k-mers of the same weight do. Those with a small hash are kept, the same ones
-   in every window, so that any window, however long, has about `_KMERS_PER_WINDOW` of them.
+   fewer substituted copies than contiguous k-mers of the same weight do. Those with a small hash are kept, the same
+   ones in every window, so that any window, however long, has about `_KMERS_PER_WINDOW` of them.
 2. *Candidates*. K-mers of the query, and of its reverse complement, are looked up among those of the targets. Pairs of
    windows are ranked by how many parts of the query have a k-mer that they share on one diagonal, then by the number of
    these k-mers; the best `MOST` of a query are aligned. So many copies of a short repeat do not hide a longer relative.
