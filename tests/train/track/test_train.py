@@ -287,6 +287,13 @@ def test_a_region_shorter_than_a_crop_is_refused_before_training(motif_windows: 
     assert not (tmp_path / "model").exists()
 
 
+def test_crops_shorter_than_two_blocks_are_refused_before_training(motif_windows: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"crops": CropsConfig(length=511)}
+    with pytest.raises(InputError, match=r"train.crops.length: crops of 511 bases are too short.*take 512 or more"):
+        train(TrainConfig(**settings, epochs=0.1), motif_windows, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_windows_of_an_earlier_version_are_refused_with_the_way_out(motif_windows: Path, tmp_path: Path) -> None:
     data = lay(tmp_path, motif_windows.parent / "genome.fa", BARE)
     (data.folder / "peaks.parquet").unlink()
