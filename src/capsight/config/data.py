@@ -78,9 +78,11 @@ class ClusterConfig(Config):
     min_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
     min_cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
     min_cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
-    max_length: int = Field(200, ge=1, description="paraclu: first and last position are at most so many bases apart.")
+    max_length: int = Field(
+        200, ge=1, description="paraclu: maximum distance between the first and the last position of a cluster."
+    )
     min_fold_density: float = Field(
-        2.0, ge=1, description="paraclu: how many times denser than around it a cluster is."
+        2.0, ge=1, description="paraclu: minimum density of a cluster, as a multiple of that around it."
     )
 
 
@@ -95,7 +97,7 @@ class WindowsConfig(Config):
     )
     peak_format: PeakFormat = Field(
         "auto",
-        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
+        description="Format of the peaks: auto (by its columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
     )
     summit_offset: int = Field(
         0,
@@ -122,7 +124,7 @@ class WindowsConfig(Config):
         {}, description="How often promoters are drawn, by their column source: tata:0.1,other:1; default 1."
     )
     assume_plus_strand: bool = Field(
-        False, description="Peaks have no strand, or none that counts: all are taken as +."
+        False, description="Peaks have no strand, or their strand is to be ignored: all are taken as +."
     )
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
@@ -136,7 +138,7 @@ class WindowsConfig(Config):
     )
     exclude: Regions = Field(
         (),
-        description="Chromosomes or regions of which nothing is known, comma-separated: they belong to no fold.",
+        description="Chromosomes or regions that are left out of every fold, comma-separated.",
     )
     protocol: Literal["capsight", "haldar2026"] = Field(
         "capsight", description="How windows are placed: by capsight's protocol, or the paper's."
