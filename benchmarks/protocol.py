@@ -26,7 +26,7 @@ from capsight.data import schema
 from capsight.data.genome.alphabet import decode
 from capsight.data.genome.genome import Genome
 from capsight.data.peaks.reader import read_peaks
-from capsight.paper.windows import haldar2026
+from capsight.paper.windows import paper_windows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "paper"))
 from test_windows import restated
@@ -48,7 +48,7 @@ class Chromosome:
 
 def by_capsight(genome: Genome, table: pd.DataFrame) -> Rows:
     """Lay the windows and read them."""
-    laid = haldar2026(genome, table, LENGTH, np.random.default_rng(1))
+    laid = paper_windows(genome, table, LENGTH, np.random.default_rng(1))
     codes = genome.fetch(laid.contig, laid.start, LENGTH, np.zeros(len(laid.start), bool))
     return list(zip(decode(codes), laid.label.tolist(), strict=True))
 

@@ -46,7 +46,7 @@ def test_unknown_key_names_its_neighbour() -> None:
         ({"negatives_file": "n.bed"}, "negatives 'bed' and the file negatives_file go together"),
         ({"match_on": "gc,at"}, r"match_on.1: .*'gc' or 'repeat', not 'at'"),
         ({"flank_range": "100"}, "flank_range.1"),
-        ({"flank_range": "900,100"}, "flank_range: the least distance, 900, is not below the most, 100"),
+        ({"flank_range": "900,100"}, "flank_range: the minimum, 900, is not below the maximum, 100"),
         (
             {"negatives": "flank", "flank_range": "0,100"},
             "flank_range ends at 100 bases, inside the exclusion zone of 150",

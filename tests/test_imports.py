@@ -160,6 +160,8 @@ def test_every_stage_is_a_function_of_the_package() -> None:
         importlib.import_module(module)
         assert callable(getattr(capsight, name)), name
         assert getattr(capsight, name) is getattr(importlib.import_module(module), name)
+        stated = f"    from {module} import {name} as {name}\n"
+        assert stated in (SOURCE / "__init__.py").read_text(), "editors and type checkers read this"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["windows", "--help"]])

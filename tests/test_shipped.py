@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +20,6 @@ from capsight.errors import InputError
 from capsight.model.track_folder import load_track, read_track_card
 from capsight.predict.calls import call_tss
 from capsight.predict.track import Precision, Tracks, TrackScorer
-from capsight.predict.windows import load_scorer
 
 
 @pytest.fixture
@@ -84,10 +82,6 @@ def test_what_was_meant_is_named(models: Path, tmp_path: Path, monkeypatch: pyte
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 SHIPPED = shipped.shipped_models()
-#: What is reported of window models with parts that are no more.
-FORMER = r"model: was made by an earlier version, with {}: this one has no such part (train it anew)"
-#: The card of a window model, as an earlier version wrote it.
-WINDOW_CARD = {"capsight": "0.1.0", "task": "classification", "length": 512, "tokenizer": {"kind": "kmer", "k": 1}}
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
@@ -98,13 +92,10 @@ WINDOW_CARD = {"capsight": "0.1.0", "task": "classification", "length": 512, "to
         ({"capsight": "99.0", "heads": 3}, "was made by capsight 99.0, which is newer"),
         ({"task": ["new"]}, "is not a model card that this version"),
         ({"halo": "wide"}, "is not a model card that this version"),
-        (WINDOW_CARD | {"base": True}, FORMER.format("a head for single bases")),
-        (WINDOW_CARD | {"specialists": 4}, FORMER.format("networks for single bases alone")),
-        (WINDOW_CARD | {"trees": 6}, FORMER.format("boosted trees beside the network")),
         ("model.safetensors", "is not a model folder: model.safetensors is missing"),
         ("config.json", "is not a model folder: config.json is missing"),
     ],
-    ids=["newer", "newer-with-more", "unknown", "damaged", "base", "specialists", "trees", "no-weights", "no-shape"],
+    ids=["newer", "newer-with-more", "unknown", "damaged", "no-weights", "no-shape"],
 )
 def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, change: object, said: str) -> None:
     model = tmp_path / "model"
@@ -113,7 +104,7 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
         (model / change).unlink()
     else:
         assert isinstance(change, dict)
-        card = {} if "tokenizer" in change else json.loads((model / "capsight.json").read_text())
+        card = json.loads((model / "capsight.json").read_text())
         (model / "capsight.json").write_text(json.dumps(card | change))
     (tmp_path / "s.fa").write_text(">s\nACGT\n")
     given = [str(tmp_path / "s.fa")] if command == "predict" else [str(tmp_path)]
@@ -121,14 +112,6 @@ def test_half_models_and_newer_ones_are_refused(tmp_path: Path, command: str, ch
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_cnn_with_trees_beside_it_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    card = {"model": "cnn", "length": 64, "cnn": {}, "trees": 6}
-    (tmp_path / "model" / "baseline.json").write_text(json.dumps(card))
-    with pytest.raises(InputError, match=re.escape(FORMER.format("boosted trees beside the network"))):
-        load_scorer(tmp_path / "model")
 
 
 def test_a_newer_model_that_can_be_read_is_used_with_a_warning(

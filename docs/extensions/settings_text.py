@@ -1,5 +1,6 @@
 """All settings of a stage as text: keys, kinds, defaults, limits. Needs nothing but pydantic."""
 
+import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield all settings of a model by their keys; those of its parts are ``part.key``."""
-    for name, field in model.model_fields.items():
+    """Yield all settings of a model by their keys, shared ones last; those of its parts are ``part.key``."""
+    own = inspect.get_annotations(model)
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in own):
         yield prefix + name, field
         for part in models_in(field.annotation):
             yield from settings_of(part, f"{prefix}{name}.")

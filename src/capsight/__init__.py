@@ -18,6 +18,33 @@ if TYPE_CHECKING:
 
     from capsight.api import Model as Model
     from capsight.api import load as load
+    from capsight.data.audit.stage import audit as audit
+    from capsight.data.ctss.stage import cluster as cluster
+    from capsight.data.fetch.stage import fetch as fetch
+    from capsight.data.windows.stage import windows as windows
+    from capsight.doctor import doctor as doctor
+    from capsight.evaluate.evaluate import evaluate as evaluate
+    from capsight.explain.explain import explain as explain
+    from capsight.merge import merge as merge
+    from capsight.motifs.known.motif_compare import motif_compare as motif_compare
+    from capsight.motifs.known.motif_enrich import motif_enrich as motif_enrich
+    from capsight.motifs.known.motif_scan import motif_scan as motif_scan
+    from capsight.motifs.motifs import motifs as motifs
+    from capsight.plot.plot import plot as plot
+    from capsight.predict.predict import predict as predict
+    from capsight.predict.scan import scan as scan
+    from capsight.report.report import report as report
+    from capsight.run.crossval import crossval as crossval
+    from capsight.run.pipeline import run as run
+    from capsight.run.recipe import recipe as recipe
+    from capsight.shipped import models as models
+    from capsight.simulate import simulate as simulate
+    from capsight.train.baselines.baseline import baseline as baseline
+    from capsight.train.finetune import finetune as finetune
+    from capsight.train.pretrain import pretrain as pretrain
+    from capsight.train.track.train import train as train
+    from capsight.variants.mutate import mutate as mutate
+    from capsight.variants.variants import variants as variants
 
 _STAGES = {
     "fetch": "capsight.data.fetch.stage",

@@ -356,21 +356,24 @@ def _records(dna: Dna) -> list[Record]:
     tally: Counter[str] = Counter()
     rows: list[Codes]
     if isinstance(dna, np.ndarray) and dna.dtype.kind in "ui":
-        rows = list(_codes(dna))
+        if dna.ndim not in (1, 2):
+            raise InputError(f"an array of {dna.ndim} dimensions: (length,) or (n, length) is expected")
+        plain = dna & CODE_BITS  # the soft mask is not read
+        if dna.size and (dna.min() < 0 or dna.max() > N_CODE + SOFT_MASK or plain.max() > N_CODE):
+            raise InputError("codes of bases are 0 to 4 (A, C, G, T, N)")
+        rows = list(np.atleast_2d(plain.astype(np.uint8)))
     else:
-        rows = [_encoded(text, f"sequence {number}", tally) for number, text in enumerate(_texts(dna))]
+        rows = []
+        for number, text in enumerate(_texts(dna)):
+            where = f"sequence {number}"
+            if not isinstance(text, str):
+                raise InputError(
+                    f"{type(text).__name__} is no sequence", where=where, remedy="files are named by a Path"
+                )
+            check_letters(text, where, tally)
+            rows.append(encode(text))
     report_letters(tally, Path("given"))
     return [sequence_record(str(number), row) for number, row in enumerate(rows)]
-
-
-def _codes(codes: NDArray[Any]) -> Codes:
-    """Check an array of codes, one sequence or several; the soft mask is not read."""
-    if codes.ndim not in (1, 2):
-        raise InputError(f"an array of {codes.ndim} dimensions: (length,) or (n, length) is expected")
-    plain = codes & CODE_BITS
-    if codes.size and (codes.min() < 0 or codes.max() > N_CODE + SOFT_MASK or plain.max() > N_CODE):
-        raise InputError("codes of bases are 0 to 4 (A, C, G, T, N)")
-    return np.atleast_2d(plain.astype(np.uint8))
 
 
 def _texts(dna: Dna) -> Iterable[str]:
@@ -385,11 +388,3 @@ def _texts(dna: Dna) -> Iterable[str]:
     if letters.ndim == 2 or letters.dtype.itemsize <= np.dtype("U1").itemsize:
         return ["".join(row) for row in np.atleast_2d(letters)]
     return [str(text) for text in letters]
-
-
-def _encoded(text: object, where: str, tally: Counter[str]) -> Codes:
-    """Check the letters of a sequence; return its codes."""
-    if not isinstance(text, str):
-        raise InputError(f"{type(text).__name__} is no sequence", where=where, remedy="files are named by a Path")
-    check_letters(text, where, tally)
-    return encode(text)

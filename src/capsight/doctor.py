@@ -161,7 +161,9 @@ def _places(out: Path) -> Iterator[Finding]:
     """Where results and fetched files go, and where data come from."""
     yield _place("results", out)
     cache = cache_folder().absolute()
-    yield _place("cache", cache, f"; {_content(cache)}")
+    files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
+    size = readable(sum(path.stat().st_size for path in files))
+    yield _place("cache", cache, f"; {_counted(len(files), 'file')} of {size}" if files else "; empty")
     try:
         where = mirror()
         told = f"{where} ({MIRROR})" if where else f"none ({MIRROR} is not set): data come from their public addresses"
@@ -179,16 +181,6 @@ def _place(name: str, folder: Path, more: str = "") -> Finding:
     free = shutil.disk_usage(there).free
     told = f"{folder}: {readable(free)} free{more}"
     return Finding("places", name, told, "note" if free < _ROOM else "ok")
-
-
-def _content(cache: Path) -> str:
-    """Tell how much is in the cache."""
-    files = [path for path in cache.rglob("*") if path.is_file()] if cache.is_dir() else []
-    return (
-        f"{_counted(len(files), 'file')} of {readable(sum(path.stat().st_size for path in files))}"
-        if files
-        else "empty"
-    )
 
 
 def _inputs(model: Path | None, genome: Path | None, peaks: Path | None) -> Iterator[Finding]:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from capsight import artefact
+from capsight import artefact, scan
 from capsight.cli import main
+from capsight.config import ScanConfig
 
 from ..conftest import save_tiny_track
 
@@ -50,6 +51,7 @@ FOLDERS = {
     "evaluate": "evaluate windows --model baseline --bootstrap 10",
     "evaluate-scan": "evaluate windows --scan --model baseline --bootstrap 10 --step 200",
     "scan": "scan simulation/genome.fa --model track",
+    "merge": "merge shards/1 shards/2",
     "motifs": "motifs attributions.npz --set k=4",
     "report": "report .",
     "run": "run tiny.yaml",
@@ -64,7 +66,7 @@ INPUTS = {
     "motif-compare": "simulation/motifs.meme", "motif-enrich": "motifs/seqlets/negatives.fa",
     "train": "windows", "pretrain": "windows", "finetune": "pretrained", "baseline": "windows", "evaluate": "baseline",
     "evaluate-scan": "windows",
-    "plot": "simulation/genome.fa", "motifs": ".", "report": ".",
+    "plot": "simulation/genome.fa", "merge": "shards/2", "motifs": ".", "report": ".",
 }  # fmt: skip
 
 
@@ -83,6 +85,13 @@ def world(finished: Path, recipe: Path) -> Path:
     (finished / "variants.vcf").write_text(f"##fileformat=VCFv4.2\n{columns}chr1\t9\t.\tA\t<DEL>\t.\t.\t.\n")
     (finished / "variants.tsv").write_text("chrom\tposition\tref\talt\nchr1\t9\tA\t<DEL>\n")
     save_tiny_track(finished / "track")
+    for shard in ("1/2", "2/2"):
+        scan(
+            ScanConfig(shard=shard),
+            finished / "track",
+            finished / "simulation/genome.fa",
+            finished / "shards" / shard[0],
+        )
     return finished
 
 

@@ -262,6 +262,8 @@ def test_json_of_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hg19" in {
         each["name"] for each in json.loads(CliRunner().invoke(app, ["fetch", "--list", "--json"]).stdout)
     }
+    recipes = json.loads(CliRunner().invoke(app, ["run", "--list", "--json"]).stdout)
+    assert {each["name"]: each["data"] for each in recipes}["demo"] == ["simulated"]
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["run", "demo", "-o", "demo", "--dry-run", "--json", "-q"])
     document = json.loads(done.stdout)

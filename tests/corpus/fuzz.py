@@ -46,7 +46,7 @@ from capsight.data.peaks.regions import read_regions
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.motifs.elements import read_elements
-from capsight.motifs.known.scan import read_scannable
+from capsight.motifs.known.pwm_scan import read_scannable
 from capsight.predict.windows import load_scorer
 from capsight.run.recipe import read_recipe
 from conftest import build_world

@@ -14,6 +14,8 @@ import pytest
 from capsight.config import ClusterConfig, FetchConfig
 from capsight.data.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
 from capsight.data.ctss.stage import cluster
+from capsight.data.fetch import stage
+from capsight.data.fetch.download import RetryPolicy
 from capsight.data.fetch.stage import Fetched, fetch
 from capsight.errors import InputError
 
@@ -54,7 +56,7 @@ class Shelf:
             self.site.add(f"mirror/a/{name}", body)
 
     def fetch(self, name: str, out: Path | None = None) -> Path:
-        config = FetchConfig(name=name, cache=self.cache, timeout=5, retries=0)
+        config = FetchConfig(name=name, cache=self.cache)
         found: Fetched = fetch(config, out)
         return found.paths["ctss"]
 
@@ -63,6 +65,7 @@ class Shelf:
 def shelf(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     shelf = Shelf(site, tmp_path)
     monkeypatch.setenv(OWN_TABLE, str(shelf.table))
+    monkeypatch.setattr(stage, "RETRY", RetryPolicy(timeout=5, retries=0))
     return shelf
 
 

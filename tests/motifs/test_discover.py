@@ -31,7 +31,7 @@ def some(planted: Planted) -> Attributions:
 
 @pytest.fixture(scope="module")
 def found(some: Attributions) -> list[Motif]:
-    return discover(some, "ig", 20_000)
+    return discover(some, "ig")
 
 
 def test_every_planted_element_is_found_in_its_place(planted: Planted, found: list[Motif]) -> None:
@@ -71,18 +71,18 @@ def test_sites_spell_their_pwm(some: Attributions, found: list[Motif]) -> None:
 def test_noise_gives_no_motifs(planted: Planted) -> None:
     data = first(planted.attributions, 300)
     noise = np.random.default_rng(1).normal(size=data.codes.shape).astype(np.float32)
-    assert len(discover(replace(data, methods={"ig": noise}), "ig", 20_000)) <= 1
+    assert len(discover(replace(data, methods={"ig": noise}), "ig")) <= 1
 
 
 @pytest.mark.parametrize("height", [0.0, 1.0])
 def test_attributions_without_shape_give_none(few: Attributions, height: float) -> None:
     flat = np.full(few.codes.shape, height, dtype=np.float32)
-    assert discover(replace(few, methods={"attention": flat}), "attention", 1_000) == []
+    assert discover(replace(few, methods={"attention": flat}), "attention") == []
 
 
 def test_short_windows_give_none(few: Attributions, caplog: pytest.LogCaptureFixture) -> None:
     short = replace(few, codes=few.codes[:, :40], methods={"ig": few.methods["ig"][:, :40]})
-    assert discover(short, "ig", 1_000) == []
+    assert discover(short, "ig") == []
     assert "too short" in caplog.text
 
 

@@ -13,7 +13,6 @@ from capsight.motifs.elements import (
     compare_elements,
     matches,
     read_elements,
-    shuffled,
 )
 from capsight.motifs.seqlets import find_seqlets
 
@@ -64,22 +63,6 @@ def test_matches_are_those_of_the_regular_expression() -> None:
         for row, window in enumerate(codes):
             text = "".join("ACGTN"[code] for code in window)
             assert np.flatnonzero(found[row]).tolist() == [m.start() for m in expression.finditer(text)]
-
-
-def pairs(codes: np.ndarray) -> np.ndarray:
-    known = (codes[:, :-1] < 4) & (codes[:, 1:] < 4)
-    return np.bincount((codes[:, :-1].astype(int) * 4 + codes[:, 1:])[known], minlength=16) / known.sum()
-
-
-def test_shuffling_keeps_dinucleotides_and_n() -> None:
-    rng = np.random.default_rng(0)
-    codes = rng.choice(4, (200, 400), p=[0.4, 0.1, 0.1, 0.4]).astype(np.uint8)
-    codes[:, 1::2] = codes[:, ::2]  # AA, CC, GG, TT are frequent
-    codes[3, 7] = 4
-    result = shuffled(codes, rng)
-    assert (result != codes).mean() > 0.3
-    assert np.argwhere(result == 4).tolist() == [[3, 7]]
-    np.testing.assert_allclose(pairs(result), pairs(codes), atol=0.006)
 
 
 def test_the_expected_place_is_counted_to_the_base(few: Attributions) -> None:

@@ -9,7 +9,7 @@ from capsight.data.genome.alphabet import decode
 from capsight.data.genome.genome import Genome
 from capsight.data.io.fasta import read_fasta
 from capsight.data.peaks.reader import read_peaks
-from capsight.paper.windows import haldar2026
+from capsight.paper.windows import paper_windows
 
 
 def restated(chromosomes, peaks, length, rng):
@@ -55,7 +55,7 @@ def compare(genome_path, table, length, seed):
         for name, rows in table.groupby(schema.CHROM)
     }
     expected = restated(dict(read_fasta(genome_path)), peaks, length, np.random.default_rng(seed))
-    laid = haldar2026(genome, table, length, np.random.default_rng(seed))
+    laid = paper_windows(genome, table, length, np.random.default_rng(seed))
     found = decode(genome.fetch(laid.contig, laid.start, length, np.zeros(len(laid.start), bool)))
     assert list(zip(found, laid.label.tolist(), strict=True)) == expected
     return laid
@@ -88,7 +88,7 @@ def test_equals_the_restatement_on_random_genomes(write_fasta, seed, length):
 
 def test_every_quirk_occurs_in_what_is_compared(write_fasta):
     path, table = random_world(write_fasta, 0)
-    laid = haldar2026(Genome.open(path), table, 64, np.random.default_rng(0))
+    laid = paper_windows(Genome.open(path), table, 64, np.random.default_rng(0))
     assert all(laid.dropped[1][reason] for reason in ("N", "off the contig end")), laid.dropped
     reasons = ("N", "off the contig end", "in the bin of a positive", "surplus", "duplicate")
     assert all(laid.dropped[0][reason] for reason in reasons), laid.dropped

@@ -127,7 +127,7 @@ def test_the_logo_is_of_the_bases_near_the_strongest_tss(
 def test_where_nothing_is_called_the_base_is_that_of_explain(
     tiny_track: Path, genome: Path, tmp_path: Path, region: str, from_scan: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings: dict[str, Any] = {"explain": "ig", "n_steps": 2, "n_references": 1, "min_probability": 1.0}
+    settings: dict[str, Any] = {"explain": "ig", "min_probability": 1.0}
     if from_scan:
         settings["scan"] = scan(ScanConfig(min_probability=1.0), tiny_track, genome, tmp_path / "scan")
     logo = _locus(config(genome, region, **settings), tiny_track).logo
@@ -150,7 +150,7 @@ def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
         if not 1000 <= tss.position < 1500:
             continue
         start = tss.position + 1
-        settings: dict[str, Any] = {"explain": "ig", "n_steps": 2, "n_references": 1}
+        settings: dict[str, Any] = {"explain": "ig"}
         if from_scan:
             settings["scan"] = scan(ScanConfig(min_expected_tags=0), tiny_track, genome, tmp_path / "scan")
         name = "scanned" if from_scan else "_predicted"
@@ -174,7 +174,7 @@ def test_tags_beyond_the_edge_count_for_a_tss_at_the_edge(
 
 @pytest.mark.parametrize("method", ["ism", "ig"])
 def test_all_bases_of_a_short_place_are_explained(tiny_track: Path, genome: Path, method: str) -> None:
-    locus = _locus(config(genome, "chr2:1001-1120", explain=method, n_steps=4, n_references=1), tiny_track)
+    locus = _locus(config(genome, "chr2:1001-1120", explain=method), tiny_track)
     assert locus.logo is not None
     assert sorted(locus.logo.positions) == list(range(1000, 1120))
     assert locus.logo.method == method

@@ -301,7 +301,7 @@ def test_killed_and_given_again_it_has_the_same_bytes(
         "    def call(*given):\n"
         "        time.sleep(0.1); result = function(*given); time.sleep(0.2); return result\n"
         "    return call\n"
-        "stage._scan_part, stage.write_ctss = slowly(stage._scan_part), slowly(stage.write_ctss)\n"
+        "stage._scan_part, stage.write_tags = slowly(stage._scan_part), slowly(stage.write_tags)\n"
         "writers_of = stage.write_part\n"
         "def halting(*given):\n"
         "    for stretch in writers_of(*given): time.sleep(0.3); yield stretch\n"

@@ -156,7 +156,7 @@ def test_what_is_not_defined_is_shown_so_in_a_cross_validation(crossval: Path) -
     summary.loc[0, ["mean", "sd"]] = float("nan")
     summary.to_csv(crossval / "crossval-summary.tsv", sep="\t", index=False)
     test = {"model": "capsight", "other": "cnn", "metric": "auroc", "median_difference": 0.1, "p": float("nan"),
-            "least_p": 0.5, "mean_difference": 0.1, "low": float("nan"),
+            "min_attainable_p": 0.5, "mean_difference": 0.1, "low": float("nan"),
             "high": float("nan"), "p_windows": 0.02}  # fmt: skip
     pd.DataFrame([test]).to_csv(crossval / "crossval-tests.tsv", sep="\t", index=False)
     page = (report(crossval, crossval / "r") / "report.html").read_text()

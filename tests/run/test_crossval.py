@@ -96,7 +96,7 @@ def test_tables_agree_with_each_other(done: Path) -> None:
     assert row["mean"] == pytest.approx(of.mean(), rel=1e-5)
     assert row["sd"] == pytest.approx(of.std(), rel=1e-4)
     assert len(tests) == len(METRICS) * 3
-    assert (tests["least_p"] == 0.125).all()
+    assert (tests["min_attainable_p"] == 0.125).all()
     assert (tests["p"] >= 0.125).all()
     by_windows = tests.set_index(["metric", "model", "other"]).loc[("auroc", "lgbm", "rf")]
     wide = table.pivot(index="chromosome", columns="model", values="auroc")
@@ -120,7 +120,7 @@ def test_chosen_chromosomes_only(done: Path, recipe: Path, tmp_path: Path, caplo
         out = crossval(config, recipe, tmp_path / "out")
     assert sorted(path.name for path in (out / "folds").iterdir()) == ["chr1", "chr3"]
     assert not yaml.safe_load((out / "provenance.yaml").read_text()).keys() & {"crossval"}
-    assert "2 chromosomes are too few to call a difference: the least possible p is 0.5" in caplog.text
+    assert "2 chromosomes are too few to call a difference: the smallest possible p is 0.5" in caplog.text
     some, every = (pd.read_csv(folder / "crossval.tsv", sep="\t") for folder in (out, done))
     same = every["chromosome"].isin(["chr1", "chr3"]) & (every["model"] != "xgb")
     pd.testing.assert_frame_equal(some, every[same].reset_index(drop=True))

@@ -44,7 +44,7 @@ class BaselineConfig(Config):
     model: BaselineModel = Field(
         "lgbm",
         description="rf, xgb, lgbm: library defaults, as in the paper; kmer-lr (logistic regression) and kmer-gbm "
-        "(LightGBM): words of up to k bases, tuned on validation; cnn: a dilated convolutional network.",
+        "(LightGBM): k-mers of up to k bases, tuned on validation; cnn: a dilated convolutional network.",
     )
     k: int = Field(3, ge=1, le=8, description="Length of the k-mers; default 3, of kmer-lr and kmer-gbm 6.")
     bins: int = Field(

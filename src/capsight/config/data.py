@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from capsight.config.base import Config, Paths, names, split
 
@@ -57,9 +57,7 @@ class SimulateConfig(Config):
 class FetchConfig(Config):
     """An asset (genome, peaks, counts of 5' ends, sequences) by its name."""
 
-    # `assembly` is what it was called while there were only assemblies.
     name: str = Field(
-        validation_alias=AliasChoices("name", "assembly"),
         description="Name in the table: an assembly (hg19, hg38, mm9, mm10, sacCer3), or another asset (--list).",
     )
     cache: Path | None = Field(None, description="Folder of the cache; default $CAPSIGHT_CACHE.")
@@ -67,8 +65,6 @@ class FetchConfig(Config):
         None, description="TSV file with more assets, or other addresses; default $CAPSIGHT_ASSETS."
     )
     only: AssetKind | None = Field(None, description="Fetch only the genome, or only the peaks, of the name.")
-    timeout: float = Field(30.0, gt=0, description="Seconds without a byte after which a connection has stalled.")
-    retries: int = Field(5, ge=0, description="Retries after an attempt that fetched nothing.")
 
 
 class ClusterConfig(Config):
@@ -82,9 +78,11 @@ class ClusterConfig(Config):
     min_tags: float = Field(0.0, ge=0, description="Positions with fewer tags are left out.")
     min_cluster_tpm: float = Field(5.0, ge=0, description="Clusters with fewer tags per million are left out.")
     min_cluster_tags: float = Field(0.0, ge=0, description="Clusters with fewer tags are left out.")
-    max_length: int = Field(200, ge=1, description="paraclu: first and last position are at most so many bases apart.")
+    max_length: int = Field(
+        200, ge=1, description="paraclu: maximum distance between the first and the last position of a cluster."
+    )
     min_fold_density: float = Field(
-        2.0, ge=1, description="paraclu: how many times denser than around it a cluster is."
+        2.0, ge=1, description="paraclu: minimum density of a cluster, as a multiple of that around it."
     )
 
 
@@ -99,7 +97,7 @@ class WindowsConfig(Config):
     )
     peak_format: PeakFormat = Field(
         "auto",
-        description="Format of the peaks: auto (told by all columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
+        description="Format of the peaks: auto (by its columns), bed, narrowPeak, broadPeak, gtf (or GFF3), csv.",
     )
     summit_offset: int = Field(
         0,
@@ -126,7 +124,7 @@ class WindowsConfig(Config):
         {}, description="How often promoters are drawn, by their column source: tata:0.1,other:1; default 1."
     )
     assume_plus_strand: bool = Field(
-        False, description="Peaks have no strand, or none that counts: all are taken as +."
+        False, description="Peaks have no strand, or their strand is to be ignored: all are taken as +."
     )
     train: Path | None = Field(
         None, description="CSV with columns sequence,label for training (or an asset), in place of genome and peaks."
@@ -140,7 +138,7 @@ class WindowsConfig(Config):
     )
     exclude: Regions = Field(
         (),
-        description="Chromosomes or regions of which nothing is known, comma-separated: they belong to no fold.",
+        description="Chromosomes or regions that are left out of every fold, comma-separated.",
     )
     protocol: Literal["capsight", "haldar2026"] = Field(
         "capsight", description="How windows are placed: by capsight's protocol, or the paper's."
@@ -184,7 +182,7 @@ class WindowsConfig(Config):
         if self.train is not None and (self.ctss or self.ctss_plus or self.ctss_minus):
             raise ValueError("ctss are places in a genome: they do not go with labelled sequences (train)")
         if self.train is not None and self.promoters is not None:
-            raise ValueError("promoters are laid over the genome: they do not go with labelled sequences (train)")
+            raise ValueError("promoters are placed on the genome: they do not go with labelled sequences (train)")
         if len(self.ctss_plus) != len(self.ctss_minus):
             raise ValueError(
                 f"ctss_plus names {len(self.ctss_plus)} files and ctss_minus {len(self.ctss_minus)}: each sample has "
@@ -216,7 +214,7 @@ class WindowsConfig(Config):
             raise ValueError("negatives 'bed' and the file negatives_file go together: give both or neither")
         if self.flank_range[0] >= self.flank_range[1]:
             raise ValueError(
-                f"flank_range: the least distance, {self.flank_range[0]}, is not below the most, {self.flank_range[1]}"
+                f"flank_range: the minimum, {self.flank_range[0]}, is not below the maximum, {self.flank_range[1]}"
             )
         if "flank" in self.negatives and self.flank_range[1] <= self.exclusion_bp:
             raise ValueError(

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from capsight.config.base import BOOKKEEPING, MOST, Config, Moderate, Seed, split
+from capsight.config.base import MOST, Config, Moderate, split
 from capsight.config.data import Range
-from capsight.config.training import Betas
+from capsight.config.training import OptimizerConfig, TrainingConfig
 
 
 def _split_numbers(value: object) -> object:
@@ -76,10 +76,6 @@ class CropsConfig(Config):
     peak_fraction: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of crops placed at random around the summit of a peak."
     )
-    weak_site_fraction: float = Field(
-        0.0, ge=0.0, le=1.0, description="Share of crops placed at random around 5' ends that are in no peak."
-    )
-    min_weak_site_tags: float = Field(4.0, gt=0.0, description="5' ends of a position that counts as a weaker site.")
     promoters: float = Field(
         0.0,
         ge=0.0,
@@ -93,39 +89,17 @@ class CropsConfig(Config):
         """Crops that one update reads."""
         return self.batch_size * self.gradient_accumulation_steps
 
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
-        if self.peak_fraction + self.weak_site_fraction > 1:
-            raise ValueError(
-                f"peak_fraction ({self.peak_fraction:g}) and weak_site_fraction ({self.weak_site_fraction:g}) are "
-                "more than 1 together"
-            )
-        return self
-
 
 class TrackLossConfig(Config):
-    """Weights of the losses of the track network."""
+    """Weights of what the track network learns beside 5' ends and summits."""
 
-    profile_weight: float = Field(2.0, ge=0.0, le=1e6, description="Weight of the shape of the profile.")
-    count_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the number of 5' ends per block.")
     strength_weight: float = Field(0.5, ge=0.0, le=1e6, description="Weight of the strength of promoters.")
-    summit_weight: float = Field(1.0, ge=0.0, le=1e6, description="Weight of the presence of summits.")
     orf_weight: float = Field(
         0.5, ge=0.0, le=1e6, description="Weight of open reading frames, which are learned beside; 0 does without."
     )
-    min_orf_codons: int = Field(100, ge=1, le=100_000, description="Minimum number of codons of an open reading frame.")
-    block_size: int = Field(
-        256, ge=2, le=1 << 20, description="Bases over which 5' ends are counted and profiles compared."
-    )
-    tag_pseudocount: float = Field(
-        50.0,
-        ge=0.0,
-        le=1e9,
-        description="A profile of n 5' ends weighs n / (n + tag_pseudocount): weak profiles are noisy.",
-    )
 
 
-class TrainConfig(Config):
+class TrainConfig(OptimizerConfig, TrainingConfig):
     """Training of a track network on both strands of the training chromosomes."""
 
     model: TrackConfig = TrackConfig()
@@ -156,9 +130,6 @@ class TrainConfig(Config):
     )
     learning_rate: Moderate = Field(3e-3, gt=0, description="Peak learning rate; it falls to zero along a cosine.")
     warmup_steps: int = Field(200, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
-    weight_decay: Moderate = Field(0.05, ge=0, description="Decoupled weight decay, of all but biases.")
-    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="Decay of a moving average of the weights; 0 is none.")
     min_precision: float = Field(
         0.7,
@@ -169,19 +140,6 @@ class TrainConfig(Config):
     evaluate_every: int | None = Field(
         None, ge=1, le=MOST, description="Updates between scans of the validation chromosomes; default ten in all."
     )
-    checkpoint_every: int = Field(
-        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
-    )
-    tracking: Literal["tensorboard", "wandb", "none"] = Field(
-        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."
-    )
-    threads: int = Field(
-        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
-    )
-    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _singles(self) -> Self:

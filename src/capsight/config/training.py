@@ -76,7 +76,43 @@ class ModelConfig(Config):
         return self
 
 
-class PhaseConfig(Config):
+class TrainingConfig(Config):
+    """What every training has in common: its checkpoints, where it is shown, its arithmetic and its seed."""
+
+    checkpoint_every: int = Field(
+        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
+    )
+    tracking: Literal["tensorboard", "wandb", "none"] = Field(
+        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Arithmetic of training; auto is bfloat16 where the GPU has it."
+    )
+    threads: int = Field(
+        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
+    )
+    seed: Seed = Field(1, description="Seed of the random numbers.")
+
+
+class OptimizerConfig(Config):
+    """How fast a network learns; its parts have their own defaults."""
+
+    learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
+    warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
+    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
+    weight_decay: Moderate = Field(0.05, ge=0, description="Decoupled weight decay.")
+    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
+
+    def phase(self, steps: int, batch_size: int, gradient_accumulation_steps: int) -> "PhaseConfig":
+        """Return a span of training at these rates, which falls to a rate of zero."""
+        shared = {name: getattr(self, name) for name in OptimizerConfig.model_fields}
+        return PhaseConfig(
+            **shared | {"warmup_steps": min(self.warmup_steps, steps - 1)}, min_lr_ratio=0.0, steps=steps,
+            batch_size=batch_size, gradient_accumulation_steps=gradient_accumulation_steps,
+        )  # fmt: skip
+
+
+class PhaseConfig(OptimizerConfig):
     """One span of training with its own optimiser."""
 
     steps: int = Field(1_000, ge=0, le=MOST, description="Optimiser updates.")
@@ -84,12 +120,9 @@ class PhaseConfig(Config):
     gradient_accumulation_steps: int = Field(
         1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
     )
-    learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
-    warmup_steps: int = Field(100, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
     min_lr_ratio: float = Field(0.1, ge=0, le=1, description="Final rate as a fraction of the peak.")
     betas: Betas = Field((0.9, 0.999), description="AdamW's moment decay rates.")
     weight_decay: Moderate = Field(0.0, ge=0, description="AdamW's decoupled weight decay.")
-    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
 
 
 class ReloraConfig(Config):
@@ -131,7 +164,7 @@ def _of_steps(steps: int) -> BeforeValidator:
     return BeforeValidator(fill)
 
 
-class PretrainConfig(Config):
+class PretrainConfig(TrainingConfig):
     """Language modelling on DNA: a full-rank warm-up, then ReLoRA."""
 
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -157,21 +190,8 @@ class PretrainConfig(Config):
     relora: Annotated[ReloraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
         ReloraConfig(), description="ReLoRA: true, or its settings; false is full rank."
     )
-    checkpoint_every: int = Field(
-        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
-    )
     evaluate_every: int = Field(500, ge=1, le=MOST, description="Updates between evaluations on the validation fold.")
     validation_windows: int = Field(512, ge=1, le=MOST, description="Validation windows used for each validation loss.")
-    tracking: Literal["tensorboard", "wandb", "none"] = Field(
-        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
-    )
-    threads: int = Field(
-        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
-    )
-    seed: Seed = Field(1, description="Seed of the random numbers.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -201,7 +221,7 @@ class SubstituteConfig(BlocksConfig):
     share: float = Field(0.5, gt=0, le=1, description="Share of the negatives of every batch that are made so.")
 
 
-class FinetuneConfig(Config):
+class FinetuneConfig(OptimizerConfig, TrainingConfig):
     """Classification of windows, starting from a pre-trained folder."""
 
     lora: Annotated[LoraConfig | Literal[False], BeforeValidator(switched_on)] = Field(
@@ -212,12 +232,8 @@ class FinetuneConfig(Config):
     gradient_accumulation_steps: int = Field(
         1, ge=1, le=MOST_WINDOWS, description="Forward passes per update, shared out over the processes."
     )
-    learning_rate: Moderate = Field(1e-3, gt=0, description="Peak learning rate.")
     schedule: Literal["linear", "cosine"] = Field("cosine", description="How the rate falls.")
     warmup_steps: int = Field(50, ge=0, le=MOST, description="Updates over which the rate rises from zero.")
-    weight_decay: Moderate = Field(0.05, ge=0, description="AdamW's decoupled weight decay.")
-    betas: Betas = Field((0.9, 0.98), description="AdamW's moment decay rates.")
-    max_grad_norm: float = Field(1.0, ge=1e-6, le=1_000_000, description="Largest gradient norm.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout; default as in pre-training.")
     attention: Literal["auto", "sdpa", "flash_attention_2", "eager"] = Field(
         "auto", description="How attention is calculated; auto is sdpa, or eager where that is faster."
@@ -238,16 +254,3 @@ class FinetuneConfig(Config):
     select: Literal["auroc", "loss", "mcc", "last"] = Field(
         "auroc", description="Validation metric that picks the weights; last keeps the last."
     )
-    checkpoint_every: int = Field(
-        500, ge=1, le=MOST, description="Updates between checkpoints.", json_schema_extra=BOOKKEEPING
-    )
-    tracking: Literal["tensorboard", "wandb", "none"] = Field(
-        "tensorboard", description="What shows the progress of a training.", json_schema_extra=BOOKKEEPING
-    )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Arithmetic; auto is bfloat16 where the GPU has it."
-    )
-    threads: int = Field(
-        1, ge=1, le=1_024, description="Threads of a CPU that train; other numbers give other last digits."
-    )
-    seed: Seed = Field(1, description="Seed of the random numbers.")

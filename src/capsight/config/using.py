@@ -12,7 +12,7 @@ Methods = Annotated[tuple[Method, ...], BeforeValidator(split)]
 
 
 Precision = Literal["fp32", "bf16"]
-_PRECISION = "Numbers of track models: bf16 is about twice as fast where the processor has it."
+_PRECISION = "Arithmetic of track models: bf16 is about twice as fast where the processor has it."
 _THREADS = "Threads of track models; default all cores. They change no byte of the result."
 
 
@@ -36,7 +36,7 @@ class EvaluateConfig(Config):
     batch_size: int = Field(256, ge=1, le=1_000_000, description="Windows per forward pass.")
     seed: Seed = Field(1, description="Seed of the bootstrap, and of regions placed at random.")
     scan: bool = Field(False, description="Scan the chromosomes of the fold whole, in place of scoring windows.")
-    step: int = Field(10, ge=1, le=10_000, description="scan: models of windows are slid along by so many bases.")
+    step: int = Field(10, ge=1, le=10_000, description="scan: bases from one position of a window model to the next.")
     pwm: bool = Field(False, description="scan: compare with a PWM scan (TATA box and initiator).")
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ class EvaluateConfig(Config):
 
 
 class ExplainConfig(Config):
-    """Scores per base: which DNA the network's answer rests on."""
+    """Scores per base: which bases drive a prediction."""
 
     fold: Literal["train", "validation", "test"] = Field("test", description="Which fold of windows to explain.")
     genome: Path | None = Field(None, description="The genome that the regions of a BED file lie in.")
@@ -95,7 +95,7 @@ class ScanConfig(Config):
     )
     distance: int | None = Field(
         None, ge=0, le=100_000,
-        description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
+        description="Minimum distance of TSSs on a strand, in bases: the stronger is called; default of the card.",
     )  # fmt: skip
     min_expected_tags: float = Field(
         0.01, ge=0, description="Bases with fewer expected tags are left out of the bigWig files."
@@ -176,10 +176,8 @@ class PlotConfig(Config):
     )
     distance: int | None = Field(
         None, ge=0, le=100_000,
-        description="Of two TSSs within so many bases on one strand, the stronger is called; default that of the card.",
+        description="Minimum distance of TSSs on a strand, in bases: the stronger is called; default of the card.",
     )  # fmt: skip
-    n_references: int = Field(8, ge=1, description="ig: dinucleotide shuffles.")
-    n_steps: int = Field(24, ge=2, description="ig: steps of each integral.")
     precision: Precision = Field("fp32", description=_PRECISION)
     threads: int | None = Field(None, ge=1, le=1024, description=_THREADS, json_schema_extra=BOOKKEEPING)
     seed: Seed = Field(1, description="Seed of the shuffles.")
@@ -232,9 +230,6 @@ class MotifsConfig(Config):
     flank: int | None = Field(
         None, ge=1, le=200, description="Bases either side of a peak; default ten tokens, 40 bases at most."
     )
-    merge: bool = Field(False, description="Count a k-mer and its reverse complement as one.")
-    q_threshold: float = Field(0.05, gt=0, lt=1, description="k-mers with a q-value below this are called.")
     elements: Path | None = Field(None, description="More elements: a TSV file with element, pattern, offset, source.")
     de_novo: bool = Field(True, description="Look for motifs de novo, with TF-MoDISco.")
-    max_seqlets: int = Field(20_000, ge=100, description="Maximum number of spans that TF-MoDISco reads.")
     seed: Seed = Field(1, description="Seed of the shuffled background.")

@@ -200,20 +200,18 @@ def _read_rows(path: Path) -> Iterator[Asset]:
             near = get_close_matches(name, _COLUMNS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"columns are {', '.join(_COLUMNS)}"
             raise InputError(f"unknown column {name!r}", where=path, remedy=hint)
-    named_by = "name" if "name" in header else "assembly"  # as tables of assemblies alone are
-    if missing := [name for name in (named_by, "kind") if name not in header]:
-        name = "name" if missing[0] == "assembly" else missing[0]
-        raise InputError(f"has no column {name!r}", where=path, remedy="a tab-separated header comes first")
+    if missing := [name for name in ("name", "kind") if name not in header]:
+        raise InputError(f"has no column {missing[0]!r}", where=path, remedy="a tab-separated header comes first")
     for (number, _), row in zip(numbered[1:], rows, strict=True):
         where = f"{path}:{number}"
         values = [value.strip() for value in row]
         if len(values) > len(header):
             raise InputError(f"{len(values)} columns, but the header has {len(header)}", where=where)
         given = dict(zip(header, values, strict=False))
-        for name in (named_by, "kind"):
+        for name in ("name", "kind"):
             if not given.get(name):
                 raise InputError(f"has no {name}", where=where)
-        asset = Asset(**{"name": given[named_by], **given})
+        asset = Asset(**given)
         _check_asset(asset, where)
         yield asset
 

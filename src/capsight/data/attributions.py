@@ -200,7 +200,7 @@ class Attributions:
         if not (self.end - self.start == self.length).all():
             raise _broken(where, f"a window is not {self.length} bases long")
         if self.meta.get(WINDOW_LENGTH, self.length) != self.length:
-            raise _broken(where, f"windows are said to have {self.meta[WINDOW_LENGTH]} bases but have {self.length}")
+            raise _broken(where, f"{WINDOW_LENGTH} is {self.meta[WINDOW_LENGTH]}, and windows have {self.length} bases")
         threshold = self.meta.get(POSITIVE_FROM, THRESHOLD)
         if not isinstance(threshold, float) or not 0 <= threshold <= 1:
             raise _broken(where, f"{POSITIVE_FROM}, {threshold!r}, is no probability")

@@ -4,9 +4,9 @@ Memory is that of a piece and of what is kept of it, however long a chromosome i
 if it were all of it: nothing beyond its ends is called or counted, though a model reads the DNA there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,16 +187,6 @@ class Found(NamedTuple):
     matched: Mask
 
 
-Columns = TypeVar("Columns", bound=tuple[Any, ...])
-
-
-def _joined(parts: Sequence[Columns]) -> Columns:
-    """Join tables of columns, one after the other."""
-    kind: Any = type(parts[0])
-    joined: Columns = kind(*(np.concatenate(column, axis=-1) for column in zip(*parts, strict=True)))
-    return joined
-
-
 def collect(prediction: Prediction, truth: Truth, advance: Callable[[int], object]) -> Found:
     """Ask a prediction along all of a fold; `advance` is told of how many bases it has answered."""
     parts = []
@@ -205,7 +195,11 @@ def collect(prediction: Prediction, truth: Truth, advance: Callable[[int], objec
             end = min(start + PIECE, int(last))
             parts.append(_piece(prediction, truth, number, start, end))
             advance(end - start)
-    bins, calls, peaks, named = (_joined(part) for part in zip(*parts, strict=True))
+    joined: list[Any] = []
+    for part in zip(*parts, strict=True):
+        columns = zip(*part, strict=True)
+        joined.append(type(part[0])(*(np.concatenate(column, axis=-1) for column in columns)))
+    bins, calls, peaks, named = joined
     order = np.lexsort((calls.position, calls.strand, calls.contig, -calls.score))
     calls = Called(*(column[order] for column in calls))
     return Found(bins, calls, peaks, named, *_judged(calls, truth))

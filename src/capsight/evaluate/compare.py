@@ -64,24 +64,16 @@ def paired_tests(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         wide = table.pivot(index="chromosome", columns="model", values=metric)
         for model, other in combinations(models, 2):
             difference = (wide[model] - wide[other]).to_numpy()
-            statistic, p = _signed_rank(difference)
+            statistic, p = wilcoxon(difference) if difference.any() else (0.0, 1.0)
             rows.append(
                 {
                     "metric": metric, "model": model, "other": other, "n": len(difference),
-                    "median_difference": np.median(difference), "statistic": statistic, "p": p,
-                    "least_p": min_attainable_p(len(difference)),
+                    "median_difference": np.median(difference), "statistic": float(statistic), "p": float(p),
+                    "min_attainable_p": min_attainable_p(len(difference)),
                 }
             )  # fmt: skip
-    columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "least_p"]
+    columns = ["metric", "model", "other", "n", "median_difference", "statistic", "p", "min_attainable_p"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _signed_rank(difference: Floats) -> tuple[float, float]:
-    """Return the smaller rank sum and p; models that never differ have p = 1."""
-    if not difference.any():
-        return 0.0, 1.0
-    result = wilcoxon(difference)
-    return float(result.statistic), float(result.pvalue)
 
 
 def min_attainable_p(n: int) -> float:
@@ -117,7 +109,12 @@ def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> 
     """
     rng = np.random.default_rng([seed, 9])
     pairs = list(combinations(held_out[0].scores, 2))
-    found = [_found(one) for one in held_out]
+    found: list[dict[str, float]] = []
+    for one in held_out:
+        positive = one.labels == 1
+        every = np.ones((1, positive.sum())), np.ones((1, (~positive).sum()))
+        scores = one.scores.items()
+        found.append({name: float(_auroc(score[positive], score[~positive], *every)[0]) for name, score in scores})
     drawn = [_drawn(one, draws, rng) for one in held_out if pairs]
     rows = []
     for model, other in pairs:
@@ -134,13 +131,6 @@ def window_tests(held_out: Sequence[HeldOut], seed: int, draws: int = DRAWS) -> 
         )  # fmt: skip
     columns = ["metric", "model", "other", "mean_difference", "low", "high", "p_windows"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _found(one: HeldOut) -> dict[str, float]:
-    """Return the AUROC of every model on a chromosome as it is."""
-    positive = one.labels == 1
-    every = np.ones((1, positive.sum())), np.ones((1, (~positive).sum()))
-    return {model: float(_auroc(score[positive], score[~positive], *every)[0]) for model, score in one.scores.items()}
 
 
 def _drawn(one: HeldOut, draws: int, rng: np.random.Generator) -> dict[str, Floats]:

@@ -18,7 +18,7 @@ from capsight.data import schema
 from capsight.data.audit.similarity_bins import IDENTITY_BINS, NO_RELATIVE, similarity_bins
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
-from capsight.evaluate.scan import evaluate_scan
+from capsight.evaluate.evaluate_scan import evaluate_scan
 from capsight.evaluate.window_scores import window_scores
 from capsight.progress import progress
 from capsight.shipped import find_model
@@ -48,7 +48,7 @@ def evaluate(
 ) -> Path:
     """Score one fold and write ``metrics.json`` and ``scores.parquet``.
 
-    With `config.scan`, the chromosomes of the fold are scanned whole: `capsight.evaluate.scan.evaluate_scan`.
+    With `config.scan`, the chromosomes of the fold are scanned whole: `capsight.evaluate.evaluate_scan.evaluate_scan`.
 
     Parameters
     ----------

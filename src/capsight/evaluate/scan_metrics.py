@@ -46,22 +46,15 @@ class ScanMetrics:
         right = np.abs(found.summit_distance) <= RIGHT
         #: Calls whose probabilities are compared with how often they are right, by name.
         self.calibrations: dict[str, tuple[NDArray[np.int64], Calibration]] = {}
-        for name, score, threshold in self._calibrated():
-            rows = np.flatnonzero(probable & (score >= threshold))
-            self.calibrations[name] = rows, Calibration(score[rows], right[rows])
-
-    def _calibrated(self) -> list[tuple[str, Floats, float]]:
-        """Return names, probabilities and thresholds of the calls that calibration is measured on."""
-        calls = self.found.calls
-        if np.isnan(calls.uncalibrated).all():
-            return []
         kinds = [
             ("calibrated", calls.score, MINIMUM_PROBABILITY),
             ("uncalibrated", calls.uncalibrated, MINIMUM_PROBABILITY),
         ]
-        if self.calling:
-            kinds.append(("called", calls.score, self.calling.min_probability))
-        return kinds
+        if calling:
+            kinds.append(("called", calls.score, calling.min_probability))
+        for name, score, threshold in kinds if probable.any() else ():
+            rows = np.flatnonzero(probable & (score >= threshold))
+            self.calibrations[name] = rows, Calibration(score[rows], right[rows])
 
     def curve(self) -> weighted.Curve:
         """Return the precision-recall and the ROC curve over the bins."""
@@ -84,7 +77,11 @@ class ScanMetrics:
             figures[f"precision_at_recall_{recall}"] = there.precision
             figures[f"false_per_megabase_at_recall_{recall}"] = there.false_per_megabase
         figures["best_calls_with_tag"] = weighted.best_share(found.calls.has_tag, weights, n_summits)
-        return figures | self._called(weights, n_summits) | self._at_peaks(times) | self._calibration(weights)
+        figures |= self._called(weights, n_summits) | self._at_peaks(times)
+        for kind, (rows, each) in self.calibrations.items():
+            name = "calibration_error" if kind == "calibrated" else f"calibration_error_{kind}"
+            figures[name] = each.error(weights[rows])
+        return figures
 
     def _called(self, weights: Floats, n_summits: float) -> dict[str, float]:
         """Return precision and recall of the calls at the default threshold."""
@@ -116,14 +113,6 @@ class ScanMetrics:
             figures[name] = float(np.mean([weighted.mean(row <= reach, weights) for row in named.distance]))
         return figures
 
-    def _calibration(self, weights: Floats) -> dict[str, float]:
-        """Return the expected calibration errors."""
-        names = {"calibrated": "calibration_error"}
-        return {
-            names.get(kind, f"calibration_error_{kind}"): each.error(weights[rows])
-            for kind, (rows, each) in self.calibrations.items()
-        }
-
 
 def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable[[int], object]) -> dict[str, Any]:
     """Return every figure (null where undefined), its 95 % interval, the curves, and the counts.
@@ -138,7 +127,7 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
         "n_calls": int((calls.score >= calling.min_probability).sum()) if calling else None,
         "n_peaks_compared": len(metrics.found.peaks.block),
         "n_named": len(metrics.found.named.block),
-        **{name: _number(value) for name, value in values.items()},
+        **{name: (None if np.isnan(value) else value) for name, value in values.items()},
     }
     if bootstrap:
         rng = np.random.default_rng([seed, 22])
@@ -160,7 +149,3 @@ def summarise(metrics: ScanMetrics, bootstrap: int, seed: int, advance: Callable
         for name, (_, each) in metrics.calibrations.items()
     }
     return result
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -44,15 +44,11 @@ def _read(reader: ModelWrapper, codes: Codes) -> dict[str, PerBase]:
     weights = model.model(inputs_embeds=inputs, use_cache=False, output_attentions=True).attentions
     layers = [layer.mean(dim=1).float() for layer in weights]  # mean over heads: (n, queries, keys)
     spans = reader.position_spans(codes)
-    causal, pooling = not _sees_ahead(reader), model.config.pooling
+    causal, pooling = bool(getattr(reader.model.config, "is_causal", True)), model.config.pooling
     return {
         name: spread(values.cpu().numpy(), spans, reader.length)
         for name, values in received(layers, causal=causal, from_last=pooling == "last").items()
     }
-
-
-def _sees_ahead(reader: ModelWrapper) -> bool:
-    return not getattr(reader.model.config, "is_causal", True)
 
 
 def received(layers: Sequence[Tensor], *, causal: bool, from_last: bool) -> dict[str, Tensor]:

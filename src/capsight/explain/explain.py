@@ -27,7 +27,7 @@ from capsight.data.io.text import given
 from capsight.data.naming import region_names
 from capsight.errors import ConfigError, InputError
 from capsight.explain.attention import attention
-from capsight.explain.faithfulness import Faithfulness, faithfulness
+from capsight.explain.faithfulness import faithfulness
 from capsight.explain.gradients import integrated_gradients, shuffled
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import Codes, Explained, ModelWrapper, PerBase, Sequences, TrackWrapper
@@ -124,9 +124,10 @@ def _explain(
     rows = np.flatnonzero(score >= reader.threshold)
     rows = rows if len(rows) else np.arange(len(score))
     tested = np.sort(rng.permutation(rows)[: config.n_faithfulness])
-    trust = _trust(
-        reader, sequences.subset(tested), {name: values[tested] for name, values in scores.items()}, config.seed
-    )
+    among = sequences.subset(tested)
+    trust = {name: faithfulness(reader, among, each[tested], seed=config.seed) for name, each in scores.items()}
+    for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
+        logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
     return Attributions(
         codes=sequences.codes,
         score=score.astype(np.float32),
@@ -190,11 +191,3 @@ def _scores(reader: Explained, sequences: Sequences, config: ExplainConfig) -> _
         full = saturate(reader, sequences)
         methods["ism"] = importance(full)
     return _Scores(methods, full, delta)
-
-
-def _trust(reader: Explained, sequences: Sequences, scores: dict[str, PerBase], seed: int) -> dict[str, Faithfulness]:
-    """Measure every method on the same windows, and say which is best."""
-    trust = {name: faithfulness(reader, sequences, values, seed=seed) for name, values in scores.items()}
-    for name, measured in sorted(trust.items(), key=lambda item: -item[1].score):
-        logger.info("explain: %-18s faithfulness %.3f (0: no better than random bases)", name, measured.score)
-    return trust

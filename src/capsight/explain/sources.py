@@ -18,7 +18,7 @@ from capsight.data.sequence.nonredundant import independent
 from capsight.data.windows.windows import Windows
 from capsight.errors import InputError, NoPredictedPositives
 from capsight.explain.reader import Explained, ModelWrapper, Sequences, TrackWrapper
-from capsight.predict.best import Best, best_tss
+from capsight.predict.best import best_tss
 from capsight.predict.records import UNKNOWN, Records, interval_records, open_records
 from capsight.predict.stream import working_threads
 from capsight.predict.track import with_flanks
@@ -121,7 +121,12 @@ def of_records(config: ExplainConfig, reader: TrackWrapper, source: Path, rng: n
             len(found),
         )
     found = [found[row] for row in rows]
-    table = pd.DataFrame([_interval(best[tss.record], tss, length) for tss in found])
+    start = np.array([_start(tss, length) for tss in found])
+    of = [best[tss.record] for tss in found]
+    table = pd.DataFrame({
+        schema.CHROM: [one.name if one.chrom == UNKNOWN else one.chrom for one in of],
+        schema.START: start, schema.END: start + length, schema.STRAND: ["+-"[tss.minus] for tss in found],
+    })  # fmt: skip
     reads = _read(records, found, length, reader.margin, reader.scorer.flank)
     return Source(Sequences(codes[rows], reads), table.assign(label=NO_LABEL), score[rows])
 
@@ -158,13 +163,6 @@ def _read(records: Records, found: list[_Tss], length: int, margin: int, beyond:
 def _start(tss: _Tss, length: int) -> int:
     """Return the leftmost position around a TSS: it has the index ``length // 2`` on its strand."""
     return tss.position + length // 2 + 1 - length if tss.minus else tss.position - length // 2
-
-
-def _interval(best: Best, tss: _Tss, length: int) -> dict[str, object]:
-    """Return where the surroundings of a TSS lie; a sequence is named in place of a contig."""
-    start = _start(tss, length)
-    chrom = best.name if best.chrom == UNKNOWN else best.chrom
-    return {schema.CHROM: chrom, schema.START: start, schema.END: start + length, schema.STRAND: "+-"[tss.minus]}
 
 
 def choose(codes: Codes, positive: Mask, most: int | None, rng: np.random.Generator) -> Ints:

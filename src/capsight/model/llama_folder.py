@@ -21,16 +21,6 @@ from capsight.shipped import check_version
 from capsight.version import __version__
 
 _KNOWN_TYPES = ("llama", CapsightConfig.model_type)
-#: Parts that models of earlier versions could have, by the key in the card or `config.json` that tells of them.
-_FORMER_PARTS = {
-    "base": "a head for single bases",
-    "specialists": "networks for single bases alone",
-    "trees": "boosted trees beside the network",
-    "kmers": "a head that reads k-mers",
-}
-#: With these go keys that say nothing of how a model answers.
-_FORMER_KEYS = (*_FORMER_PARTS, "base_folds", "kmer_width", "stem_dropout")
-
 #: Which way windows are read, said in every model folder.
 STRANDED = "5'->3': minus-strand windows are reverse-complemented"
 
@@ -78,40 +68,22 @@ def read_card(folder: Path) -> ModelCard:
     Raises
     ------
     InputError
-        If `folder` is no model folder, lacks its weights, or has a part that only earlier versions knew.
+        If `folder` is no model folder, or lacks its weights.
     """
     if not folder.is_dir():
         raise InputError("there is no such model folder", where=folder)
-    return read_checked(folder, lambda text: ModelCard.model_validate(without_former_parts(json.loads(text), folder)))
+    return read_checked(folder, ModelCard.model_validate_json)
 
 
 def read_architecture(folder: Path) -> CapsightConfig:
     """Read `config.json` of a model folder."""
     try:
-        values = without_former_parts(json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8")), folder)
+        values = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
         if values.pop("model_type") not in _KNOWN_TYPES:
             raise unknown_network(folder)
         return CapsightConfig(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError):
         raise unknown_network(folder) from None
-
-
-def without_former_parts(values: Any, folder: Path) -> Any:
-    """Return what a card or `config.json` holds, but for the keys of parts that only earlier versions knew.
-
-    Raises
-    ------
-    InputError
-        If the model has such a part: without it, it would give other answers.
-    """
-    if not isinstance(values, dict):
-        return values
-    if former := [part for key, part in _FORMER_PARTS.items() if values.get(key)]:
-        raise InputError(
-            f"was made by an earlier version, with {' and '.join(former)}: this one has no such part", where=folder,
-            remedy="train it anew",
-        )  # fmt: skip
-    return {key: value for key, value in values.items() if key not in _FORMER_KEYS}
 
 
 def unknown_network(folder: Path) -> InputError:

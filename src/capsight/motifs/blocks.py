@@ -47,23 +47,15 @@ def blocks_of(patterns: Sequence[Sites], codes: Codes, scores: Scores, cap: int)
     """
     found: list[Sites] = []
     for sites in patterns:
-        found += [_carriers(block, scores) for block in _blocks(_widened(sites, codes.shape[1]), scores)]
-    found = [block for block in found if len(block) >= FEWEST_SITES]
+        # what stands at a fixed distance from a pattern may lie beyond its span
+        wide = sites.moved(-REACH, sites.width + 2 * REACH).inside(codes.shape[1])
+        for block in _blocks(wide if len(wide) >= MOST_INSIDE * len(sites) else sites, scores):
+            total = block.gather(scores).sum(axis=1)
+            carries = total >= total.mean() / 2
+            if carries.sum() >= FEWEST_SITES:
+                found.append(Sites(block.window[carries], block.start[carries], block.width))
     joined = [_cut_ends(sites, codes) for sites in _join(found, codes, scores, cap)]
     return sorted(joined, key=lambda sites: (-len(sites), sites.mode(cap)))
-
-
-def _widened(sites: Sites, length: int) -> Sites:
-    """Widen sites: what stands at a fixed distance from a pattern may lie beyond its span."""
-    wide = sites.moved(-REACH, sites.width + 2 * REACH).inside(length)
-    return wide if len(wide) >= MOST_INSIDE * len(sites) else sites
-
-
-def _carriers(block: Sites, scores: Scores) -> Sites:
-    """Keep the sites that have the block: those with at least half the mean of its attribution."""
-    total = block.gather(scores).sum(axis=1)
-    kept = total >= total.mean() / 2
-    return Sites(block.window[kept], block.start[kept], block.width)
 
 
 def _blocks(sites: Sites, scores: Scores) -> list[Sites]:
@@ -94,7 +86,10 @@ def _join(blocks: Sequence[Sites], codes: Codes, scores: Scores, cap: int) -> li
         first, second = kept[i], kept.pop(j)
         starts = np.concatenate([first.start, second.start + shift])
         both = Sites(np.concatenate([first.window, second.window]), starts, first.width)
-        kept[i] = _trimmed(both.inside(codes.shape[1]), scores)
+        sites = both.inside(codes.shape[1])
+        wide = sites.moved(-BLOCK_WIDTH, sites.width + 2 * BLOCK_WIDTH).inside(scores.shape[1])
+        around = [block for block in _blocks(wide, scores) if block.width <= 2 * sites.width]
+        kept[i] = max(around, key=lambda block: block.width, default=sites)
         kept.sort(key=lambda block: (-len(block), block.mode(cap), block.width))
     return kept
 
@@ -106,13 +101,6 @@ def _cut_ends(sites: Sites, codes: Codes) -> Sites:
     if not len(said) or said[-1] - said[0] + 1 < BLOCK_WIDTH:
         return sites
     return sites.moved(int(said[0]), int(said[-1] - said[0]) + 1)
-
-
-def _trimmed(sites: Sites, scores: Scores) -> Sites:
-    """Fit the borders of joined sites to their attributions: a part may have seen more of the element."""
-    wide = sites.moved(-BLOCK_WIDTH, sites.width + 2 * BLOCK_WIDTH).inside(scores.shape[1])
-    around = [block for block in _blocks(wide, scores) if block.width <= 2 * sites.width]
-    return max(around, key=lambda block: block.width, default=sites)
 
 
 def _alike(blocks: Sequence[Sites], codes: Codes, cap: int) -> tuple[int, int, int] | None:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from capsight.data.attributions import Attributions, Codes, Ints, Scores
+from capsight.data.attributions import Attributions, Codes, Scores
 from capsight.data.genome.alphabet import Floats
 from capsight.data.io.meme import BASES, Pwm
 from capsight.motifs.blocks import blocks_of, probabilities
@@ -41,7 +41,7 @@ class Motif:
     sites: Sites
 
 
-def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
+def discover(data: Attributions, method: str) -> list[Motif]:
     """Find motifs in the attributions of the predicted positives.
 
     Parameters
@@ -50,8 +50,6 @@ def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
         Windows and attributions.
     method
         Which attributions; for ``ism`` the whole mutagenesis tells what other bases would do.
-    max_seqlets
-        TF-MoDISco looks at this many spans at most.
 
     Returns
     -------
@@ -67,16 +65,15 @@ def discover(data: Attributions, method: str, max_seqlets: int) -> list[Motif]:
     hypothetical = hypothetical_scores(data, method, rows)
     one_hot = (codes[:, :, None] == np.arange(4)).astype(np.float32)
     scores: Scores = (one_hot * hypothetical).sum(axis=2)
-    patterns = find_patterns(one_hot, hypothetical, max_seqlets)
+    patterns = find_patterns(one_hot, hypothetical)
     joined = blocks_of(patterns, codes, scores, data.cap)
-    return [_motif(sites, number, codes, rows, data.cap) for number, sites in enumerate(joined, start=1)]
-
-
-def _motif(sites: Sites, number: int, codes: Codes, rows: Ints, cap: int) -> Motif:
-    """Name a motif, and let its sites point into all windows."""
-    matrix = probabilities(sites, codes)
-    pwm = Pwm(f"M{number:02d}", f"{consensus(matrix)}@{sites.mode(cap):+d}", matrix, float(len(sites)))
-    return Motif(pwm, Sites(rows[sites.window], sites.start, sites.width))
+    motifs = []
+    for number, sites in enumerate(joined, start=1):
+        matrix = probabilities(sites, codes)
+        name = f"{consensus(matrix)}@{sites.mode(data.cap):+d}"
+        pwm = Pwm(f"M{number:02d}", name, matrix, float(len(sites)))
+        motifs.append(Motif(pwm, Sites(rows[sites.window], sites.start, sites.width)))  # of all windows
+    return motifs
 
 
 def consensus(matrix: Floats) -> str:

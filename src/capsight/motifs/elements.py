@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from capsight.data.attributions import Attributions, Codes, Mask
-from capsight.data.genome.alphabet import Floats
 from capsight.data.io.text import open_text
+from capsight.data.sequence.shuffle import dinucleotide_shuffle
 from capsight.errors import InputError
 from capsight.motifs.counts import starts_inside
 from capsight.motifs.seqlets import Seqlets
@@ -112,33 +112,10 @@ def matches(codes: Codes, pattern: str) -> Mask:
     return found
 
 
-def shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
-    """Draw for each window a random one with its own first base and frequencies of dinucleotides, in expectation.
-
-    A Markov chain of order 1 fitted to each window; N stays where it is.
-    """
-    n, length = codes.shape
-    steps: Floats = np.zeros((n, 4, 4))
-    known = (codes[:, :-1] < 4) & (codes[:, 1:] < 4)
-    row, place = np.nonzero(known)
-    np.add.at(steps, (row, codes[row, place], codes[row, place + 1]), 1)
-    base = steps.sum(axis=1) + 1e-9
-    # A base that is only ever last goes on like any other.
-    steps += 1e-6 * (base / base.sum(axis=1, keepdims=True))[:, None, :]
-    following: Floats = np.cumsum(steps / steps.sum(axis=2, keepdims=True), axis=2)[:, :, :3]
-    result = np.empty_like(codes)
-    rows = np.arange(n)
-    result[:, 0] = np.minimum(codes[:, 0], 3)
-    for i in range(1, length):
-        result[:, i] = (rng.random((n, 1)) > following[rows, result[:, i - 1]]).sum(axis=1)
-    result[codes > 3] = 4
-    return result
-
-
 def compare_elements(data: Attributions, seqlets: Seqlets, elements: list[Element], seed: int) -> pd.DataFrame:
     """Compare how often each element matches in predicted positives, predicted negatives and background.
 
-    The background is one shuffled window per predicted positive (`shuffled`), with its seqlets. Fisher's exact
+    The background is one dinucleotide shuffle per predicted positive, with its seqlets. Fisher's exact
     test on sequences with a match; q-values (Benjamini and Hochberg 1995) over all rows of the table.
 
     Returns
@@ -147,9 +124,10 @@ def compare_elements(data: Attributions, seqlets: Seqlets, elements: list[Elemen
         With `ELEMENT_COLUMNS`: each element in the whole window, in the seqlets, and at its expected place.
     """
     positive, inside = data.positive, seqlets.mask()
-    background = shuffled(data.codes[positive], np.random.default_rng(seed))
+    own = data.codes[positive]
+    background = dinucleotide_shuffle(own, seed, np.arange(len(own))[:, None])
     groups = {
-        "positive": (data.codes[positive], inside[positive]),
+        "positive": (own, inside[positive]),
         "negative": (data.codes[~positive], inside[~positive]),
         "background": (background, inside[positive]),
     }

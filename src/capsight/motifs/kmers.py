@@ -59,7 +59,7 @@ class Counted(NamedTuple):
     """Share of G and C among the bases of each window, ``(n,)``."""
 
 
-def count_kmers(codes: Codes, inside: Mask, k: int, *, merge: bool = False) -> Counted:
+def count_kmers(codes: Codes, inside: Mask, k: int) -> Counted:
     """Count every k-mer of every window, and those that lie wholly in its seqlets.
 
     Parameters
@@ -70,10 +70,8 @@ def count_kmers(codes: Codes, inside: Mask, k: int, *, merge: bool = False) -> C
         Which bases lie in seqlets, ``(n, length)``.
     k
         Length of the k-mers.
-    merge
-        Count a k-mer and its reverse complement as one.
     """
-    kmers = encode_kmers(codes, k, merge=merge)
+    kmers = encode_kmers(codes, k)
     starts = starts_inside(inside, k)
     known = kmers >= 0
     share = (starts & known).sum(axis=1) / np.maximum(known.sum(axis=1), 1)

@@ -20,6 +20,8 @@ SPAN: Final = 41
 #: takes this many bases more on either side.
 CORE: Final = 11
 FLANK: Final = 5
+#: TF-MoDISco reads this many spans at most.
+MOST_SEQLETS: Final = 20_000
 #: Runs of the Leiden clustering, of which the best counts: more take longer and change little.
 LEIDEN_RUNS: Final = 5
 
@@ -38,7 +40,7 @@ def hypothetical_scores(data: Attributions, method: str, rows: Ints) -> Scores:
     )
 
 
-def find_patterns(one_hot: Scores, hypothetical: Scores, max_seqlets: int) -> list[Sites]:
+def find_patterns(one_hot: Scores, hypothetical: Scores) -> list[Sites]:
     """Run TF-MoDISco; return the sites of its patterns, strand by strand."""
     if not hypothetical.any():
         return []
@@ -53,7 +55,7 @@ def find_patterns(one_hot: Scores, hypothetical: Scores, max_seqlets: int) -> li
                 flank_size=FLANK,
                 min_metacluster_size=FEWEST_SITES,
                 final_min_cluster_size=FEWEST_SITES,
-                max_seqlets_per_metacluster=max_seqlets,
+                max_seqlets_per_metacluster=MOST_SEQLETS,
                 n_leiden_runs=LEIDEN_RUNS,
             )
         except (ValueError, IndexError, ZeroDivisionError) as error:

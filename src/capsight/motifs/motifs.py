@@ -15,7 +15,7 @@ from capsight.config import MotifsConfig
 from capsight.data.attributions import FAITHFULNESS, MODEL_SHA256, WINDOWS_SHA256, Attributions, Mask
 from capsight.data.genome.alphabet import decode
 from capsight.data.io.meme import MotifSet, write_meme
-from capsight.data.sequence.kmers import canonical, encode_kmers, string_to_kmer
+from capsight.data.sequence.kmers import encode_kmers, string_to_kmer
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError, NoPredictedPositives
 from capsight.extras import need
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 MIN_PEAK_DISTANCE: Final = 10
 #: Attributions are averaged over this many bases (odd) to find peaks.
 SMOOTHING_BP: Final = 7
+#: k-mers with a q-value below this are called.
+Q_THRESHOLD: Final = 0.05
 #: Called k-mers, best first, whose seqlets are written as FASTA.
 N_FASTA: Final = 50
 KMERS_FILE: Final = "motifs.tsv"
@@ -111,7 +113,7 @@ def motifs(
     with artefact.atomic_dir(out, "motifs", config, inputs) as folder, progress("motifs", 4, " parts") as bar:
         for name in (SEQLETS_FOLDER, FIGURES_FOLDER, LOGOS_FOLDER):
             (folder / name).mkdir(exist_ok=True)
-        counted = kmers.count_kmers(data.codes, seqlets.mask(), config.k, merge=config.merge)
+        counted = kmers.count_kmers(data.codes, seqlets.mask(), config.k)
         table = kmers.compare_kmers(counted, data.positive, config.k)
         profiles = _write_kmers(config, read, table, folder)
         _write(kmers.aggregate_tests(counted, data.positive), folder / AGGREGATE_FILE)
@@ -119,10 +121,11 @@ def motifs(
         elements = compare_elements(data, seqlets, known, config.seed)
         _write(elements, folder / ELEMENTS_FILE)
         bar.update()
-        found = discover.discover(data, method, config.max_seqlets) if config.de_novo else []
+        found = discover.discover(data, method) if config.de_novo else []
         profiles += _write_de_novo(found, data, folder)
         bar.update()
-        _write(_stack(profiles), folder / POSITIONS_FILE)
+        none = pd.DataFrame(columns=list(motif_sites.POSITION_COLUMNS))
+        _write(pd.concat(profiles, ignore_index=True) if profiles else none, folder / POSITIONS_FILE)
         _write_summary(config, read, table, len(found), folder)
         names = {motif.pwm.id: f"{motif.pwm.id} {motif.pwm.name}" for motif in found}
         _draw_tables(config, data, table, elements, folder / FIGURES_FOLDER)
@@ -181,7 +184,7 @@ def _check_both(data: Attributions, where: Path, alike: int) -> None:
 def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder: Path) -> list[pd.DataFrame]:
     """Write k-mers with their places, and the seqlets that carry the called ones; return their profiles."""
     data, seqlets = read.data, read.seqlets
-    called = table[table[kmers.Q] < config.q_threshold]
+    called = table[table[kmers.Q] < Q_THRESHOLD]
     sites = _find(config, read, list(called[kmers.KMER]))
     where = [sites[name].subset(data.positive) for name in called[kmers.KMER]]
     mode = [site.mode(data.cap) if len(site) else None for site in where]
@@ -201,7 +204,7 @@ def _write_kmers(config: MotifsConfig, read: _Read, table: pd.DataFrame, folder:
 
 def _find(config: MotifsConfig, read: _Read, names: Sequence[str]) -> dict[str, motif_sites.Sites]:
     """Find every occurrence of some k-mers that lies wholly in seqlets."""
-    encoded = encode_kmers(read.data.codes, config.k, merge=config.merge)
+    encoded = encode_kmers(read.data.codes, config.k)
     encoded[~starts_inside(read.seqlets.mask(), config.k)] = -1
     window, start = np.nonzero(encoded >= 0)
     kmer = encoded[window, start]
@@ -259,7 +262,7 @@ def _draw_tables(
     positives = int(data.positive.sum())
     best = table[table[kmers.ENRICHED_IN] == kmers.POSITIVES].iloc[:DRAWN]
     figures.draw_frequencies(best, positives, len(data.score) - positives, folder / "frequencies.png")
-    figures.draw_volcano(table, config.q_threshold, folder / "volcano.png")
+    figures.draw_volcano(table, Q_THRESHOLD, folder / "volcano.png")
     figures.draw_elements(elements, folder / "elements.png")
 
 
@@ -281,7 +284,7 @@ def _draw_positions(
 def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found: int, folder: Path) -> None:
     """Write what was read and how much came of it."""
     data = read.data
-    called = table[table[kmers.Q] < config.q_threshold]
+    called = table[table[kmers.Q] < Q_THRESHOLD]
     rising = int((called[kmers.ENRICHED_IN] == kmers.POSITIVES).sum())
     summary: dict[str, Any] = {
         "method": read.method,
@@ -293,7 +296,7 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
         "flank": read.seqlets.flank,
         "seqlets": int((read.seqlets.peaks != NONE).sum()),
         "k": config.k,
-        "kmers_tested": len(canonical(config.k)) if config.merge else 4**config.k,
+        "kmers_tested": 4**config.k,
         "kmers_in_seqlets": len(table),
         "kmers_called": len(called),
         "kmers_called_in_positives": rising,
@@ -303,12 +306,6 @@ def _write_summary(config: MotifsConfig, read: _Read, table: pd.DataFrame, found
     (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _stack(profiles: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return (
-        pd.concat(profiles, ignore_index=True) if profiles else pd.DataFrame(columns=list(motif_sites.POSITION_COLUMNS))
-    )
-
-
 def _write(table: pd.DataFrame, path: Path) -> None:
     """Write a table, separated by tabs; six digits are more than the data can say."""
     table.to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6g", lineterminator="\n")
@@ -316,11 +313,11 @@ def _write(table: pd.DataFrame, path: Path) -> None:
 
 def _report(config: MotifsConfig, table: pd.DataFrame, found: Sequence[discover.Motif]) -> None:
     """Say what came of it."""
-    called = table[table[kmers.Q] < config.q_threshold]
+    called = table[table[kmers.Q] < Q_THRESHOLD]
     rising = int((called[kmers.ENRICHED_IN] == kmers.POSITIVES).sum())
     logger.info(
         "motifs: %d of %d %d-mers called at q < %g, %d of them more frequent in predicted positives",
-        len(called), 4**config.k, config.k, config.q_threshold, rising,
+        len(called), 4**config.k, config.k, Q_THRESHOLD, rising,
     )  # fmt: skip
     if config.de_novo:
         logger.info("motifs: %d de novo: %s", len(found), ", ".join(motif.pwm.name for motif in found) or "none")

@@ -60,7 +60,7 @@ class PaperWindows(NamedTuple):
     dropped: Dropped
 
 
-def haldar2026(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> PaperWindows:
+def paper_windows(genome: Genome, peaks: pd.DataFrame, length: int, rng: np.random.Generator) -> PaperWindows:
     """Lay windows by the paper's protocol.
 
     Parameters
@@ -116,17 +116,13 @@ def build_chromosome_windows(
     taken = np.unique(start[kept] // length)
     clash = np.isin(bins, taken) | np.isin(bins_of_end, taken)
     dropped[0][IN_POSITIVE_BIN] += int(clash.sum())
-    negative = _slice_start(bins[~clash], length, int(genome.lengths[contig]))
+    # where Python's ``chromosome[bin * L : bin * L + L]`` begins: a bin below 0 counts from the end, and -1 is empty
+    first, size = bins[~clash] * length, int(genome.lengths[contig])
+    negative = np.where(first < 0, np.where(first == -length, size, size + first), first)
     negative = negative[_whole(genome, contig, negative, length, dropped[0])]
     label = np.repeat([1, 0], [len(positive), len(negative)])
     place = np.concatenate([positive, negative])
     return pd.DataFrame({"contig": contig, schema.START: place, schema.LABEL: label})
-
-
-def _slice_start(bins: Ints, length: int, size: int) -> Ints:
-    """Return where Python's ``chromosome[bin * L : bin * L + L]`` begins; `size` for the empty bin -1."""
-    before = np.where(bins == -1, size, size + bins * length)
-    return np.where(bins < 0, before, bins * length)
 
 
 def _join(genome: Genome, pair: pd.DataFrame, length: int, rng: np.random.Generator, dropped: Dropped) -> pd.DataFrame:

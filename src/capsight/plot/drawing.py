@@ -89,7 +89,10 @@ def _figure(locus: Locus) -> Figure:
         top -= panel.height + _GAP
     drawn[0].set_xlim(locus.start + 0.5, locus.end + 0.5)
     drawn[0].set_title(locus.name, loc="left", fontsize=9, fontweight="bold")
-    _legend(drawn[0])
+    for x, strand, text in ((0.905, "+", "+ strand"), (1.0, "-", "− strand")):
+        drawn[0].text(
+            x, 1.04, text, transform=drawn[0].transAxes, color=COLOURS[strand], fontsize=_SMALL, ha="right", va="bottom"
+        )  # fmt: skip
     _positions(drawn[-1], locus)
     if logo is not None and not shares:
         axes = figure.add_axes((left, 0.5 / height, width, 1.2 / height))
@@ -136,14 +139,6 @@ def _track(axes: Axes, locus: Locus, values: Floats, label: str) -> None:
     axes.spines["bottom"].set_visible(False)
 
 
-def _legend(axes: Axes) -> None:
-    """Say which colour is which strand."""
-    for x, strand, text in ((0.905, "+", "+ strand"), (1.0, "-", "− strand")):
-        axes.text(
-            x, 1.04, text, transform=axes.transAxes, color=COLOURS[strand], fontsize=_SMALL, ha="right", va="bottom"
-        )  # fmt: skip
-
-
 def _inch(locus: Locus) -> float:
     """Return how many bases there are in an inch."""
     return (locus.end - locus.start) / (WIDTH - sum(_MARGINS))
@@ -185,18 +180,14 @@ def _tss(axes: Axes, locus: Locus) -> None:
         axes.text(0.5, 0.72, "none called", transform=axes.transAxes, ha="center", va="center", fontsize=_SMALL)
 
 
-def _label_fits(gene: Gene, locus: Locus) -> bool:
-    """Tell whether the name of a gene fits into what is seen of it."""
-    seen = min(gene.end, locus.end) - max(gene.start, locus.start)
-    return len(gene.name) * _LETTER * _inch(locus) < 0.75 * seen
-
-
 def _lanes(genes: Sequence[Gene], locus: Locus) -> list[list[Gene]]:
     """Lay genes into lanes in which neither they nor their names overlap; what finds no lane goes into the last."""
     lanes: list[list[Gene]] = []
     ends: list[float] = []
     for gene in genes:
-        beside = 0.0 if _label_fits(gene, locus) else (len(gene.name) * _LETTER + 0.1) * _inch(locus)
+        seen = min(gene.end, locus.end) - max(gene.start, locus.start)
+        name, inch = len(gene.name) * _LETTER, _inch(locus)
+        beside = 0.0 if name * inch < 0.75 * seen else (name + 0.1) * inch
         start, end = max(gene.start, locus.start), min(gene.end, locus.end) + beside + 0.05 * _inch(locus)
         lane = next((i for i, last in enumerate(ends) if last <= start), len(lanes))
         if lane == len(lanes) and lane < _MOST_LANES:

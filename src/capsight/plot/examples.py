@@ -16,9 +16,9 @@ from capsight.data import schema
 from capsight.data.attributions import MODEL_SHA256, Attributions
 from capsight.data.ctss.ctss import Ctss
 from capsight.data.ctss.table import CTSS, CTSS_FILE, ctss_from_summits, place_numbers, read_ctss_table
-from capsight.data.genome.alphabet import LETTERS, Ints, Mask
+from capsight.data.genome.alphabet import LETTERS, Ints
 from capsight.data.genome.genome import Genome
-from capsight.data.genome.stretches import Span, Stretches
+from capsight.data.genome.stretches import Span
 from capsight.data.windows.peaks_table import read_windows_peaks
 from capsight.data.windows.windows import SUMMARY_FILE, Windows
 from capsight.explain.place import BEFORE, BEHIND
@@ -99,7 +99,8 @@ def _attributions(path: Path | None, scan: Path) -> Attributions | None:
 def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -> Iterator[_Example]:
     """Choose the places, each by its rule."""
     genome, stretches = data.genome, data.stretches(fold)
-    summits = _within(ctss_from_summits(read_windows_peaks(data.folder, genome), genome), stretches)
+    summits = ctss_from_summits(read_windows_peaks(data.folder, genome), genome)
+    summits = summits.where(stretches.find(summits.contig, summits.position) >= 0)
     tags = _observed(data)
     calls = _calls(scan, genome)
     calls = calls[stretches.find(calls["contig"].to_numpy(), calls["position"].to_numpy()) >= 0]
@@ -107,8 +108,10 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
     numbers = place_numbers(genome, summits.contig, summits.minus, summits.position)
     called = np.sort(place_numbers(genome, *(calls[name].to_numpy() for name in ("contig", "minus", "position"))))
     found = _nearest(called, numbers) <= _NEAR
-    counted = "observed 5' ends" if _is_counted(data) else "peaks"
-    pool = np.flatnonzero(_is_explained(scores, genome, numbers)) if scores is not None else np.arange(0)
+    source = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"]
+    counted = "observed 5' ends" if source == CTSS else "peaks"
+    explained = np.zeros(0, np.int64) if scores is None else _explained_numbers(scores, genome)[scores.positive]
+    pool = np.flatnonzero(np.isin(numbers, explained))
     order = np.argsort(strength, kind="stable")
     for name, quantile in _QUANTILES.items():
         rank = int(quantile * (len(order) - 1))
@@ -137,17 +140,6 @@ def _choose(data: Windows, fold: str, scan: Path, scores: Attributions | None) -
                 f"{calls['probability'].iloc[row]:.2f}); {len(false):,} of {len(calls):,} calls of the fold have "
                 f"none.")  # fmt: skip
         yield _Example("unsupported", int(contig[row]), int(position[row]), int(minus[row]), what)
-
-
-def _within(tags: Ctss, stretches: Stretches) -> Ctss:
-    """Return the places that lie in some stretches."""
-    inside = stretches.find(tags.contig, tags.position) >= 0
-    return tags.where(inside)
-
-
-def _is_counted(data: Windows) -> bool:
-    summary = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-    return bool(summary["ctss"]["source"] == CTSS)
 
 
 def _observed(data: Windows) -> Ctss:
@@ -196,11 +188,6 @@ def _explained_numbers(scores: Attributions, genome: Genome) -> Ints:
     contig = genome.index(pd.Series(scores.chrom))
     position = np.where(minus == 1, scores.end - 1 - scores.cap, scores.start + scores.cap)
     return np.where(contig >= 0, place_numbers(genome, contig, minus, position), -1)
-
-
-def _is_explained(scores: Attributions, genome: Genome, numbers: Ints) -> Mask:
-    """Tell which places were explained as predicted positives."""
-    return np.isin(numbers, _explained_numbers(scores, genome)[scores.positive])
 
 
 def _locus(data: Windows, example: _Example, scan: Path, scores: Attributions | None) -> Locus:

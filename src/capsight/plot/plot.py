@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 FORMATS: Final = (".svg", ".png", ".html")
 #: A picture shows no more bases than this.
 MOST_BASES: Final = 200_000
+#: Of integrated gradients: dinucleotide shuffles, and steps of each integral.
+N_REFERENCES: Final = 8
+N_STEPS: Final = 24
 #: A logo of a longer place shows bases near the TSS alone.
 ZOOMED: Final = 150
 
@@ -64,7 +67,11 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
     InputError
         If a file cannot be used, or the region does not lie in the genome.
     """
-    kind = _kind(out)
+    name = out.name.lower()
+    packed = next((end for end in output.COMPRESSED if name.endswith(end)), "")
+    kind = Path(name.removesuffix(packed)).suffix
+    if kind not in FORMATS or output.is_stream(out):
+        kind = FORMATS[0]
     model = _model(config, model)
     inputs = _inputs(config, model)
     if artefact.is_done(out, "plot", config, inputs):
@@ -77,14 +84,6 @@ def plot(config: PlotConfig, model: Path | None, out: Path) -> Path:
         else:
             draw_locus(locus, partial, kind[1:])
     return out
-
-
-def _kind(out: Path) -> str:
-    """Return the format of the picture, by its name; that of a stream or of a name without an end is SVG."""
-    name = out.name.lower()
-    packed = next((end for end in output.COMPRESSED if name.endswith(end)), "")
-    kind = Path(name.removesuffix(packed)).suffix
-    return kind if kind in FORMATS and not output.is_stream(out) else FORMATS[0]
 
 
 def _model(config: PlotConfig, model: Path | None) -> Path | None:
@@ -260,6 +259,6 @@ def _logo(config: PlotConfig, reader: TrackWrapper, contig: Codes, span: Span, t
     assert config.explain is not None
     codes, heights = explain_place(
         reader, contig, tss.position, minus=minus, before=before, behind=behind, method=config.explain,
-        baselines=config.n_references, steps=config.n_steps, seed=config.seed,
+        baselines=N_REFERENCES, steps=N_STEPS, seed=config.seed,
     )  # fmt: skip
     return Logo(tss, -before, "".join(LETTERS[code] for code in codes), heights, config.explain)

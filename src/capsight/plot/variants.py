@@ -83,15 +83,11 @@ def score_alleles(alleles: Alleles, reader: TrackWrapper, contig: Codes) -> list
     changes = [change for _, _, change in alleles.known]
     pairs = list(AlleleScorer(reader.scorer, DISTANCE).alleles(contig, changes))
     effects = summary_of(reader.card, DISTANCE).effects(changes, pairs, len(contig))
-    return [
-        Variant(record.position, _id(record, alleles.column), _text(record.ref), _text(alt), effect.log2)
-        for (record, alt, _), effect in zip(alleles.known, effects, strict=True)
-    ]
-
-
-def _id(record: Line, column: int | None) -> str:
-    """Return the name of a record."""
-    return "." if column is None else _text(record.line.split(b"\t")[column]) or "."
+    found = []
+    for (record, alt, _), effect in zip(alleles.known, effects, strict=True):
+        name = "" if alleles.column is None else _text(record.line.split(b"\t")[alleles.column])
+        found.append(Variant(record.position, name or ".", _text(record.ref), _text(alt), effect.log2))
+    return found
 
 
 def _text(letters: bytes) -> str:

@@ -344,7 +344,8 @@ class AlleleScorer:
         if batch.replacing:
             states = batch.around(reference.inputs[-1], first, self.cone[-1])
             states = x.add_(states).relu_().sub_(states.relu_()).float()
-            read = _widened(states, reach + trim - self.cone[-1])
+            n = reach + trim - self.cone[-1]
+            read = functional.pad(states, (0, 0, n, n))
         else:
             states = functional.relu(x).float()
             read = _lay(functional.relu(batch.around(reference.inputs[-1], first, reach + trim)).float(), states)
@@ -380,11 +381,6 @@ def _averaged(network: TrackNetwork, states: Tensor) -> Tensor:
     if network.averaged is None:
         return states[..., :0]
     return functional.linear(states, network.averaged.weight.flatten(1))  # it sees one base at a time
-
-
-def _widened(x: Tensor, n: int) -> Tensor:
-    """Return ``(n_changes, length, channels)`` with `n` zeros more at either end, or `n` positions less."""
-    return functional.pad(x, (0, 0, n, n))
 
 
 def _lay(under: Tensor, middle: Tensor, adding: bool = False) -> Tensor:

@@ -54,17 +54,13 @@ def predict_track(config: PredictConfig, model: Path, source: Path, out: Path) -
         ):
             handle.write("\t".join(schema.BEST_COLUMNS) + "\n")
             for best in best_tss(scorer, card, records, config.stranded, threads, bar.update):
-                handle.write(_line(best))
+                answer = [UNKNOWN] * 4
+                if best.position is not None:
+                    found = (str(best.position), str(best.strand))
+                    answer = [*found, f"{best.probability:.6f}", f"{best.expected_tags:.6g}"]
+                handle.write("\t".join([best.name, best.chrom, str(best.start), str(best.end), *answer]) + "\n")
         logger.info("predict: %s records written", f"{records.n:,}")
     return out
-
-
-def _line(best: Best) -> str:
-    """Return a row of the table."""
-    answer = [UNKNOWN] * 4
-    if best.position is not None:
-        answer = [str(best.position), str(best.strand), f"{best.probability:.6f}", f"{best.expected_tags:.6g}"]
-    return "\t".join([best.name, best.chrom, str(best.start), str(best.end), *answer]) + "\n"
 
 
 def table_of(found: Iterable[Best]) -> pd.DataFrame:

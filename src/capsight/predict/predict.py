@@ -20,7 +20,7 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.model.track_folder import is_track
 from capsight.predict.best import predict_track
-from capsight.predict.windows import Scorer, load_scorer
+from capsight.predict.windows import load_scorer
 from capsight.shipped import find_model
 
 logger = logging.getLogger(__name__)
@@ -73,20 +73,18 @@ def predict(config: PredictConfig, model: Path, source: Path, out: Path) -> Path
         logger.info("predict: %s is done already", out)
         return out
     with artefact.atomic_file(out, "predict", config, inputs) as partial:
-        _predict_records(config, scorer, source, partial)
+        is_windows = source.is_dir() or source.suffix == ".parquet"
+        length = scorer.length
+        loaded = _load_windows(source, config.fold, length) if is_windows else _load_sequences(source, length)
+        table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
+        with partial.open("w", encoding="utf-8", newline="") as handle:
+            table.to_csv(
+                handle, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6f",
+                columns=list(schema.PREDICTION_COLUMNS),
+            )  # fmt: skip
+        called = (table[schema.SCORE] >= schema.THRESHOLD).sum()
+        logger.info("predict: %d scores, %d of them at least %g", len(table), called, schema.THRESHOLD)
     return out
-
-
-def _predict_records(config: PredictConfig, scorer: Scorer, source: Path, out: Path) -> None:
-    """Score every record and write the table."""
-    is_windows = source.is_dir() or source.suffix == ".parquet"
-    loaded = _load_windows(source, config.fold, scorer.length) if is_windows else _load_sequences(source, scorer.length)
-    table = loaded.table.assign(**{schema.SCORE: scorer.score(loaded.codes)})
-    columns = list(schema.PREDICTION_COLUMNS)
-    with out.open("w", encoding="utf-8", newline="") as handle:
-        table.to_csv(handle, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.6f", columns=columns)
-    called = (table[schema.SCORE] >= schema.THRESHOLD).sum()
-    logger.info("predict: %d scores, %d of them at least %g", len(table), called, schema.THRESHOLD)
 
 
 def _load_windows(source: Path, fold: str | None, length: int) -> Loaded:

@@ -21,7 +21,7 @@ from capsight.predict.calls import DISTANCE, SCORE_REACH
 from capsight.predict.regions import spans
 from capsight.predict.stream import Stretch, along, working_threads
 from capsight.predict.track import TrackScorer, best_device
-from capsight.predict.writers import CALLS, STRANDS, Contig, write_bed, write_ctss, write_gff, write_part
+from capsight.predict.writers import CALLS, STRANDS, Contig, write_bed, write_gff, write_part, write_tags
 from capsight.progress import progress
 from capsight.shipped import find_model
 
@@ -78,7 +78,13 @@ def scan(config: ScanConfig, model: Path, source: Path, out: Path) -> Path:
         contigs = _scan_parts(
             config, scorer, calling_rule(card, config.min_probability, config.distance), genome, partial
         )
-        _write(contigs, -1 if config.minus_negative else 1, card.counts == CTSS, partial)
+        for strand, sign in zip(STRANDS, (1, -1 if config.minus_negative else 1), strict=True):
+            write_tags(contigs, strand, sign, partial / f"{strand}.bw")
+        with (partial / "tss.bed").open("w", encoding="utf-8", newline="") as handle:
+            n = write_bed(contigs, handle)
+        with (partial / "tss.gff3").open("w", encoding="utf-8", newline="") as handle:
+            write_gff(contigs, handle, strengths=card.counts == CTSS)
+        logger.info("scan: %s TSSs called", f"{n:,}")
     return out
 
 
@@ -158,14 +164,3 @@ def _scan_part(stretches: Iterator[Stretch], min_tags: float, part: Path, bar: t
     for name in (*STRANDS, CALLS):
         output.flush(unfinished / name)
     unfinished.rename(part)
-
-
-def _write(contigs: list[Contig], sign_of_minus: int, strengths: bool, folder: Path) -> None:
-    """Write the files of the result."""
-    for strand, sign in zip(STRANDS, (1, sign_of_minus), strict=True):
-        write_ctss(contigs, strand, sign, folder / f"{strand}.bw")
-    with (folder / "tss.bed").open("w", encoding="utf-8", newline="") as handle:
-        n = write_bed(contigs, handle)
-    with (folder / "tss.gff3").open("w", encoding="utf-8", newline="") as handle:
-        write_gff(contigs, handle, strengths=strengths)
-    logger.info("scan: %s TSSs called", f"{n:,}")

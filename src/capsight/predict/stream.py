@@ -105,7 +105,11 @@ def along(
     first, last = max(start - SCORE_REACH, 0), min(end + SCORE_REACH, len(codes))
     reach, done, held = distance + SCORE_REACH, start, None
     for tile in tiles(scorer, codes, first, last, threads):
-        held = tile if held is None else _joined(held, tile)
+        if held is None:
+            held = tile
+        else:
+            tracks = (np.concatenate(pair, axis=1) for pair in zip(held[2:], tile[2:], strict=True))
+            held = Tile(held.start, tile.end, *tracks)
         decided = end if tile.end == last else max(done, min(held.end - reach, end))
         sites = NO_SITES
         if decided > done:
@@ -116,12 +120,6 @@ def along(
         yield Stretch(tile.part(max(start, tile.start), min(end, tile.end)), sites)
         done = decided
         held = held.part(max(done - reach, held.start), held.end)
-
-
-def _joined(one: Tile, other: Tile) -> Tile:
-    """Join a tile and the one that begins where it ends."""
-    tracks = (np.concatenate(pair, axis=1) for pair in zip(one[2:], other[2:], strict=True))
-    return Tile(one.start, other.end, *tracks)
 
 
 def tiles(scorer: TrackScorer, codes: Codes, start: int, end: int, threads: int = 1) -> Iterator[Tile]:

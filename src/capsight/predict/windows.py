@@ -18,7 +18,6 @@ from capsight.machine import best_device
 from capsight.model.classifier import load_classifier
 from capsight.model.cnn import load_cnn
 from capsight.model.llama import CapsightForClassification
-from capsight.model.llama_folder import without_former_parts
 from capsight.predict.classical import BASELINE_CARD, load_classical, read_baseline_card, unreadable
 
 Scores = NDArray[np.float64]
@@ -100,7 +99,6 @@ def _load_baseline(folder: Path, batch_size: int) -> Scorer:
     card = read_baseline_card(folder)
     if card["model"] != "cnn":
         return Scorer(card["length"], load_classical(folder, card))
-    card = without_former_parts(card, folder)
     tokenizer, device = make_tokenizer(CNN_TOKENS), best_device(mps=False)
     try:
         shape = CnnConfig.model_validate(card["cnn"])

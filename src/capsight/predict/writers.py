@@ -53,7 +53,7 @@ def write_part(stretches: Iterable[Stretch], min_tags: float, part: Path) -> Ite
             yield stretch
 
 
-def write_ctss(contigs: Sequence[Contig], strand: str, sign: int, path: Path) -> None:
+def write_tags(contigs: Sequence[Contig], strand: str, sign: int, path: Path) -> None:
     """Write the expected tags of one strand, times `sign`, as bigWig; bases that are left out have no value."""
     write_bigwig([Values(one.chrom, one.length, _tags(one.part / strand, sign)) for one in contigs], path)
 

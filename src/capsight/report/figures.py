@@ -95,7 +95,7 @@ def draw_scan_curves(run: Path, out: Path) -> list[Drawn]:
     result = read_metrics(folder)
     found = {"model": result["scan"], **result["compared"]}
     curves = {name: each for name, each in found.items() if each.get("curve")}
-    if not curves:  # of an earlier version
+    if not curves:
         return []
     areas = {key: ", ".join(f"{name} {each[key]:.3f}" for name, each in curves.items()) for key in ("auprc", "auroc")}
     return [

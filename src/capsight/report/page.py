@@ -170,9 +170,5 @@ def _records(run: Path) -> list[dict[str, Any]]:
                 "settings": yaml.safe_dump(record.get("config"), sort_keys=False),
             }
         )  # fmt: skip
-    return sorted(found, key=lambda each: (each["fold"], _rank(each["stage"]), each["name"]))
-
-
-def _rank(stage: str) -> int:
-    """Return the place of a stage in the order of work; those that no run makes come last."""
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+    ranks = {stage: i for i, stage in enumerate(STAGES)}  # those that no run makes come last
+    return sorted(found, key=lambda each: (each["fold"], ranks.get(each["stage"], len(ranks)), each["name"]))

@@ -85,7 +85,8 @@ def scan_tables(folder: Path, *, explained: bool = False) -> list[Table]:
     if explained:
         table.add_column("what it is")
     for key, (form, name, meaning) in _FIGURES.items():
-        cells = [_number(each.get(key), form) for each in (result["scan"], *result["compared"].values())]
+        values = [each.get(key) for each in (result["scan"], *result["compared"].values())]
+        cells = ["" if value is None else format(value, form) for value in values]
         if any(cells):
             between = interval(result["scan"], key, form)
             table.add_row(name, cells[0], between, *cells[1:], *([meaning] if explained else []))
@@ -109,11 +110,6 @@ def interval(figures: Mapping[str, Any], key: str, form: str = ".3f") -> str:
     """Return the interval of a figure, as text; empty where it has none."""
     found = (figures.get("intervals") or {}).get(key)
     return "–".join(format(end, form) for end in found) if found else ""
-
-
-def _number(value: float | None, form: str) -> str:
-    """Write a figure; nothing where it is undefined."""
-    return "" if value is None else format(value, form)
 
 
 def planted_table(run: Path) -> Table | None:

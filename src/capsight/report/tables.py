@@ -88,7 +88,7 @@ def metrics_table(folders: Mapping[str, Path]) -> Table:
     table.add_column("metric")
     for name in results:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what it says")
+    table.add_column("what it means")
     for metric, meaning in METRICS.items():
         table.add_row(NAMES.get(metric, metric), *(_cell(result, metric) for result in results.values()), meaning)
     return table
@@ -110,7 +110,7 @@ def crossval_tables(folder: Path) -> list[Table]:
     tests = tests[tests["metric"] == "auroc"]
     if not len(tests):
         return [means]
-    least = f"the least possible p is {tests['least_p'].iloc[0]:.2g}"
+    least = f"the smallest possible p is {tests['min_attainable_p'].iloc[0]:.2g}"
     caption = f"p: Wilcoxon signed-rank over chromosomes; {least}\np (windows): bootstrap; [] its 95 % interval"
     title = "AUROC of model minus that of other, over chromosomes"
     paired = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -187,8 +187,8 @@ def _write(table: pd.DataFrame, by_windows: pd.DataFrame, out: Path) -> None:
     n = table["chromosome"].nunique()
     if len(tests) and n < FEWEST_PAIRS:
         logger.warning(
-            "crossval: %d chromosomes are too few to call a difference: the least possible p is %.2g; p_windows only "
-            "says whether other windows of the same chromosomes would show it", n, min_attainable_p(n),
+            "crossval: %d chromosomes are too few to call a difference: the smallest possible p is %.2g; p_windows "
+            "only says whether other windows of the same chromosomes would show it", n, min_attainable_p(n),
         )  # fmt: skip
     for name, content in ((TABLE_FILE, table), (SUMMARY_FILE, summarise_folds(table)), (TESTS_FILE, tests)):
         with output.writing(out / name) as partial:

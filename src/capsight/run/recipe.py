@@ -111,16 +111,11 @@ def find_recipe(given: Path) -> Path:
     )  # fmt: skip
 
 
-def is_shipped(file: Path) -> bool:
-    """Tell a recipe that comes with the package from a user's own."""
-    return file.parent == _FOLDER
-
-
 def read_recipe(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe, apply overrides, and fill in what the run folder itself provides."""
     file = find_recipe(recipe)
     values, overrides = fill_variables(load_yaml(file), overrides, where=recipe)
-    values = _resolve(values, Path() if passes(file) or is_shipped(file) else file.parent)
+    values = _resolve(values, Path() if passes(file) or file.parent == _FOLDER else file.parent)
     values = override(values, overrides)
     windows = values.get("windows")
     if values.get("simulate") is not None and isinstance(windows, dict) and "train" not in windows:
@@ -198,17 +193,14 @@ def _remedy(given: Path) -> str:
 
 def summaries() -> list[RecipeSummary]:
     """Return what each shipped recipe is for, what it reads, and how long it takes."""
-    return [_summary(name, load_yaml(_FOLDER / f"{name}.yaml")) for name in shipped_recipes()]
-
-
-def _summary(name: str, values: dict[str, Any]) -> RecipeSummary:
-    """Return the summary of a recipe as read."""
-    variables = declared_variables(values, where=name)
-    if values.get("simulate") is not None:
-        data = ["simulated"]
-    else:
+    found = []
+    for name in shipped_recipes():
+        values = load_yaml(_FOLDER / f"{name}.yaml")
         windows = values.get("windows") or {}
         keys = _DATA if windows.get("train") else _DATA[:-2]  # else the folds are chromosomes
-        named = [windows.get(key) or [] for key in keys]
+        named = [windows.get(key) or [] for key in keys] if values.get("simulate") is None else ["simulated"]
         data = [Path(str(each)).name for item in named for each in (item if isinstance(item, list) else [item])]
-    return RecipeSummary(name, str(values.get("description", "")), tuple(data), str(values.get("time", "")), variables)
+        description, time = (str(values.get(key, "")) for key in ("description", "time"))
+        variables = declared_variables(values, where=name)
+        found.append(RecipeSummary(name, description, tuple(data), time, variables))
+    return found

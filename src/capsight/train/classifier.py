@@ -51,17 +51,7 @@ def _plan(task: ClassificationTask, name: str) -> Plan:
     config = task.config
     steps_per_epoch = task.n / (config.batch_size * config.gradient_accumulation_steps)
     steps = max(1, ceil(config.epochs * steps_per_epoch))
-    phase = PhaseConfig(
-        steps=steps,
-        batch_size=config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        learning_rate=config.learning_rate,
-        warmup_steps=min(config.warmup_steps, steps - 1),
-        min_lr_ratio=0.0,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-    )
+    phase = config.phase(steps, config.batch_size, config.gradient_accumulation_steps)
     return Plan(
         name=name,
         phase=phase,

@@ -253,7 +253,7 @@ class _Loop:
         options: dict[str, Any] = {
             "desc": self.plan.name,
             "unit": "step",
-            "mininterval": _bar_interval(),
+            "mininterval": 0.2 if os.isatty(2) else 60.0,  # seldom in a log file
             "disable": hidden or no_bars(),
         }
         with (
@@ -351,16 +351,11 @@ class _Loop:
         state.log.append({"step": state.step, "train_loss": loss, "learning_rate": rate, **metrics})
         logger.info("%s: %s", self.plan.name, _told(state.log[-1]))
         self.tracker.show({f"validation/{name}": value for name, value in metrics.items()}, state.step)
-        if self.plan.select:
-            self._update_best(list(self.plan.select(metrics)))
-        self._swap_average()
-
-    def _update_best(self, score: list[float]) -> None:
-        """Remember the weights if they are the best so far."""
-        state = self.state
-        if state.best is None or score > state.best:
+        score = list(self.plan.select(metrics)) if self.plan.select else None
+        if score is not None and (state.best is None or score > state.best):
             state.best, state.best_step = score, state.step
             self.best = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
+        self._swap_average()
 
     def _measure(self) -> None:
         """Add the time since the last measurement to that of the run."""
@@ -454,8 +449,3 @@ def _told(record: Mapping[str, Any]) -> str:
     validation = {name: value for name, value in record.items() if name not in ("step", "train_loss", "learning_rate")}
     shown = ", ".join(f"{name} {value:.4f}" for name, value in validation.items()) or "none"
     return f"step {record['step']}, training loss {record['train_loss']:.4f}; validation: {shown}"
-
-
-def _bar_interval() -> float:
-    """Seconds between redraws: often on a terminal, seldom in a log file."""
-    return 0.2 if os.isatty(2) else 60.0

@@ -52,21 +52,19 @@ class Muon(torch.optim.AdamW):
         """Make one update. Gradients of Muon's weights are gone afterwards."""
         for group in self.param_groups:
             for parameter in group["params"] if group["muon"] else ():
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group["lr"], group["weight_decay"])
-                    parameter.grad = None  # so that AdamW leaves it alone
+                if parameter.grad is None:
+                    continue
+                state, gradient = self.state[parameter], parameter.grad
+                if not state:
+                    state["step"] = torch.zeros(())  # not counted; AdamW looks for it when a state is loaded
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum: Tensor = state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
+                direction = orthogonal(gradient.lerp(momentum, _MOMENTUM).flatten(1))  # Nesterov's
+                size = _RMS * max(direction.shape) ** 0.5
+                rate, decay = group["lr"], group["weight_decay"]
+                parameter.mul_(1 - rate * decay).sub_(direction.view_as(parameter), alpha=rate * size)
+                parameter.grad = None  # so that AdamW leaves it alone
         return super().step(closure)
-
-    def _update(self, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
-        """Move one weight against its gradient, with Nesterov's momentum."""
-        state = self.state[parameter]
-        if not state:
-            state["step"] = torch.zeros(())  # not counted; AdamW looks for it when a state is loaded
-            state["momentum"] = torch.zeros_like(parameter)
-        momentum: Tensor = state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
-        direction = orthogonal(gradient.lerp(momentum, _MOMENTUM).flatten(1))
-        size = _RMS * max(direction.shape) ** 0.5
-        parameter.mul_(1 - rate * decay).sub_(direction.view_as(parameter), alpha=rate * size)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

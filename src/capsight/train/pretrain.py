@@ -5,8 +5,9 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from capsight.config import PhaseConfig, PretrainConfig, ReloraConfig
+from capsight.config import PretrainConfig
 from capsight.data import schema
 from capsight.data.genome.alphabet import substituted
 from capsight.data.genome.genome import Genome
@@ -159,7 +160,9 @@ def _train(
         plan = Plan(
             name=name,
             phase=phase,
-            schedule=_schedule(phase, relora),
+            schedule=(
+                partial(jagged_schedule, phase=phase, relora=relora) if relora else partial(plain_schedule, phase=phase)
+            ),
             seed=config.seed,
             checkpoint_every=config.checkpoint_every,
             evaluate_every=config.evaluate_every,
@@ -173,11 +176,6 @@ def _train(
             adapted.merge_and_unload()
     model.requires_grad_(True)
     return log
-
-
-def _schedule(phase: PhaseConfig, relora: ReloraConfig | Literal[False]) -> Callable[[int], float]:
-    """Return the learning rate of a phase, as a fraction of its peak, at every step."""
-    return lambda step: jagged_schedule(step, phase, relora) if relora else plain_schedule(step, phase)
 
 
 def _cycle(config: PretrainConfig) -> Callable[[nn.Module, Optimizer, int], None]:

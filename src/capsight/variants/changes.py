@@ -21,7 +21,7 @@ from capsight.predict.regions import spans
 from capsight.predict.stream import in_order, working_threads
 from capsight.predict.track import TrackScorer
 from capsight.progress import progress
-from capsight.variants.effects import Effect, Summary
+from capsight.variants.effects import Summary
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +106,13 @@ def _piece(scorer: TrackScorer, summary: Summary, codes: Codes, region: Region, 
     if region.strand is not None:
         pairs = ((_on_strand(one, region.strand), _on_strand(other, region.strand)) for one, other in pairs)
     effects = summary.effects(changes, list(pairs), len(codes))
-    rows = [
-        _row(region.span.chrom, codes, change, effect) for change, effect in zip(changes, effects, strict=True)
-    ]  # fmt: skip
+    rows: list[list[object]] = []
+    for change, effect in zip(changes, effects, strict=True):
+        letters = (LETTERS[codes[change.start] & CODE_BITS], LETTERS[change.alternative[0]])
+        row: list[object] = [region.span.chrom, change.start, *letters, *effect.log2]
+        for move, sign in ((effect.gain, 1), (effect.loss, -1), (effect.tss, 1)):
+            row += [sign * move.change, move.position, "+-"[move.strand]] if move else [None] * 3
+        rows.append(row)
     table = pd.DataFrame(rows, columns=list(schema.EFFECT_COLUMNS)).astype(_KINDS)
     return table if region.strand is None else table.drop(columns=("log2_minus", "log2_plus")[region.strand])
 
@@ -117,20 +121,6 @@ def _on_strand(allele: Allele, strand: int) -> Allele:
     """Return an allele without what the other strand has."""
     only = np.array([strand == 0, strand == 1], np.float32)[:, None]
     return Allele(allele.tags * only, allele.summits * only)
-
-
-def _row(chrom: str, codes: Codes, change: Change, effect: Effect) -> tuple[object, ...]:
-    """Return a change and its effect as a row of `schema.EFFECT_COLUMNS`."""
-    row: list[object] = [
-        chrom,
-        change.start,
-        LETTERS[codes[change.start] & CODE_BITS],
-        LETTERS[change.alternative[0]],
-        *effect.log2,
-    ]
-    for move, sign in ((effect.gain, 1), (effect.loss, -1), (effect.tss, 1)):
-        row += [sign * move.change, move.position, "+-"[move.strand]] if move else [None] * 3
-    return tuple(row)
 
 
 def write_table(found: Iterator[pd.DataFrame], path: Path) -> pd.DataFrame:

@@ -97,7 +97,8 @@ class Summary:
         found = [NO_EFFECT] * len(changes)
         for numbers in shapes.values():
             starts = np.array([changes[number].start for number in numbers])
-            reference, alternative = (_stacked([alleles[number][which] for number in numbers]) for which in (0, 1))
+            sides = zip(*(alleles[number] for number in numbers), strict=True)
+            reference, alternative = (Allele(*map(np.stack, zip(*side, strict=True))) for side in sides)
             for number, effect in zip(numbers, self._of_one_shape(starts, reference, alternative, length), strict=True):
                 found[number] = effect
         return found
@@ -116,7 +117,10 @@ class Summary:
             counted = inside[..., own]
             tags = np.where(counted, allele.tags, 0)
             chance = probabilities(Counts(*allele, np.zeros_like(tags)), self.calibration) * counted
-            sums.append(np.log2(self._sums(tags) + LEAST_TAGS))
+            left_out = REACH + self.distance - min(self.distance, UPSTREAM)
+            strands = tags[:, 0, left_out:-REACH], tags[:, 1, REACH:-left_out]
+            summed = np.stack([strand.sum(axis=-1, dtype=np.float64) for strand in strands], axis=1)
+            sums.append(np.log2(summed + LEAST_TAGS))
             near.append(np.log2(within(tags, SCORE_REACH) + LEAST_TAGS)[..., column])
             called |= self._called(tags, chance)[..., column] & own
             probability.append(chance[..., column])
@@ -131,12 +135,6 @@ class Summary:
                 _largest(moves[row], positions[row]),
             )
 
-    def _sums(self, tags: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the expected tags that count, ``(n, 2)``, of ``(n, 2, bases)``."""
-        left_out = REACH + self.distance - min(self.distance, UPSTREAM)
-        plus, minus = tags[:, 0, left_out:-REACH], tags[:, 1, REACH:-left_out]
-        return np.stack([strand.sum(axis=-1, dtype=np.float64) for strand in (plus, minus)], axis=1)
-
     def _called(self, tags: NDArray[np.floating], probability: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which bases are called, ``(n, 2, bases)``; most strands of most changes have no base to call."""
         called = np.zeros(tags.shape, bool)
@@ -148,10 +146,6 @@ class Summary:
             rows[calls.strand, calls.position] = True
             called[where] = rows
         return called
-
-
-def _stacked(alleles: Sequence[Allele]) -> Allele:
-    return Allele(*(np.stack(track) for track in zip(*alleles, strict=True)))
 
 
 def aligned(flank: int, reference: int, alternative: int) -> NDArray[np.int64]:

@@ -114,7 +114,11 @@ def write_haplotypes(
         score = partial(_score, places=places, scorer=scorer, summary=summary)
         for rows in in_order(score, batches(sets, BATCH), threads):
             for haplotype, effect in rows:
-                handle.write(_row(haplotype, effect))
+                carried, carriers = haplotype.carried, haplotype.carriers
+                first, last = min(one.start for one in carried) + 1, max(one.end for one in carried)
+                names = ",".join(one.label for one in carried)
+                values = (haplotype.chrom, first, last, names, len(carriers), ",".join(carriers))
+                handle.write(("\t".join([*map(str, values), *fields(effect)]) + "\n").encode())
                 n += 1
     tally.report_left_out()
     logger.info("variants: %s sets of neighbouring variants on one haplotype", f"{n:,}")
@@ -131,13 +135,6 @@ def _score(
         effects = effects_of(contig, [sets[i].change for i in chosen], places, scorer, summary)
         found.update(zip(chosen, effects, strict=True))
     return [(one, found[i]) for i, one in enumerate(sets)]
-
-
-def _row(haplotype: Haplotype, effect: Effect) -> bytes:
-    names = ",".join(one.label for one in haplotype.carried)
-    first, last = min(one.start for one in haplotype.carried) + 1, max(one.end for one in haplotype.carried)
-    values = (haplotype.chrom, first, last, names, len(haplotype.carriers), ",".join(haplotype.carriers))
-    return ("\t".join([*map(str, values), *fields(effect)]) + "\n").encode()
 
 
 def haplotypes(
@@ -212,13 +209,8 @@ def _finished(
             carriers.setdefault(key, (chosen, []))[1].append(f"{samples[sample]}:{number}")
     contig = places.contig(chrom) if carriers else -1
     for _, (chosen, names) in sorted(carriers.items(), key=lambda item: item[0]):
-        yield Haplotype(chrom, contig, chosen, _joined(chosen, places, contig), tuple(names))
-
-
-def _joined(carried: tuple[Carried, ...], places: Places, contig: int) -> Change:
-    """Return several changes as one, with the bases of the reference between them."""
-    codes = places.genome.view(contig)
-    parts = [carried[0].change.alternative]
-    for before, after in pairwise(carried):
-        parts += [codes[before.change.end : after.change.start] & np.uint8(7), after.change.alternative]
-    return Change(carried[0].change.start, carried[-1].change.end, np.concatenate(parts))
+        codes, parts = places.genome.view(contig), [chosen[0].change.alternative]
+        for before, after in pairwise(chosen):  # the bases of the reference between them
+            parts += [codes[before.change.end : after.change.start] & np.uint8(7), after.change.alternative]
+        change = Change(chosen[0].change.start, chosen[-1].change.end, np.concatenate(parts))
+        yield Haplotype(chrom, contig, chosen, change, tuple(names))

@@ -94,13 +94,8 @@ class Places:
             return None
         if not ref or ref.translate(None, _BASES):
             return Unscored(REF, "")
-        there = _letters(self.genome.view(contig)[start : start + len(ref)])
+        there = (self.genome.view(contig)[start : start + len(ref)] & np.uint8(CODE_BITS)).tobytes().translate(_LETTERS)
         return Unscored(DIFFERS, f", but the genome has {_short(there)}") if ref != there else None
-
-
-def _letters(stored: Codes) -> bytes:
-    """Return the letters of stored bytes."""
-    return (stored & np.uint8(CODE_BITS)).tobytes().translate(_LETTERS)
 
 
 def _shown(variant: Variant) -> str:

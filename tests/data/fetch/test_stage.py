@@ -17,6 +17,7 @@ import pytest
 from capsight.config import FetchConfig
 from capsight.data.assets import Asset, choose, read_table
 from capsight.data.fetch import download as transport
+from capsight.data.fetch import stage
 from capsight.data.fetch.stage import fetch
 from capsight.errors import InputError
 
@@ -44,22 +45,26 @@ class World:
     def write_table(self, checksum: str = "", sums: bool = True) -> None:
         address = self.site.url("toy1/md5sum.txt") if sums else ""
         self.table.write_text(
-            "# mine\nassembly\tkind\turl\tchecksum_url\tchecksum\tvalidation\ttest\n"
+            "# mine\nname\tkind\turl\tchecksum_url\tchecksum\tvalidation\ttest\n"
             f"toy1\tgenome\t{self.site.url('toy1/toy1.2bit')}\t{address}\t{checksum}\tchrII\tchrIII\n"
             f"toy1\tpeaks\t{self.site.url('toy1/toy1.peaks.bed.gz')}\n"
         )
 
     def config(self, **more: object) -> FetchConfig:
-        given = {"name": "toy1", "cache": self.cache, "table": self.table, "timeout": 5, "retries": 3}
-        return FetchConfig(**given | more)  # type: ignore[arg-type]
+        return FetchConfig(**{"name": "toy1", "cache": self.cache, "table": self.table} | more)  # type: ignore[arg-type]
 
     def cached(self) -> list[str]:
         """Return the names of files in the cache, locks aside."""
         return sorted(p.name for p in self.cache.rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
+def wait(monkeypatch: pytest.MonkeyPatch, timeout: float = 5, retries: int = 3) -> None:
+    monkeypatch.setattr(stage, "RETRY", transport.RetryPolicy(timeout, retries))
+
+
 @pytest.fixture
-def world(site: Site, tmp_path: Path) -> World:
+def world(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    wait(monkeypatch)
     return World(site, tmp_path)
 
 
@@ -127,16 +132,19 @@ def test_an_interrupted_download_goes_on_where_it_stopped(world: World, caplog: 
     assert ".partial" not in " ".join(world.cached())
 
 
-def test_attempts_that_bring_something_are_not_counted(world: World) -> None:
+def test_attempts_that_bring_something_are_not_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=0)
     world.genome.drops = [30_000] * 9
-    assert fetch(world.config(retries=0)).genome.read_bytes() == GENOME
+    assert fetch(world.config()).genome.read_bytes() == GENOME
     assert len(world.site.ranges("toy1/toy1.2bit")) == 10
 
 
-def test_the_next_call_continues_what_an_earlier_one_left(world: World) -> None:
+def test_the_next_call_continues_what_an_earlier_one_left(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=0)
     world.genome.drops, world.genome.statuses = [120_000], [0, 503]
     with pytest.raises(InputError, match=r"HTTP 503.*the same command continues where this stopped"):
-        fetch(world.config(retries=0))
+        fetch(world.config())
+    wait(monkeypatch)
     assert world.cached() == ["toy1.2bit.partial", "toy1.2bit.partial.json"]
     assert fetch(world.config()).genome.read_bytes() == GENOME
     assert world.site.ranges("toy1/toy1.2bit") == [None, "bytes=120000-", "bytes=120000-"]
@@ -174,19 +182,23 @@ def test_a_part_that_is_not_the_rest_is_refused(world: World, span: str) -> None
     assert world.site.ranges("toy1/toy1.2bit") == [None, "bytes=120000-", None]
 
 
-def test_a_server_that_heeds_no_conditions_is_seen_through(world: World) -> None:
+def test_a_server_that_heeds_no_conditions_is_seen_through(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=0)
     world.write_table(sums=False)
     world.genome.drops, world.genome.statuses, world.genome.heeds_conditions = [120_000], [0, 503], False
     with pytest.raises(InputError):
-        fetch(world.config(retries=0))
+        fetch(world.config())
+    wait(monkeypatch)
     world.genome.body, world.genome.tag = GENOME[::-1], '"v2"'
     assert fetch(world.config()).genome.read_bytes() == GENOME[::-1]
 
 
-def test_a_file_that_changes_on_the_server_is_never_mixed(world: World) -> None:
+def test_a_file_that_changes_on_the_server_is_never_mixed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=0)
     world.genome.drops, world.genome.statuses = [120_000], [0, 503]
     with pytest.raises(InputError):
-        fetch(world.config(retries=0))
+        fetch(world.config())
+    wait(monkeypatch)
     other = GENOME[::-1]
     world.genome.body, world.genome.tag = other, '"v2"'
     world.sums.body = f"{md5(other)}  toy1.2bit\n".encode()
@@ -194,10 +206,12 @@ def test_a_file_that_changes_on_the_server_is_never_mixed(world: World) -> None:
     assert world.site.ranges("toy1/toy1.2bit")[-1] == "bytes=120000-"
 
 
-def test_a_shorter_file_on_the_server_starts_again(world: World) -> None:
+def test_a_shorter_file_on_the_server_starts_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=0)
     world.genome.drops, world.genome.statuses = [120_000], [0, 503]
     with pytest.raises(InputError):
-        fetch(world.config(retries=0))
+        fetch(world.config())
+    wait(monkeypatch)
     world.genome.body = GENOME[:1000]  # by the same mark: a server that is wrong
     world.sums.body = f"{md5(GENOME[:1000])}  toy1.2bit\n".encode()
     assert fetch(world.config()).genome.read_bytes() == GENOME[:1000]
@@ -300,26 +314,31 @@ def test_transient_errors_are_tried_again(world: World, caplog: pytest.LogCaptur
     ]  # fmt: skip
 
 
-def test_a_stalled_server_is_left_and_asked_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stalled_server_is_left_and_asked_again(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait(monkeypatch, timeout=0.3)
     world.genome.drops, world.genome.stall = [120_000], True
-    assert fetch(world.config(timeout=0.3)).genome.read_bytes() == GENOME
+    assert fetch(world.config()).genome.read_bytes() == GENOME
     assert world.site.ranges("toy1/toy1.2bit") == [None, "bytes=120000-"]
     assert "timed out" in caplog.text
 
 
-def test_a_slow_server_is_waited_for(world: World) -> None:
+def test_a_slow_server_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, timeout=0.5)
     world.genome.pause = 0.15
-    assert fetch(world.config(timeout=0.5)).genome.read_bytes() == GENOME
+    assert fetch(world.config()).genome.read_bytes() == GENOME
     assert world.site.ranges("toy1/toy1.2bit") == [None]
 
 
-def test_no_server(world: World) -> None:
+def test_no_server(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait(monkeypatch, retries=1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    world.table.write_text(f"assembly\tkind\turl\ntoy1\tpeaks\thttp://127.0.0.1:{port}/p.bed\n")
+    world.table.write_text(f"name\tkind\turl\ntoy1\tpeaks\thttp://127.0.0.1:{port}/p.bed\n")
     with pytest.raises(InputError, match=r"p\.bed: cannot be fetched: .*refused.* \(check the network"):
-        fetch(world.config(retries=1))
+        fetch(world.config())
 
 
 def test_a_full_disk_is_said_before_anything_is_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +363,7 @@ def test_the_cache_is_where_the_environment_says(world: World, monkeypatch: pyte
 def test_proxies_of_the_environment_are_used_and_their_exceptions_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.table.write_text("assembly\tkind\turl\ntoy1\tpeaks\thttp://capsight.invalid/toy1/toy1.peaks.bed.gz\n")
+    world.table.write_text("name\tkind\turl\ntoy1\tpeaks\thttp://capsight.invalid/toy1/toy1.peaks.bed.gz\n")
     monkeypatch.setenv("HTTP_PROXY", world.site.address)
     assert fetch(world.config(only="peaks")).peaks.read_bytes() == PEAKS
     assert world.site.requests[0][1]["host"] == "capsight.invalid"
@@ -415,7 +434,7 @@ def test_the_command_says_what_to_type_next(world: World) -> None:
     assert child.returncode == 0, err
     genome, peaks = world.cache / "toy1" / "toy1.2bit", world.cache / "toy1" / "toy1.peaks.bed.gz"
     assert out == (
-        f"genome\t{genome}\npeaks\t{peaks}\n\nNext, lay windows:\n  capsight windows --genome {genome} "
+        f"genome\t{genome}\npeaks\t{peaks}\n\nNext, make windows:\n  capsight windows --genome {genome} "
         f"--peaks {peaks} --validation chrII --test chrIII -o windows\n"
     )
     assert "%" not in err  # no bar where nobody watches
@@ -476,23 +495,23 @@ def test_the_packaged_table_has_what_is_promised() -> None:
 
 def test_a_table_of_ones_own_extends_and_replaces(tmp_path: Path) -> None:
     own = tmp_path / "own.tsv"
-    own.write_text("kind\tassembly\turl\r\n\r\ngenome\thg19\thttps://mirror.org/a/hg19%2Bx.fa.gz\r\n")
+    own.write_text("kind\tname\turl\r\n\r\ngenome\thg19\thttps://mirror.org/a/hg19%2Bx.fa.gz\r\n")
     table = read_table(own)
     assert choose(table, "hg19")["genome"] == Asset(
-        "hg19", "genome", assembly="hg19", url="https://mirror.org/a/hg19%2Bx.fa.gz"
+        "hg19", "genome", url="https://mirror.org/a/hg19%2Bx.fa.gz"
     )  # fmt: skip
     assert choose(table, "hg19")["genome"].public_name == "hg19+x.fa.gz"
     assert choose(table, "hg19")["peaks"] == choose(read_table(), "hg19")["peaks"]
 
 
-HEAD = "assembly\tkind\turl\tchecksum\n"
+HEAD = "name\tkind\turl\tchecksum\n"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", r"t\.tsv: has no column 'name'"),
-        ("assembly\tkind\tulr\n", r"t\.tsv: unknown column 'ulr' \(did you mean 'url'\?\)"),
+        ("name\tkind\tulr\n", r"t\.tsv: unknown column 'ulr' \(did you mean 'url'\?\)"),
         (
             HEAD + "a\tgenes\thttp://x.org/f\n",
             r"t\.tsv:2: kind 'genes' is none of genome, peaks, ctss, promoters, labelled",

@@ -17,7 +17,7 @@ from capsight.errors import InputError
 from capsight.motifs.known.database import read_motif_db
 from capsight.motifs.known.motif_compare import compare
 from capsight.motifs.known.motif_enrich import FACTOR_COLUMNS, enrich, gc_matched, motif_enrich
-from capsight.motifs.known.scan import scan
+from capsight.motifs.known.pwm_scan import scan
 
 from ..conftest import sharp
 

@@ -83,7 +83,7 @@ def test_two_lines_report_what_and_why(chosen: Choose, caplog: pytest.LogCapture
     assert caplog.messages == [
         "train: auto: 4,600 peaks on 9,500,000 bases of training chromosomes, 1.98 in a crop of 8,192 bases",
         "train: auto: 6,000 updates (10.3 passes), as from 3,000 peaks on; no pre-training (enough peaks); 0% of the "
-        "crops laid at peaks (peaks are frequent)",
+        "crops at peaks (peaks are frequent)",
     ]
 
 

@@ -16,8 +16,7 @@ from capsight.data.genome.alphabet import encode
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.stretches import Stretches
 from capsight.errors import InputError
-from capsight.train.track import crops as module
-from capsight.train.track.crops import PEAK_REACH, CropSource, Places, croppable
+from capsight.train.track.crops import CropSource, Places, croppable
 
 SIZES = {"chrA": 700, "chrB": 90, "chrC": 400}
 HALO = 13
@@ -101,7 +100,7 @@ def test_several_crops_are_read_as_each_of_them(genome: Genome, tags: Ctss) -> N
 
 
 def test_batches_are_a_function_of_seed_and_number(genome: Genome, tags: Ctss) -> None:
-    settings = {"peak_fraction": 0.4, "weak_site_fraction": 0.3, "batch_size": 6}
+    settings = {"peak_fraction": 0.4, "batch_size": 6}
     there, again = (source(genome, tags, ["chrA", "chrC"], **settings) for _ in range(2))
     assert np.array_equal(there.at(*there.places(2)).codes, again.batch(2).codes)
     late = again.batch(7)  # asked for first
@@ -121,10 +120,7 @@ def test_a_crop_does_not_depend_on_the_size_of_its_batch(genome: Genome, tags: C
     assert np.array_equal(np.concatenate([small.batch(i).codes for i in range(3)]), large.batch(0).codes)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"peak_fraction": 1.0}, {"weak_site_fraction": 1.0}, {"peak_fraction": 0.5, "weak_site_fraction": 0.5}],
-)
+@pytest.mark.parametrize("settings", [{}, {"peak_fraction": 1.0}, {"peak_fraction": 0.5}])
 def test_only_the_training_contigs_are_drawn(genome: Genome, tags: Ctss, settings: dict[str, float]) -> None:
     crops = source(genome, tags, ["chrA", "chrC"], **settings)
     drawn = [crops._draw(i) for i in range(500)]
@@ -169,29 +165,22 @@ def test_crops_of_a_part_lie_inside_and_none_overlap_in_a_pass(genome: Genome, t
     assert len(starts) > 30
 
 
-@pytest.mark.parametrize("settings", [{"peak_fraction": 1.0}, {"weak_site_fraction": 1.0, "min_weak_site_tags": 1}])
-def test_crops_around_sites_of_a_part_are_moved_inside(
-    genome: Genome, tags: Ctss, settings: dict[str, float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PEAK_REACH", 10)
-    crops = source(genome, tags, ["chrA:201-340", "chrA:501-680", "chrC:301-400"], **settings)
+def test_crops_around_peaks_of_a_part_are_moved_inside(genome: Genome, tags: Ctss) -> None:
+    crops = source(genome, tags, ["chrA:201-340", "chrA:501-680", "chrC:301-400"], peak_fraction=1.0)
     bounds = {0: [(200, 340), (500, 680)], 2: [(300, 400)]}
     drawn = [crops._draw(i) for i in range(400)]
     for contig, minus, start in drawn:
         assert any(low <= start and start + 64 <= high for low, high in bounds[contig]), (contig, start)
         place = Places(np.array([contig]), np.array([bool(minus)]), np.array([start]))
-        found = crops.at(*place)
-        assert (found.summits if "peak_fraction" in settings else found.tags).any()
-    if "peak_fraction" in settings:  # two of the six lie inside
-        assert {(contig, minus) for contig, minus, _ in drawn} == {(0, 1), (2, 1)}
+        assert crops.at(*place).summits.any()
+    assert {(contig, minus) for contig, minus, _ in drawn} == {(0, 1), (2, 1)}, "two of the six lie inside"
 
 
 def test_what_lies_beyond_a_part_changes_no_crop_of_it(genome: Genome, tags: Ctss) -> None:
     parts = Stretches.named(genome, PARTS)
     inside = parts.find(tags.contig, tags.position) >= 0
     other = Ctss(*(column[inside] for column in tags))
-    settings = {"peak_fraction": 0.3, "weak_site_fraction": 0.4, "min_weak_site_tags": 2.0}
-    one = source(genome, tags, PARTS, **settings)
+    one = source(genome, tags, PARTS, peak_fraction=0.3)
     peaks = pd.DataFrame(
         [p for p in PEAKS if parts.find(genome.index([p[0]]), np.array([p[1]]))[0] >= 0],
         columns=[schema.CHROM, schema.SUMMIT, schema.STRAND],
@@ -227,19 +216,6 @@ def test_peaks_lie_anywhere_in_their_crops(genome: Genome, tags: Ctss) -> None:
     assert max(places.values()) < 3 * min(places.values())
 
 
-def test_weaker_sites_are_strong_enough_and_no_peaks(genome: Genome, tags: Ctss) -> None:
-    crops = source(genome, tags, ["chrA", "chrC"], weak_site_fraction=1.0, min_weak_site_tags=5)
-    found = {(tags.contig[row], tags.minus[row], tags.position[row]) for row in crops._weak}
-    peaks = [(list(SIZES).index(name), int(strand == "-"), at) for name, at, strand in PEAKS]
-    expected = {
-        (c, m, p)
-        for c, m, p, n in zip(tags.contig, tags.minus, tags.position, tags.counts, strict=True)
-        if c in (0, 2) and n >= 5 and not any(c == a and m == b and abs(p - s) <= PEAK_REACH for a, b, s in peaks)
-    }
-    assert expected
-    assert found == expected
-
-
 def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Ctss) -> None:
     empty = pd.DataFrame({schema.CHROM: [], schema.SUMMIT: [], schema.STRAND: []})
     config = CropsConfig(length=64, peak_fraction=1.0)
@@ -248,8 +224,6 @@ def test_without_peaks_all_crops_are_drawn_anywhere(genome: Genome, tags: Ctss) 
     assert crops.batch(0).codes.shape == (config.batch_size, 64 + 2 * HALO)
 
 
-def test_unknown_contigs_and_shares_above_one_are_refused(genome: Genome, tags: Ctss) -> None:
+def test_unknown_contigs_are_refused(genome: Genome, tags: Ctss) -> None:
     with pytest.raises(ValueError, match="not all in the genome"):
         source(genome, tags, ["chrA", "chrX"])
-    with pytest.raises(ValueError, match="more than 1 together"):
-        CropsConfig(peak_fraction=0.7, weak_site_fraction=0.4)

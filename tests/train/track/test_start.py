@@ -12,7 +12,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from capsight import artefact
-from capsight.config import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig, WindowsConfig
+from capsight.config import CropsConfig, TrackConfig, TrainConfig, WindowsConfig
 from capsight.data.windows.stage import windows
 from capsight.errors import ConfigError, InputError
 from capsight.evaluate.predictions import model_prediction
@@ -28,7 +28,6 @@ SHAPE: dict[str, Any] = {
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "crops": CropsConfig(length=1024, batch_size=4),
-    "loss": TrackLossConfig(block_size=64, min_orf_codons=10, tag_pseudocount=5),
     "learning_rate": 1e-2,
     "warmup_steps": 5,
     "ema_decay": 0.9,

@@ -46,8 +46,8 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> TrackTask:
     tags = Ctss(summits.contig, summits.position, summits.minus, np.full(len(summits.contig), 40.0))
     config = CropsConfig(length=512, batch_size=8)
     crops = CropSource.from_windows(genome, tags, table, ["chr1"], TrackNetwork(SHAPE).halo, config, 3)
-    losses = TrackLossConfig(block_size=64, min_orf_codons=10)
-    genes = GeneTargets.from_stretches(crops.stretches, losses.min_orf_codons, tags)
+    losses = TrackLossConfig()
+    genes = GeneTargets.from_stretches(crops.stretches, 10, tags)
     return TrackTask(crops, losses, genes, Stretches.named(genome, ["chr2"]), summits)
 
 
@@ -73,7 +73,7 @@ def test_batches_are_a_function_of_their_number(task: TrackTask) -> None:
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["codes"], task.batch(5)["codes"])
     offsets = {int(task.batch(i)["offset"]) for i in range(60)}
-    assert offsets <= set(range(64))
+    assert offsets <= set(range(256))
     assert len(offsets) > 20
 
 

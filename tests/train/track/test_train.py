@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from capsight.artefact import sha256
-from capsight.config import CropsConfig, TrackConfig, TrackLossConfig, TrainConfig, WindowsConfig
+from capsight.config import CropsConfig, TrackConfig, TrainConfig, WindowsConfig
 from capsight.data import schema
 from capsight.data.ctss.ctss import Ctss
 from capsight.data.ctss.table import CTSS, ctss_from_summits
@@ -30,7 +30,6 @@ from capsight.train.track.train import SEQUENCES, train
 SETTINGS: dict[str, Any] = {
     "model": TrackConfig(width=16, first_kernel=15, dilations=(1, 2), head_kernel=9, average_radius=8, dropout=0.0),
     "crops": CropsConfig(length=1024, batch_size=4),
-    "loss": TrackLossConfig(block_size=64, min_orf_codons=10, tag_pseudocount=5),
     "learning_rate": 1e-2,
     "warmup_steps": 10,
     "ema_decay": 0.9,
@@ -228,7 +227,7 @@ def in_parts(folder: Path, genome: Path, moved: str | None) -> Path:
 
 def test_labels_of_stretches_that_are_held_out_or_excluded_are_not_learned(motif_windows: Path, tmp_path: Path) -> None:
     genome = motif_windows.parent / "genome.fa"
-    settings = SETTINGS | {"crops": CropsConfig(length=1024, batch_size=4, peak_fraction=0.3, weak_site_fraction=0.3)}
+    settings = SETTINGS | {"crops": CropsConfig(length=1024, batch_size=4, peak_fraction=0.3)}
     config = TrainConfig(**settings, epochs=0.5, pretrain_epochs=0.2)
     made = {}
     for name, moved in (("plain", None), ("test", "chr2:20001-30000"), ("exclude", "chr1:25001-30000"),
@@ -285,6 +284,13 @@ def test_a_region_shorter_than_a_crop_is_refused_before_training(motif_windows: 
     settings = SETTINGS | {"crops": CropsConfig(length=32_768)}
     with pytest.raises(InputError, match="train fold: no region of it is as long as a crop"):
         train(TrainConfig(**settings, epochs=0.1), data, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_crops_shorter_than_two_blocks_are_refused_before_training(motif_windows: Path, tmp_path: Path) -> None:
+    settings = SETTINGS | {"crops": CropsConfig(length=511)}
+    with pytest.raises(InputError, match=r"train.crops.length: crops of 511 bases are too short.*take 512 or more"):
+        train(TrainConfig(**settings, epochs=0.1), motif_windows, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 

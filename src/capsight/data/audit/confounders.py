@@ -97,7 +97,11 @@ def _distribution(data: Windows, config: AuditConfig, name: str, column: str, wh
             continue
         auroc = Auroc.from_scores(labels[here], values[here])
         least = max(auroc.low, 1 - auroc.high)
-        numbers[fold] = _summary(values[here], labels[here]) | auroc.numbers()
+        positive, negative = (np.sort(values[here & (labels == label)]) for label in (1, 0))
+        means = {"mean_positive": float(positive.mean()), "mean_negative": float(negative.mean())}
+        shares = [np.searchsorted(side, values[here], side="right") / len(side) for side in (positive, negative)]
+        # the two-sample Kolmogorov-Smirnov statistic: the largest gap of the cumulative shares
+        numbers[fold] = means | {"ks": float(np.abs(shares[0] - shares[1]).max())} | auroc.numbers()
         verdicts.append(verdict_by_limits(least, config.warn_auroc, config.fail_auroc))
         told.append(f"{fold} {auroc.value:.3f}")
     if not numbers:
@@ -107,14 +111,6 @@ def _distribution(data: Windows, config: AuditConfig, name: str, column: str, wh
 
 def _too_few(labels: Labels) -> bool:
     return min(int(labels.sum()), int((1 - labels).sum())) < _FEWEST
-
-
-def _summary(values: Floats, labels: Labels) -> dict[str, Any]:
-    """Return means, and the two-sample Kolmogorov-Smirnov statistic: the largest gap of the cumulative shares."""
-    positive, negative = (np.sort(values[labels == label]) for label in (1, 0))
-    shares = [np.searchsorted(side, values, side="right") / len(side) for side in (positive, negative)]
-    means = {"mean_positive": float(positive.mean()), "mean_negative": float(negative.mean())}
-    return means | {"ks": float(np.abs(shares[0] - shares[1]).max())}
 
 
 def classify_by_confounders(data: Windows, config: AuditConfig) -> list[Check]:

@@ -1,12 +1,12 @@
-"""Similar windows: candidates that share spaced words, then a real alignment of each by edlib.
+"""Similar windows: candidates that share spaced k-mers, then a real alignment of each by edlib.
 
-1. *Words*. Every window is read through three patterns (`_PATTERNS`): one contiguous, two spaced [1]_, which miss far
-   fewer substituted copies than contiguous words of the same weight do. Of the words those with a small hash are kept,
-   the same ones in every window, so that any window, however long, has about `_WORDS` of them.
-2. *Candidates*. Words of the query, and of its reverse complement, are looked up among those of the targets. Pairs of
-   windows are ranked by how many parts of the query have a word that they share on one diagonal, then by the number of
-   these words; the best `MOST` of a query are aligned. So many copies of a short repeat do not hide a longer relative.
-   Of a word that occurs more often than `_OCCURRENCES` times only the first occurrences are followed, always in the
+1. *K-mers*. Every window is read through three patterns (`_PATTERNS`): one contiguous, two spaced [1]_, which miss far
+   fewer substituted copies than contiguous k-mers of the same weight do. Those with a small hash are kept, the same
+   ones in every window, so that any window, however long, has about `_KMERS_PER_WINDOW` of them.
+2. *Candidates*. K-mers of the query, and of its reverse complement, are looked up among those of the targets. Pairs of
+   windows are ranked by how many parts of the query have a k-mer that they share on one diagonal, then by the number of
+   these k-mers; the best `MOST` of a query are aligned. So many copies of a short repeat do not hide a longer relative.
+   Of a k-mer that occurs more often than `_OCCURRENCES` times only the first occurrences are followed, always in the
    same windows, so that a copy of a repeat finds other copies of it at a bounded cost. It may then not find *all*.
 3. *Alignment*. The bases of the query that can face the target are aligned with it by edit distance [2]_, and the best
    local stretch of that alignment taken: +1 for a match, -2 for every substituted, inserted or deleted base. It counts
@@ -53,11 +53,11 @@ MOST: Final = 64
 
 _PATTERNS: Final = ("111010010100110111010110011", "110011101000101101011001110", "111111111111111")
 _LIGHTEST, _HEAVIEST = 8, 15
-#: The pattern's number stands above the bases of a word.
+#: The pattern's number stands above the bases of a k-mer.
 _PATTERN_BIT: Final = 2 * _HEAVIEST
-#: Words kept of each window, about.
-_WORDS: Final = 256
-#: Chance hits of a query among all targets, at most, about: heavier words are taken for more targets.
+#: K-mers kept of each window, about.
+_KMERS_PER_WINDOW: Final = 256
+#: Chance hits of a query among all targets, at most, about: heavier k-mers are taken for more targets.
 _CHANCE: Final = 300
 _OCCURRENCES: Final = 200
 #: Hits closer than this along the diagonal, in bases (a power of two), speak for the same alignment.
@@ -79,7 +79,7 @@ _OPERATIONS: Final = re.compile(r"(\d+)([=XID])")
 
 
 class Seeds(NamedTuple):
-    """Which words of a window are looked at: offsets of each pattern's bases, and the largest hash that is kept."""
+    """Which k-mers of a window are looked at: offsets of each pattern's bases, and the largest hash that is kept."""
 
     offsets: tuple[Ints, ...]
     largest: np.uint32
@@ -101,24 +101,24 @@ class _Least(NamedTuple):
     score: float
 
 
-class _Words(NamedTuple):
-    """Words of some windows, each with its window's number and its own first base, ``(n_words,)``."""
+class _Kmers(NamedTuple):
+    """K-mers of some windows, each with its window's number and its own first base, ``(n_kmers,)``."""
 
-    word: NDArray[np.uint32]
+    kmer: NDArray[np.uint32]
     window: Ints
     start: Ints
 
 
 class _Index(NamedTuple):
-    """Words of the targets in ascending order, and their places: window number × length + first base."""
+    """K-mers of the targets in ascending order, and their places: window number × length + first base."""
 
-    word: NDArray[np.uint32]
+    kmer: NDArray[np.uint32]
     place: NDArray[np.uint32]
     length: int
 
 
 class _Candidates(NamedTuple):
-    """Pairs that share words: numbers, strand, sixteenths of the query with a hit, hits, and start of the target."""
+    """Pairs that share k-mers: numbers, strand, sixteenths of the query with a hit, hits, and start of the target."""
 
     query: Ints
     flipped: Mask
@@ -164,9 +164,9 @@ def find_similar(read: Reader, queries: Ints, targets: Ints, coverage: float) ->
 
 
 def plan_seeds(length: int, n_targets: int) -> Seeds:
-    """Choose words so heavy that chance hits stay few, and as many of them as a window needs."""
+    """Choose k-mers so heavy that chance hits stay few, and as many of them as a window needs."""
     places = 3 * length
-    share = min(1.0, _WORDS / places)
+    share = min(1.0, _KMERS_PER_WINDOW / places)
     weight = _LIGHTEST
     while weight < min(_HEAVIEST, length) and 2 * share * places * length * n_targets > _CHANCE * 4.0**weight:
         weight += 1
@@ -210,15 +210,19 @@ def _find_candidates(read: Reader, queries: Ints, targets: Ints, seeds: Seeds) -
     """Return the best candidates of every query, by query; numbers count within `queries` and `targets`."""
     best: dict[int, _Candidates] = {}
     blocks = range(0, len(targets), _TARGETS_AT_ONCE)
-    with progress("audit: shared words", len(blocks) * len(queries), " comparisons") as bar:
+    with progress("audit: shared k-mers", len(blocks) * len(queries), " comparisons") as bar:
         for first in blocks:
             block = targets[first : first + _TARGETS_AT_ONCE]
             index = _index(read, block, seeds)
             for i in range(0, len(queries), _QUERIES_AT_ONCE):
                 rows = queries[i : i + _QUERIES_AT_ONCE]
-                some = _share_words(index, read(rows), len(block), seeds)
+                some = _share_kmers(index, read(rows), len(block), seeds)
                 some = some._replace(query=some.query + i, target=some.target + first)
-                best[i] = _rank(_join([best[i], some]) if i in best else some)
+                some = _join([best[i], some]) if i in best else some
+                order = np.lexsort((some.target, -some.hits, -some.spread, some.query))
+                query = some.query[order]
+                place = np.arange(len(query)) - np.searchsorted(query, query, side="left")
+                best[i] = _take(some, order[place < MOST])
                 bar.update(len(rows))
     return _join(list(best.values()))
 
@@ -229,55 +233,55 @@ def _join(parts: Sequence[_Candidates]) -> _Candidates:
 
 
 def _index(read: Reader, rows: Ints, seeds: Seeds) -> _Index:
-    """Sort the words of windows, at most `_TARGETS_AT_ONCE` of them."""
+    """Sort the k-mers of windows, at most `_TARGETS_AT_ONCE` of them."""
     keys: list[NDArray[np.uint64]] = []
     length = read(rows[:1]).shape[1]
     at_once = max(1, _BASES_AT_ONCE // length)
     for first in range(0, len(rows), at_once):
         codes = read(rows[first : first + at_once])
-        found = _words(codes, seeds)
+        found = _kmers(codes, seeds)
         place = (found.window + first) * length + found.start
-        keys.append(found.word.astype(np.uint64) << np.uint64(32) | place.astype(np.uint64))
+        keys.append(found.kmer.astype(np.uint64) << np.uint64(32) | place.astype(np.uint64))
     both = np.sort(np.concatenate(keys))
     return _Index((both >> np.uint64(32)).astype(np.uint32), both.astype(np.uint32), length)
 
 
-def _words(codes: Codes, seeds: Seeds) -> _Words:
-    """Return the words of windows ``(n_windows, length)`` that have no N and a small hash."""
+def _kmers(codes: Codes, seeds: Seeds) -> _Kmers:
+    """Return the k-mers of windows ``(n_windows, length)`` that have no N and a small hash."""
     length = codes.shape[1]
-    parts: list[_Words] = []
+    parts: list[_Kmers] = []
     for number, offsets in enumerate(seeds.offsets):
         n = length - int(offsets[-1])
-        word = np.zeros((len(codes), n), dtype=np.uint32)
-        known = np.ones(word.shape, dtype=bool)
+        kmer = np.zeros((len(codes), n), dtype=np.uint32)
+        known = np.ones(kmer.shape, dtype=bool)
         for offset in offsets:
             base = codes[:, offset : offset + n]
-            word = word << np.uint32(2) | (base & 3)
+            kmer = kmer << np.uint32(2) | (base & 3)
             known &= base < N_CODE
-        word |= np.uint32(number << _PATTERN_BIT)
-        window, start = np.nonzero(known & (_hash(word) <= seeds.largest))
-        parts.append(_Words(word[window, start], window, start))
-    return _Words(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        kmer |= np.uint32(number << _PATTERN_BIT)
+        window, start = np.nonzero(known & (_hash(kmer) <= seeds.largest))
+        parts.append(_Kmers(kmer[window, start], window, start))
+    return _Kmers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _hash(word: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Scramble words, so that a small hash says nothing about the bases (Wellons' lowbias32)."""
-    word = word ^ word >> np.uint32(16)
-    word = word * np.uint32(0x7FEB352D)
-    word ^= word >> np.uint32(15)
-    word *= np.uint32(0x846CA68B)
-    return word ^ word >> np.uint32(16)
+def _hash(kmer: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Scramble k-mers, so that a small hash says nothing about the bases (Wellons' lowbias32)."""
+    kmer = kmer ^ kmer >> np.uint32(16)
+    kmer = kmer * np.uint32(0x7FEB352D)
+    kmer ^= kmer >> np.uint32(15)
+    kmer *= np.uint32(0x846CA68B)
+    return kmer ^ kmer >> np.uint32(16)
 
 
-def _share_words(index: _Index, codes: Codes, n_targets: int, seeds: Seeds) -> _Candidates:
-    """Count the words that queries ``(n_queries, length)`` share with targets, per pair, strand and diagonal."""
-    strands = [_words(codes, seeds), _words(reverse_complement(codes), seeds)]
-    word, window, start = (np.concatenate(column) for column in zip(*strands, strict=True))
-    flipped = np.repeat([0, 1], [len(words.word) for words in strands])
-    first = np.searchsorted(index.word, word, side="left")
-    times = np.minimum(np.searchsorted(index.word, word, side="right") - first, _OCCURRENCES)
+def _share_kmers(index: _Index, codes: Codes, n_targets: int, seeds: Seeds) -> _Candidates:
+    """Count the k-mers that queries ``(n_queries, length)`` share with targets, per pair, strand and diagonal."""
+    strands = [_kmers(codes, seeds), _kmers(reverse_complement(codes), seeds)]
+    kmer, window, start = (np.concatenate(column) for column in zip(*strands, strict=True))
+    flipped = np.repeat([0, 1], [len(kmers.kmer) for kmers in strands])
+    first = np.searchsorted(index.kmer, kmer, side="left")
+    times = np.minimum(np.searchsorted(index.kmer, kmer, side="right") - first, _OCCURRENCES)
     ends = np.cumsum(times)
-    hit = np.repeat(np.arange(len(word)), times)
+    hit = np.repeat(np.arange(len(kmer)), times)
     place = index.place[first[hit] + np.arange(len(hit)) - (ends - times)[hit]].astype(np.int64)
     target, there = np.divmod(place, index.length)
     bits = max(int(2 * index.length).bit_length(), _DIAGONAL_BITS)
@@ -302,14 +306,6 @@ def _count(key: Ints, bits: int, n_targets: int, length: int) -> _Candidates:
     stranded, target = np.divmod(diagonal >> bits, n_targets)
     shift = (diagonal & ((1 << bits) - 1)) - length
     return _Candidates(stranded >> 1, (stranded & 1).astype(bool), target, spread, hits, shift)
-
-
-def _rank(candidates: _Candidates) -> _Candidates:
-    """Keep the `MOST` best candidates of every query, by query."""
-    order = np.lexsort((candidates.target, -candidates.hits, -candidates.spread, candidates.query))
-    query = candidates.query[order]
-    place = np.arange(len(query)) - np.searchsorted(query, query, side="left")
-    return _take(candidates, order[place < MOST])
 
 
 def _take(candidates: _Candidates, rows: Ints) -> _Candidates:

@@ -12,8 +12,7 @@ import pandas as pd
 from capsight import artefact
 from capsight.config import AuditConfig
 from capsight.data import schema
-from capsight.data.audit import confounders as shortcuts
-from capsight.data.audit import leakage as leaks
+from capsight.data.audit import confounders, leakage
 from capsight.data.audit.checks import Check, Verdict, overall_verdict
 from capsight.data.audit.similarity import COVERAGE, FLIPPED, IDENTITY, QUERY, TARGET
 from capsight.data.audit.similarity_bins import SIMILARITY_FILE
@@ -53,18 +52,18 @@ def audit(config: AuditConfig, windows: Path, out: Path) -> Path:
         logger.info("audit: %s is done already", out)
         return out
     with artefact.atomic_dir(out, "audit", config, inputs) as folder:
-        found = [leaks.compare_places(data), *leaks.compare_copies(data, config.max_fraction)]
+        found = [leakage.compare_places(data), *leakage.compare_copies(data, config.max_fraction)]
         logger.info("audit: looking for windows that resemble one of an earlier fold")
-        similar, nearest = leaks.compare_similar(data, config.min_identity, config.min_coverage, config.max_fraction)
+        similar, nearest = leakage.compare_similar(data, config.min_identity, config.min_coverage, config.max_fraction)
         found.insert(2, similar)
-        checks = [shortcuts.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
-        checks.append(shortcuts.check_negatives(data, config.max_fraction))
-        checks += shortcuts.compare_distributions(data, config) + shortcuts.classify_by_confounders(data, config)
+        checks = [confounders.count_labels(data, _negatives_wanted(windows)), *(item.check for item in found)]
+        checks.append(confounders.check_negatives(data, config.max_fraction))
+        checks += confounders.compare_distributions(data, config) + confounders.classify_by_confounders(data, config)
         pairs = pd.concat([_describe_pairs(data, item) for item in found], ignore_index=True)
         pairs.to_csv(
             folder / PAIRS_FILE, sep="\t", index=False, quoting=csv.QUOTE_NONE, float_format="%.4f", lineterminator="\n"
         )
-        rows = leaks.rows_of(data, *leaks.BEFORE)
+        rows = leakage.rows_of(data, *leakage.BEFORE)
         table = data.table.iloc[rows][list(_PLACE)].reset_index(drop=True)
         similar_to = nearest.set_index(QUERY).reindex(rows).reset_index(drop=True)
         partner = data.table.iloc[nearest[TARGET].to_numpy(np.int64)].set_index(nearest[QUERY].to_numpy(np.int64))
@@ -99,7 +98,7 @@ def _summarise(data: Windows, verdict: Verdict, checks: list[Check]) -> dict[str
     return {"verdict": verdict, "length": data.length, "folds": folds, "checks": [check._asdict() for check in checks]}
 
 
-def _describe_pairs(data: Windows, found: leaks.Found) -> pd.DataFrame:
+def _describe_pairs(data: Windows, found: leakage.Found) -> pd.DataFrame:
     """Return the pairs behind a check as rows of `pairs.tsv`."""
     sides = []
     for column, prefix in ((QUERY, ""), (TARGET, "other_")):

@@ -212,7 +212,11 @@ def _read_strand(path: Path, minus: bool, options: tuple[str, str]) -> CtssFile:
         names, contig, position, count, zeros = _laid_out(_bigwig_blocks(path), path)
     elif kind in ("text", "gzip", "bgzip"):
         names, contig, position, count, zeros = _laid_out(_bedgraph_blocks(path, options), path)
-        _refuse_repeats(names, contig, position, path)
+        key = np.sort(contig << POSITION_BITS | position)
+        if len(again := np.flatnonzero(key[1:] == key[:-1])):
+            repeated = int(key[again[0]])
+            where = f"{path}: {names[repeated >> POSITION_BITS]}:{repeated & (1 << POSITION_BITS) - 1}"
+            raise InputError("has two values", where=where, remedy="one file for each strand and sample")
     else:
         raise InputError(f"is {kind}, neither bigWig nor bedGraph", where=path)
     if minus and (count <= 0).all():
@@ -331,13 +335,3 @@ def _bedgraph_lines(handle: TextIO, skip: int, path: Path) -> Iterator[_Block]:
         if not math.isfinite(value):
             raise InputError(f"the value {fields[3][:30]} is no count", where=where)
         yield _Block(fields[0], np.array([start]), np.array([end]), np.array([value]))
-
-
-def _refuse_repeats(names: list[str], contig: Ints, position: Ints, path: Path) -> None:
-    """Refuse a bedGraph whose intervals overlap: it holds more than one strand or sample."""
-    key = np.sort(contig << POSITION_BITS | position)
-    again = np.flatnonzero(key[1:] == key[:-1])
-    if len(again):
-        place = int(key[again[0]])
-        where = f"{path}: {names[place >> POSITION_BITS]}:{place & (1 << POSITION_BITS) - 1}"
-        raise InputError("has two values", where=where, remedy="one file for each strand and sample")

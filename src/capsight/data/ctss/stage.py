@@ -63,7 +63,13 @@ def _cluster(config: ClusterConfig, read: CtssFile, out: Path) -> None:
     left_out = len(ends.counts) - len(usable.counts)
     logger.info("cluster: %s of %s positions are below the threshold", f"{left_out:,}", f"{len(ends.counts):,}")
     least = max(config.min_cluster_tags, config.min_cluster_tpm * million)
-    clusters = _find(config, usable, least)
+    if config.method == "paraclu":
+        clusters = by_density(usable, least, config.max_length, config.min_fold_density)
+    else:
+        clusters = by_distance(usable, config.distance)
+        enough = sums(usable, clusters) >= least
+        logger.info("cluster: %s of %s clusters are below the threshold", f"{(~enough).sum():,}", f"{len(enough):,}")
+        clusters = clusters.where(enough)
     if not len(clusters.first):
         raise InputError("no cluster reaches the thresholds", remedy="lower --min-tpm or --min-cluster-tpm")
     tags = sums(usable, clusters)
@@ -88,16 +94,6 @@ def _inputs(counts: Sequence[Path], plus: Sequence[Path], minus: Sequence[Path])
     inputs = {f"{kind}{i}": path for kind, paths in kinds.items() for i, path in enumerate(paths, start=1)}
     check_named_once(list(inputs.values()))
     return inputs
-
-
-def _find(config: ClusterConfig, ends: Ctss, least: float) -> Clusters:
-    """Return the clusters of at least so many tags, by the method of the config."""
-    if config.method == "paraclu":
-        return by_density(ends, least, config.max_length, config.min_fold_density)
-    clusters = by_distance(ends, config.distance)
-    enough = sums(ends, clusters) >= least
-    logger.info("cluster: %s of %s clusters are below the threshold", f"{(~enough).sum():,}", f"{len(enough):,}")
-    return clusters.where(enough)
 
 
 def _records(names: Sequence[str], ends: Ctss, clusters: Clusters, tags: Floats) -> Iterator[str]:

@@ -101,7 +101,7 @@ def place_numbers(genome: Genome, contig: Ints, minus: Ints, position: Ints) -> 
     return 2 * genome.offsets[contig] + minus * genome.lengths[contig] + position
 
 
-def write_ctss(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
+def write_ctss_table(tags: Ctss, genome: Genome, source: str, folder: Path) -> dict[str, Any]:
     """Write ``ctss.parquet``, the same bytes for the same tags; return what the summary says of them."""
     strands = pa.array(np.array(_STRANDS, dtype=object)[tags.minus], pa.string())
     chroms = pa.array(np.array(genome.names, dtype=object)[tags.contig], pa.string())
@@ -118,23 +118,16 @@ def read_ctss_table(path: Path, genome: Genome) -> Ctss:
     InputError
         If there is none, or it is not of this genome.
     """
-    table = read_parquet(path, _SCHEMA, "5' ends", "these windows know no 5' ends")
+    table = read_parquet(path, _SCHEMA, "5' ends", "the windows folder contains no 5'-end counts")
     chrom, strand = (table[name].combine_chunks().dictionary_encode() for name in (schema.CHROM, schema.STRAND))
     position, count = (table[name].to_numpy() for name in (schema.POSITION, schema.COUNT))
     contig = genome.index(chrom.dictionary.to_pylist())[chrom.indices.to_numpy()]
     minus = np.array([_STRANDS.index(s) if s in _STRANDS else -1 for s in strand.dictionary.to_pylist()], np.int64)
     tags = Ctss(contig, position, minus[strand.indices.to_numpy()], count)
-    if any(column.null_count for column in table.columns) or _is_wrong(tags, genome):
-        raise InputError("is not a table of 5' ends of this genome", where=path, remedy="make it again")
-    return tags
-
-
-def _is_wrong(tags: Ctss, genome: Genome) -> bool:
-    """Tell whether anything is what `Ctss` must not hold."""
-    if not len(tags.counts):
-        return True
     outside = (tags.contig < 0) | (tags.minus < 0) | (tags.position < 0)
     outside |= tags.position >= genome.lengths[tags.contig]
-    number = place_numbers(genome, tags.contig, tags.minus, tags.position)
-    unsorted = (np.diff(number) <= 0).any()
-    return bool(outside.any() or unsorted or not ((tags.counts > 0) & np.isfinite(tags.counts)).all())
+    unsorted = np.diff(place_numbers(genome, tags.contig, tags.minus, tags.position)) <= 0
+    wrong = outside.any() or unsorted.any() or not ((tags.counts > 0) & np.isfinite(tags.counts)).all()
+    if not len(tags.counts) or wrong or any(column.null_count for column in table.columns):
+        raise InputError("is not a table of 5' ends of this genome", where=path, remedy="make it again")
+    return tags

@@ -60,6 +60,10 @@ class RetryPolicy(NamedTuple):
     pause: float = 1.0
 
 
+#: Of every download.
+RETRY: Final = RetryPolicy()
+
+
 class _TransientError(Exception):
     """The attempt failed in a way that may pass; `after` is what the server asks to wait, in seconds."""
 

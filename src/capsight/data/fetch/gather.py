@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capsight.data.assets import Asset
-from capsight.data.fetch.download import RetryPolicy, ask_size, readable
+from capsight.data.fetch.download import ask_size, readable
 from capsight.data.fetch.stage import Located, locate, mirror_remedy, obtain
 from capsight.data.io.cache import cache_folder
 from capsight.errors import InputError
@@ -36,7 +36,7 @@ def gather(assets: Sequence[Asset]) -> list[Path]:
         sizes = [_size(found) for found in missing]
         more = f", and {sizes.count(None)} of unknown size" if None in sizes else ""
         logger.info("to be fetched: %s in all%s, into %s", readable(sum(size or 0 for size in sizes)), more, cache)
-    return [found.path or obtain(found, cache, RetryPolicy()) for found in located]
+    return [found.path or obtain(found, cache) for found in located]
 
 
 def _with_size(found: Located) -> Located:

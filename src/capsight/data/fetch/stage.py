@@ -33,7 +33,7 @@ from capsight.data.assets import (
     parse_checksum,
     read_table,
 )
-from capsight.data.fetch.download import RetryPolicy, ask_size, discard, download, fetch_text
+from capsight.data.fetch.download import RETRY, ask_size, discard, download, fetch_text
 from capsight.data.io.cache import cache_folder
 from capsight.errors import InputError
 
@@ -130,14 +130,14 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
     table = read_table(config.table)
     assets = choose(table, config.name)
     _report_absent(table, config)
-    cache, retry = (config.cache or cache_folder()).absolute(), RetryPolicy(config.timeout, config.retries)
+    cache = (config.cache or cache_folder()).absolute()
     paths: dict[str, Path] = {}
     for kind in KINDS:
         if (asset := assets.get(kind)) and config.only in (None, kind):
             found = locate(asset, cache)
             if not (found.path or found.place):
                 raise InputError(_how_to_make(found), where=f"{asset.name} ({kind})", remedy=mirror_remedy([asset]))
-            path = found.path or obtain(found, cache, retry)
+            path = found.path or obtain(found, cache)
             if found.path:
                 _report_terms(asset)
             paths[kind] = _bring(path, out, asset.short_name) if out else path
@@ -246,7 +246,7 @@ def _check_mirrored(path: Path, asset: Asset) -> None:
         )  # fmt: skip
 
 
-def obtain(found: Located, cache: Path, retry: RetryPolicy) -> Path:
+def obtain(found: Located, cache: Path) -> Path:
     """Return the file of an asset in the cache, fetching it where it is not there or not whole."""
     asset, place = found.asset, found.place
     assert place is not None
@@ -258,12 +258,14 @@ def obtain(found: Located, cache: Path, retry: RetryPolicy) -> Path:
             return path
         if path.is_file():
             logger.warning("fetch: %s is not, or not any more, what was fetched from %s: again", path, place.url)
-        expected = _published(place, retry)
+        expected = _published(place)
         partial = path.with_name(f"{path.name}.partial")
-        download(place.url, partial, retry)
+        download(place.url, partial, RETRY)
         earlier = record if record and record.url == place.url else None
         checked = _verify(partial, place, expected, earlier)
-        _write_record(path, checked._replace(asset=asset.name))
+        with output.writing(_record_path(path)) as record_file:
+            noted = checked._replace(asset=asset.name)._asdict()
+            record_file.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
         discard(partial)
         logger.info("fetch: %s", path)
@@ -295,13 +297,13 @@ def _lock(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _published(place: Place, retry: RetryPolicy) -> Checksum | None:
+def _published(place: Place) -> Checksum | None:
     """Return the checksum that table or publisher state, or None, and say so."""
     if place.checksum:
         return parse_checksum(place.checksum, place.url)
     if not place.checksum_url:
         return None
-    text = fetch_text(place.checksum_url, retry)
+    text = fetch_text(place.checksum_url, RETRY)
     listed = [match.groups() for line in text.splitlines() if (match := _LISTED.fullmatch(line))]
     if not listed:
         raise InputError("is not a list of checksums", where=place.checksum_url)
@@ -363,11 +365,6 @@ def _digest(path: Path, algorithm: str) -> str:
 
 def _record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.{RECORD}")
-
-
-def _write_record(path: Path, checked: _Checked) -> None:
-    with output.writing(_record_path(path)) as partial:
-        partial.write_text(json.dumps(checked._asdict(), indent=1) + "\n", encoding="utf-8")
 
 
 def _read_record(path: Path) -> _Checked | None:

@@ -148,7 +148,14 @@ def _of_annotation(lines: Iterable[Line], path: Path, stretch: Stretch, known: _
             features.append(_Feature(fields[2], start, end, strand, _attributes(fields[8] if fields[8:] else "")))
     top = [feature for feature in features if (_is_gene if has_genes else _TRANSCRIPTS.__contains__)(feature.kind)]
     blocks = _blocks(features)
-    return [_gene(feature, blocks) for feature in top]
+    found = []
+    for each in top:
+        names = [each.attributes[key] for key in _NAMES if each.attributes.get(key)]
+        own = [each.attributes[key] for key in ("ID", "gene_id", "transcript_id") if key in each.attributes]
+        parts = (blocks[kind, name] for kind in (_CODING, _EXON) for name in own if (kind, name) in blocks)
+        joined = _joined(next(parts, [(each.start, each.end)]))
+        found.append(Gene(names[0] if names else each.kind, each.start, each.end, each.strand, joined))
+    return found
 
 
 def _is_gene(kind: str) -> bool:
@@ -184,15 +191,6 @@ def _blocks(features: Iterable[_Feature]) -> dict[tuple[str, str], list[tuple[in
         for name in names:
             blocks.setdefault((feature.kind, name), []).append((feature.start, feature.end))
     return blocks
-
-
-def _gene(feature: _Feature, blocks: dict[tuple[str, str], list[tuple[int, int]]]) -> Gene:
-    """Return a gene with its blocks."""
-    names = [feature.attributes[key] for key in _NAMES if feature.attributes.get(key)]
-    own = [feature.attributes[key] for key in ("ID", "gene_id", "transcript_id") if key in feature.attributes]
-    whole = [(feature.start, feature.end)]
-    found = next((blocks[kind, name] for kind in (_CODING, _EXON) for name in own if (kind, name) in blocks), whole)
-    return Gene(names[0] if names else feature.kind, feature.start, feature.end, feature.strand, _joined(found))
 
 
 def _joined(blocks: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -197,7 +197,12 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     """Write the store: bases first, then the index that names them."""
     files = genome_inputs(path)
     for file in files.values():
-        _check_packing(file)
+        if sniff_format(file) == "gzip":
+            plain = file.name.removesuffix(".gz")
+            raise InputError(
+                "is gzip, which cannot be indexed: bgzip is needed", where=file,
+                remedy=f"gunzip {file.name} && bgzip {plain}, or leave it unpacked",
+            )  # fmt: skip
     sha256 = genome_checksum({name: artefact.sha256(file) for name, file in files.items()})
     bases = folder / _bases_name(sha256)
     try:
@@ -215,16 +220,6 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     total = sum(lengths.values())
     logger.info("genome %s: %d contigs, %s bases stored in %s", path.name, len(lengths), f"{total:,}", folder)
     return index
-
-
-def _check_packing(file: Path) -> None:
-    """Refuse gzip: only bgzip can be indexed, here and by samtools."""
-    if sniff_format(file) == "gzip":
-        plain = file.name.removesuffix(".gz")
-        raise InputError(
-            "is gzip, which cannot be indexed: bgzip is needed", where=file,
-            remedy=f"gunzip {file.name} && bgzip {plain}, or leave it unpacked",
-        )  # fmt: skip
 
 
 def _write_bases(files: Iterable[Path], out: IO[bytes]) -> tuple[dict[str, int], Ints]:

@@ -67,7 +67,11 @@ def fasta_pieces(path: Path, *, quiet: bool = False) -> Iterator[Piece]:
         that is no letter.
     """
     if sniff_format(path) == "bgzip":
-        _check_bgzip_end(path)
+        with readable(path).open("rb") as raw:
+            raw.seek(0, 2)
+            raw.seek(max(0, raw.tell() - len(_BGZIP_END)))
+            if raw.read() != _BGZIP_END:  # gzip alone would take it for whole
+                raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again")
     reader = _Reader(path)
     with open_bytes(path) as handle:
         yield from reader.pieces(handle)
@@ -181,12 +185,3 @@ def _blocks(handle: IO[bytes]) -> Iterator[bytes]:
         if block:
             yield block
         block = more
-
-
-def _check_bgzip_end(path: Path) -> None:
-    """Refuse a bgzip file that lost its end: gzip alone would take it for whole."""
-    with readable(path).open("rb") as raw:
-        raw.seek(0, 2)
-        raw.seek(max(0, raw.tell() - len(_BGZIP_END)))
-        if raw.read() != _BGZIP_END:
-            raise InputError("is truncated or damaged", where=path, remedy="fetch or compress it again")

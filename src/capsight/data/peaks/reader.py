@@ -241,7 +241,10 @@ def _report(table: pd.DataFrame, path: Path, without: int, instead: str) -> None
         logger.info("peaks %s: no summit for %d of %d: their %s is used", path.name, without, len(table), instead)
     if repeated := int(table.duplicated(place).sum()):
         logger.info("peaks %s: %d peaks repeat the place of an earlier one", path.name, repeated)
-    if without == len(table) and _are_counts(table):
+    score = table[schema.SCORE]
+    single = (table[schema.END] - table[schema.START] == 1).all()
+    # one base each, with whole and different numbers as scores
+    if without == len(table) and single and (score >= 1).all() and (score % 1 == 0).all() and score.nunique() > 1:
         logger.warning(
             "peaks %s: every record is one base wide with a whole number as its score: these look like 5'-end counts; "
             "capsight cluster makes peaks of them", path.name,
@@ -259,10 +262,3 @@ def _warn_of_start_codons(table: pd.DataFrame, path: Path, genome: Genome) -> No
             "peaks %s: %d of %d begin with ATG: these look like start codons, which lie behind the cap site. Leave out "
             "transcripts whose 5' untranslated region is not annotated", path.name, found, len(table),
         )  # fmt: skip
-
-
-def _are_counts(table: pd.DataFrame) -> bool:
-    """Tell whether peaks look like 5'-end counts: one base each, with whole and different numbers as scores."""
-    score = table[schema.SCORE]
-    one = (table[schema.END] - table[schema.START] == 1).all()
-    return bool(one and (score >= 1).all() and (score % 1 == 0).all() and score.nunique() > 1)

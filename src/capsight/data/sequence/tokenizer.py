@@ -137,7 +137,12 @@ class NeoxTokenizer(Tokenizer):
         self.config = config
         self.vocabulary = self.VOCABULARY
         self.file = file or config.file
-        self._bpe = _read_tokenizer(self.file)
+        if self.file is None or not readable(self.file).is_file():
+            raise InputError("there is no such tokenizer file", where=self.file, remedy="give a local tokenizer.json")
+        try:
+            self._bpe = FastTokenizer.from_file(str(readable(self.file)))
+        except Exception as error:  # the Rust library raises bare Exception
+            raise InputError(f"is not a tokenizer.json: {error}", where=self.file) from None
         end = self._bpe.token_to_id(self.END)
         if end is None:
             raise InputError(f"is not a GPT-NeoX tokenizer: it has no {self.END}", where=self.file)
@@ -227,16 +232,6 @@ def make_tokenizer(config: TokenizerConfig, folder: Path | None = None) -> Token
     if config.kind == "kmer":
         return KmerTokenizer(config)
     return NeoxTokenizer(config, folder / FILE if folder else None)
-
-
-def _read_tokenizer(path: Path | None) -> FastTokenizer:
-    """Read a `tokenizer.json`."""
-    if path is None or not readable(path).is_file():
-        raise InputError("there is no such tokenizer file", where=path, remedy="give a local tokenizer.json")
-    try:
-        return FastTokenizer.from_file(str(readable(path)))
-    except Exception as error:  # the Rust library raises bare Exception
-        raise InputError(f"is not a tokenizer.json: {error}", where=path) from None
 
 
 def _write_tokenizer_config(folder: Path, special: dict[str, Any]) -> None:

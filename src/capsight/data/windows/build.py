@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.drop_reasons import DUPLICATE, OFF_CONTIG, WITH_N, Dropped
-from capsight.data.genome.alphabet import Ints
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.peaks.index import PeakIndex
@@ -23,7 +22,7 @@ from capsight.data.windows.folds import EXCLUDE, Folds, check_positives
 from capsight.data.windows.negatives import ACROSS, STRATEGIES, NegativeRequest, SampledNegatives, share_out
 from capsight.data.windows.stranded import SHUFFLED, StrandedIntervals, shuffle_source
 from capsight.errors import InputError
-from capsight.paper.windows import FARTHEST, NEAREST, haldar2026
+from capsight.paper.windows import FARTHEST, NEAREST, paper_windows
 
 logger = logging.getLogger(__name__)
 
@@ -69,20 +68,19 @@ def build_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame) ->
         }
     )
     if not folds.are_whole:
-        remarks = remarks | {REGIONS: _regions(folds, table)}
-    return WindowSet(_in_order(table), dropped, remarks)
-
-
-def _regions(folds: Folds, table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return the stretches of each fold on contigs that it has windows on, and those that are excluded."""
-    there = {fold: table.loc[table[schema.FOLD] == fold, "contig"].to_numpy() for fold in schema.FOLDS}
-    return {fold: getattr(folds, fold).on(there[fold]).names for fold in schema.FOLDS} | {EXCLUDE: folds.exclude.names}
+        there = {fold: table.loc[table[schema.FOLD] == fold, "contig"].to_numpy() for fold in schema.FOLDS}
+        regions = {fold: getattr(folds, fold).on(there[fold]).names for fold in schema.FOLDS}
+        remarks = remarks | {REGIONS: regions | {EXCLUDE: folds.exclude.names}}
+    rank = table[schema.FOLD].map({fold: i for i, fold in enumerate(schema.FOLDS)})
+    keys = (table["copy"], table[schema.LABEL], table["minus"], table[schema.START], table["contig"], rank)
+    in_order = table.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)
+    return WindowSet(in_order, dropped, remarks)
 
 
 def build_haldar2026_windows(config: WindowsConfig, genome: Genome, peaks: pd.DataFrame, folds: Folds) -> WindowSet:
     """Lay windows by the paper's protocol; folds as everywhere."""
     excluded: Counter[str] = Counter()
-    laid = haldar2026(
+    laid = paper_windows(
         genome, not_excluded(peaks, genome, folds, excluded), config.length, np.random.default_rng(config.seed)
     )
     laid.dropped[1].update(excluded)
@@ -93,7 +91,7 @@ def build_haldar2026_windows(config: WindowsConfig, genome: Genome, peaks: pd.Da
 
     def lost(fold: str) -> Counter[str]:
         there = _of_fold(peaks, fold, genome, folds)
-        again = haldar2026(genome, there, config.length, np.random.default_rng(0)) if len(there) else None
+        again = paper_windows(genome, there, config.length, np.random.default_rng(0)) if len(there) else None
         return again.dropped[1] if again else Counter()
 
     check_positives(table.loc[table[schema.LABEL] == 1, schema.FOLD].to_numpy(), config.validation, config.test, lost)
@@ -126,7 +124,9 @@ def build_capsight_windows(config: WindowsConfig, genome: Genome, peaks: pd.Data
             _tell(name, fold, n, drawn)
             dropped[0].update(drawn.dropped)
             moved[fold] += drawn.moved
-            parts.append(_table(drawn.places, config, folds).assign(label=0, source=_source(name, drawn)))
+            copy = drawn.places.copy if name == SHUFFLED else None
+            source = name if copy is None else shuffle_source(copy)
+            parts.append(_table(drawn.places, config, folds).assign(label=0, source=source))
     table = distinct(genome, pd.concat(parts, ignore_index=True), config.length, config.seed, dropped)
     return WindowSet(
         table, dropped, {"protocol": config.protocol, "negatives_wanted": wanted, "negatives_moved": moved}
@@ -209,12 +209,6 @@ def _in_one_fold(table: pd.DataFrame, folds: Folds, length: int, dropped: Droppe
     return table[inside].reset_index(drop=True)
 
 
-def _source(name: str, drawn: SampledNegatives) -> str | list[str]:
-    """Return the source of what a strategy drew: its name, with the number of a shuffle."""
-    copy: Ints | None = drawn.places.copy
-    return shuffle_source(copy) if name == SHUFFLED and copy is not None else name
-
-
 def _check_negatives(laid: pd.DataFrame, config: WindowsConfig, wanted: Mapping[str, int]) -> None:
     """Refuse a fold that got positives and not one of its negatives: it can be neither learned from nor measured on."""
     for fold in schema.FOLDS:
@@ -240,10 +234,3 @@ def _tell(name: str, fold: str, n: int, drawn: SampledNegatives) -> None:
         )  # fmt: skip
     if found < n:
         logger.warning("negatives: %s: %s: %d wanted, %d found", fold, name, n, found)
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Sort by fold, then by place."""
-    rank = table[schema.FOLD].map({fold: i for i, fold in enumerate(schema.FOLDS)})
-    keys = (table["copy"], table[schema.LABEL], table["minus"], table[schema.START], table["contig"], rank)
-    return table.iloc[np.lexsort([key.to_numpy() for key in keys])].reset_index(drop=True)

@@ -177,7 +177,12 @@ def draw_matched(
     """
     place, cell = _collect(pool, wanted, grid, rng)
     take, moved = _fill_from_neighbours(np.bincount(cell, minlength=grid.size), wanted, grid)
-    return MatchedCandidates(place[_rank(cell) < take[cell]], moved)
+    # the first of each cell, as many as are taken
+    order = np.argsort(cell, kind="stable")
+    counts = np.bincount(cell)
+    rank = np.empty(len(cell), dtype=np.int64)
+    rank[order] = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return MatchedCandidates(place[rank < take[cell]], moved)
 
 
 def _collect(pool: CandidateRegions, wanted: Ints, grid: GcRepeatBins, rng: np.random.Generator) -> tuple[Ints, Ints]:
@@ -198,15 +203,6 @@ def _collect(pool: CandidateRegions, wanted: Ints, grid: GcRepeatBins, rng: np.r
             break
         budget, turn = budget - len(drawn), turn + 1
     return place, cell
-
-
-def _rank(cell: Ints) -> Ints:
-    """Return how many earlier elements lie in the same cell."""
-    order = np.argsort(cell, kind="stable")
-    counts = np.bincount(cell)
-    rank = np.empty(len(cell), dtype=np.int64)
-    rank[order] = np.arange(len(cell)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return rank
 
 
 def _fill_from_neighbours(have: Ints, wanted: Ints, grid: GcRepeatBins) -> tuple[Ints, int]:

@@ -45,7 +45,7 @@ def read_windows_peaks(folder: Path, genome: Genome) -> pd.DataFrame:
         If there are none, as with labelled sequences, or they are not of this genome.
     """
     path = folder / PEAKS_FILE
-    absent = "these windows are of labelled sequences, or of an earlier version"
+    absent = "these windows are of labelled sequences"
     peaks: pd.DataFrame = read_parquet(path, _SCHEMA, "peaks", absent).to_pandas()
     contig = genome.index(peaks[schema.CHROM])
     start, end, summit = (peaks[name] for name in (schema.START, schema.END, schema.SUMMIT))

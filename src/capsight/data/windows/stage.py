@@ -16,7 +16,7 @@ from capsight import artefact, output
 from capsight.config import WindowsConfig
 from capsight.data import schema
 from capsight.data.ctss.reader import check_named_once
-from capsight.data.ctss.table import CTSS, SUMMITS, ctss_from_summits, read_counted_ctss, write_ctss
+from capsight.data.ctss.table import CTSS, SUMMITS, ctss_from_summits, read_counted_ctss, write_ctss_table
 from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
@@ -79,7 +79,11 @@ def windows(config: WindowsConfig, out: Path) -> Path:
     with artefact.atomic_dir(out, "windows", config, inputs) as folder:
         made = build_labelled_windows(inputs, folder) if config.train else _build(config, folder)
         summary = _summarise(made)
-        _write(made.table, summary, folder)
+        columns = made.table[list(schema.WINDOW_COLUMNS)]
+        plain = pa.Table.from_pandas(columns, schema=WINDOWS_SCHEMA, preserve_index=False)
+        with (folder / WINDOWS_FILE).open("wb") as file:
+            pq.write_table(plain.replace_schema_metadata(None), file)  # so the same content gives the same bytes
+        (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _report(summary)
     Windows.open(out)  # builds the base store of labelled sequences here, and not in every training process
     return out
@@ -95,7 +99,7 @@ def _build(config: WindowsConfig, folder: Path) -> WindowSet:
         tags = read_counted_ctss(config.ctss, genome, aliases, *strands, options=("--ctss-plus", "--ctss-minus"))
     else:
         tags = ctss_from_summits(peaks, genome)
-    told = write_ctss(tags, genome, CTSS if counted else SUMMITS, folder)
+    told = write_ctss_table(tags, genome, CTSS if counted else SUMMITS, folder)
     write_windows_peaks(peaks, genome, folder)
     remarks = {"ctss": told}
     if config.promoters:
@@ -184,15 +188,6 @@ def _summarise(made: WindowSet) -> dict[str, Any]:
     dropped = {name: dict(sorted(made.dropped[label].items())) for label, name in _LABELS.items()}
     length = int(table[schema.END].iloc[0] - table[schema.START].iloc[0])
     return {"length": length, "folds": counts, "dropped": dropped, **made.remarks}
-
-
-def _write(table: pd.DataFrame, summary: Mapping[str, Any], folder: Path) -> None:
-    """Write table and summary; the same content gives the same bytes."""
-    columns = table[list(schema.WINDOW_COLUMNS)]
-    plain = pa.Table.from_pandas(columns, schema=WINDOWS_SCHEMA, preserve_index=False).replace_schema_metadata(None)
-    with (folder / WINDOWS_FILE).open("wb") as file:
-        pq.write_table(plain, file)
-    (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def _report(summary: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from capsight.data.io.meme import Floats, MotifSet
 from capsight.data.sequence.nonredundant import SHARED, independent
 from capsight.errors import InputError
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.scan import PWM, SEQUENCE, Scan, read_scannable, scan
+from capsight.motifs.known.pwm_scan import PWM, SEQUENCE, Scan, read_scannable, scan
 from capsight.motifs.known.suite_tables import write_suite_table
 from capsight.stats.fisher import fisher_greater, odds_ratio
 from capsight.stats.multiple_testing import q_values
@@ -97,9 +97,12 @@ def enrich(motifs: MotifSet, positives: Scan, negatives: Scan, seed: int = 1) ->
     pairs = len(kept[0])
     _report_pairs(positives, negatives, kept)
     used = np.intersect1d(positives.used, negatives.used)
-    with_hit, without = (
-        _carriers(s, k, len(motifs.pwms))[used] for s, k in zip((positives, negatives), kept, strict=True)
-    )
+    carriers = []
+    for scanned, rows in zip((positives, negatives), kept, strict=True):
+        hit = scanned.hits[[PWM, SEQUENCE]].drop_duplicates()
+        hit = hit[hit[SEQUENCE].isin(rows)]
+        carriers.append(np.bincount(hit[PWM], minlength=len(motifs.pwms)).astype(np.int64)[used])
+    with_hit, without = carriers
     p = fisher_greater(with_hit, with_hit + without, pairs, 2 * pairs)
     columns = (
         [motifs.pwms[i].id for i in used],
@@ -162,12 +165,6 @@ def _gc(sequences: Sequence[Codes]) -> Floats:
     """Return the share of G and C among the known bases of each sequence (0 where none is known)."""
     counts = np.array([np.bincount(codes, minlength=5)[:4] for codes in sequences]).reshape(-1, 4)
     return (counts[:, 1] + counts[:, 2]) / np.maximum(counts.sum(axis=1), 1)
-
-
-def _carriers(scanned: Scan, kept: Ints, pwms: int) -> Ints:
-    """Count, for each PWM, the sequences among `kept` that it hits."""
-    pairs = scanned.hits[[PWM, SEQUENCE]].drop_duplicates()
-    return np.bincount(pairs.loc[pairs[SEQUENCE].isin(kept), PWM], minlength=pwms).astype(np.int64)
 
 
 def _report_pairs(positives: Scan, negatives: Scan, kept: tuple[Ints, Ints]) -> None:

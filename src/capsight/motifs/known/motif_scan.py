@@ -13,7 +13,7 @@ from capsight.config import MotifScanConfig
 from capsight.data.genome.alphabet import N_CODE
 from capsight.data.io.meme import MotifSet
 from capsight.motifs.known.database import motif_db_inputs, read_motif_db
-from capsight.motifs.known.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, read_scannable, scan, sites
+from capsight.motifs.known.pwm_scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, read_scannable, scan, sites
 from capsight.motifs.known.suite_tables import write_suite_table
 from capsight.stats.multiple_testing import q_values
 

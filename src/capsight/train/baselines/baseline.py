@@ -93,7 +93,7 @@ def _fit_network(config: BaselineConfig, data: Windows, folder: Path) -> dict[st
 
 
 def _fit_counts(config: BaselineConfig, data: Windows, folder: Path) -> dict[str, Any]:
-    """Count words and fit a classical model; return what its card says."""
+    """Count k-mers and fit a classical model; return what its card says."""
     began = time.monotonic(), time.process_time()
     features = KmerFeatures(config.k, config.model in _TUNED, config.bins, config.symmetric)
     training = _count(data, schema.TRAIN, features)

@@ -131,5 +131,5 @@ def _chosen(config: TrainConfig, peaks: int, per_pass: float, per_crop: float) -
     share, reason = (PEAK_SHARE, "peaks are rare") if per_crop < SPARSE else (0.0, "peaks are frequent")
     if "peak_fraction" in config.crops.model_fields_set:
         share, reason = config.crops.peak_fraction, "as given"
-    told.append(f"{share:.0%} of the crops laid at peaks ({reason})")
+    told.append(f"{share:.0%} of the crops at peaks ({reason})")
     return {"epochs": epochs, "pretrain_epochs": pretrain, "peaks": share}, told

@@ -69,7 +69,9 @@ def calibrate(
     calibration, calling
         `None` each where too few calls are right to learn from.
     """
-    there = _summits_of(stretches, summits)
+    number = stretches.find(summits.contig, summits.position)
+    rows = (np.flatnonzero(number == i) for i in range(len(stretches.contig)))
+    there = [Summits(summits.minus[here], summits.position[here]) for here in rows]
     n_summits = sum(len(here.position) for here in there)
     found = _scan(scorer, stretches)
     best = np.sort(np.argsort(-found.score, kind="stable")[: _CALLS_PER_SUMMIT * n_summits])
@@ -89,13 +91,6 @@ def calibrate(
         summits_within_10=float(weights[0]), tags_within_10=float(weights[1]), tags_within_50=float(weights[2]),
     )  # fmt: skip
     return calibration, _threshold(found, expit(intercept + found.features @ weights), there, min_precision)
-
-
-def _summits_of(stretches: Stretches, summits: Ctss) -> list[Summits]:
-    """Return the summits in each stretch."""
-    number = stretches.find(summits.contig, summits.position)
-    rows = (np.flatnonzero(number == i) for i in range(len(stretches.contig)))
-    return [Summits(summits.minus[here], summits.position[here]) for here in rows]
 
 
 def _scan(scorer: TrackScorer, stretches: Stretches) -> _Candidates:

@@ -1,10 +1,10 @@
 """The crops that the track network is trained on: pieces of the training chromosomes, on either strand.
 
-Crop number i is a pure function of a seed and i, so a training that was interrupted goes on with the same crops. Three
-kinds are drawn, by `CropsConfig`: around summits of peaks, around 5' ends that are in no peak (weaker sites, and
-noise), and anywhere. Summit and 5' end lie at a random place of their crop: at the edge as often as in the middle. The
-others cut both strands of all contigs into crops, from another base on in every pass, and are read in random order: the
-genome is seen as it is, so that the network has met in training what a scan will show it.
+Crop number i is a pure function of a seed and i, so a training that was interrupted goes on with the same crops. Two
+kinds are drawn, by `CropsConfig`: around summits of peaks, and anywhere. A summit lies at a random place of its crop:
+at the edge as often as in the middle. The others cut both strands of all contigs into crops, from another base on in
+every pass, and are read in random order: the genome is seen as it is, so that the network has met in training what a
+scan will show it.
 
 Of a part of a contig, crops lie wholly inside: their halo may reach beyond, but nothing that is learned from does.
 """
@@ -29,9 +29,6 @@ from capsight.errors import ConfigError, InputError
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
-
-#: 5' ends so close to the summit of a peak are that peak's, not a weaker site.
-PEAK_REACH = 100
 
 
 class Places(NamedTuple):
@@ -134,23 +131,20 @@ class CropSource:
         """Return contig, strand (1 is minus) and start of crop number `i`."""
         rng = np.random.default_rng([self.seed, i])
         kind, shift = rng.random(), int(rng.integers(self.config.length))
-        for share, rows, places in (
-            (self.config.peak_fraction, self._peaks, self.summits),
-            (self.config.weak_site_fraction, self._weak, self.tags),
-        ):
-            if kind < share and len(rows):
-                row = int(rng.choice(rows))
-                return int(places.contig[row]), int(places.minus[row]), self._start(places, row, shift)
-            kind -= share
-        return self._anywhere(i)
-
-    def _start(self, places: Ctss, row: int, shift: int) -> int:
-        """Return where a crop begins that has a place `shift` bases behind its start, moved into a part of a contig."""
-        number = int(self.stretches.find(places.contig[row], places.position[row]))
-        start = int(places.position[row]) - shift
-        if self.stretches.is_whole[number]:
-            return start
-        return int(np.clip(start, self.stretches.start[number], self.stretches.end[number] - self.config.length))
+        if kind >= self.config.peak_fraction or not len(self._peaks):
+            number, place = divmod(i, self.crops_per_pass)
+            if number not in self._passes:
+                self._passes.clear()
+                self._passes[number] = self._cut(np.random.default_rng([self.seed, 2, number]))
+            contig, minus, start = map(int, self._passes[number][place])
+            return contig, minus, start
+        row = int(rng.choice(self._peaks))
+        contig, start = int(self.summits.contig[row]), int(self.summits.position[row]) - shift
+        number = int(self.stretches.find(contig, self.summits.position[row]))
+        if not self.stretches.is_whole[number]:  # moved into the part
+            first, end = self.stretches.start[number], self.stretches.end[number]
+            start = int(np.clip(start, first, end - self.config.length))
+        return contig, int(self.summits.minus[row]), start
 
     @property
     def crops_per_pass(self) -> int:
@@ -159,15 +153,6 @@ class CropSource:
         Of a part of a contig some bases at its ends are left out, others in every pass.
         """
         return 2 * int(self._crops_per_strand.sum())
-
-    def _anywhere(self, i: int) -> tuple[int, int, int]:
-        """Return crop number `i` of endless passes over both strands."""
-        number, place = divmod(i, self.crops_per_pass)
-        if number not in self._passes:
-            self._passes.clear()
-            self._passes[number] = self._cut(np.random.default_rng([self.seed, 2, number]))
-        contig, minus, start = self._passes[number][place]
-        return int(contig), int(minus), int(start)
 
     def _cut(self, rng: np.random.Generator) -> Ints:
         """Cut each strand of each stretch into crops; shuffle them.
@@ -221,20 +206,6 @@ class CropSource:
         """Rows of the summits to draw from."""
         return np.flatnonzero(self.stretches.find(self.summits.contig, self.summits.position) >= 0)
 
-    @cached_property
-    def _weak(self) -> Ints:
-        """Rows of the 5' ends to draw from that are strong enough, and no peak's."""
-        there = self.stretches.find(self.tags.contig, self.tags.position) >= 0
-        rows = np.flatnonzero(there & (self.tags.counts >= self.config.min_weak_site_tags))
-        if not len(self._peaks):
-            return rows
-        # strands further apart than the reach: a summit at the end of one is no neighbour of the next one's start
-        number = self._tag_numbers[rows] + _apart(self.tags)[rows]
-        summits = (self._summit_numbers + _apart(self.summits))[self._peaks]
-        after = np.searchsorted(summits, number).clip(max=len(summits) - 1)
-        distance = np.minimum(abs(summits[after] - number), abs(summits[(after - 1).clip(min=0)] - number))
-        return rows[distance > PEAK_REACH]
-
 
 def crops_per_strand(stretches: Stretches, length: int) -> Ints:
     """Return crops of a strand, ``(n_stretches,)``: what covers a contig wherever the first begins, or fits a part."""
@@ -260,8 +231,3 @@ def croppable(stretches: Stretches, length: int, what: str) -> Stretches:
             what, f"{length:,}", ", ".join(stretches.where(short).names),
         )  # fmt: skip
     return stretches.where(~short)
-
-
-def _apart(tags: Ctss) -> Ints:
-    """Return what to add to `place_numbers` so that two strands are more than `PEAK_REACH` apart."""
-    return (2 * tags.contig + tags.minus) * (PEAK_REACH + 1)

@@ -4,7 +4,7 @@ A crop is cut into blocks. Parting the counts of a block into their shape (multi
 BPNet's loss (Avsec et al. 2021, Nat. Genet. 53, 354-366); doing so in blocks of long crops from anywhere on the
 chromosomes is Borzoi's (Linder et al. 2025, Nat. Genet. 57, 949-961). Different here:
 
-* The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + tag_pseudocount). So a giant
+* The likelihood of a profile is divided by its number of 5' ends n, and weighs n / (n + `TAG_PSEUDOCOUNT`). So a giant
   promoter weighs no more than one, and a handful of 5' ends, whose profile is mostly chance, little.
 * Totals have the likelihood of a negative binomial distribution of dispersion 1. Its expectation is that of the counts,
   as with Poisson's (Borzoi), but an error of a factor of two costs the same for a strong promoter as for a weak one.
@@ -23,6 +23,12 @@ from torch.nn import functional
 from capsight.config.track import TrackLossConfig
 from capsight.model.track import PROMOTER_REACH, Track
 
+#: Bases over which 5' ends are counted and profiles compared.
+BLOCK_SIZE = 256
+#: 5' ends at which a profile weighs half: profiles of few are noisy.
+TAG_PSEUDOCOUNT = 50.0
+#: Weight of the shape of a profile; total and summits weigh 1.
+PROFILE_WEIGHT = 2.0
 #: Bases that the summit loss is given per: about one summit in a compact genome, so that the losses are of one size.
 SUMMIT_BASES = 40_000
 #: Bases that the loss of strengths is given per, for the same reason.
@@ -62,6 +68,9 @@ def track_losses(
     summits: Tensor,
     config: TrackLossConfig,
     offset: int = 0,
+    *,
+    block_size: int = BLOCK_SIZE,
+    pseudocount: float = TAG_PSEUDOCOUNT,
 ) -> TrackLosses:
     """Compare answers with observed counts.
 
@@ -72,36 +81,35 @@ def track_losses(
     tags, summits
         5' ends and summits at each base, ``(n, length)``.
     config
-        Weights and block size.
+        Weight of the strengths.
     offset
         Bases before the first block, so that blocks begin anywhere; bases outside whole blocks take part in the summit
         loss alone.
+    block_size
+        Bases of a block.
+    pseudocount
+        5' ends at which a profile weighs half.
 
     Raises
     ------
     ValueError
         If not one block fits.
     """
-    n_blocks = (tags.shape[1] - offset) // config.block_size
+    n_blocks = (tags.shape[1] - offset) // block_size
     if offset < 0 or n_blocks < 1:
-        raise ValueError(f"no block of {config.block_size} bases fits into {tags.shape[1]} from {offset}")
-    inside = slice(offset, offset + n_blocks * config.block_size)
-    log_tags = track.log_tags[:, inside].reshape(-1, config.block_size)
-    counts = tags[:, inside].reshape(-1, config.block_size)
+        raise ValueError(f"no block of {block_size} bases fits into {tags.shape[1]} from {offset}")
+    inside = slice(offset, offset + n_blocks * block_size)
+    log_tags = track.log_tags[:, inside].reshape(-1, block_size)
+    counts = tags[:, inside].reshape(-1, block_size)
     totals = counts.sum(dim=1)
     likelihood = (counts * functional.log_softmax(log_tags, dim=1)).sum(dim=1)
-    # n / (n + tag_pseudocount) times the mean over n 5' ends; a block without any has none
-    profile = -10 * (likelihood / (totals + config.tag_pseudocount).clamp_min(1e-6)).mean()
+    # n / (n + pseudocount) times the mean over n 5' ends; a block without any has none
+    profile = -10 * (likelihood / (totals + pseudocount).clamp_min(1e-6)).mean()
     log_total = torch.logsumexp(log_tags, dim=1)
     total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
     strength = _strengths(track.log_strength, tags, summits).sum() * STRENGTH_BASES / tags.numel()
     summit = (track.log_summits.exp() - summits * track.log_summits).mean() * SUMMIT_BASES
-    weighted = (
-        config.profile_weight * profile
-        + config.count_weight * total
-        + config.strength_weight * strength
-        + config.summit_weight * summit / 100
-    )
+    weighted = PROFILE_WEIGHT * profile + total + config.strength_weight * strength + summit / 100
     return TrackLosses(profile, total, strength, summit, weighted)
 
 

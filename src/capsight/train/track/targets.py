@@ -55,20 +55,20 @@ def targets_of(data: Windows) -> Targets:
     tags = read_ctss_table(data.folder / CTSS_FILE, data.genome)
     peaks = read_windows_peaks(data.folder, data.genome)
     counted = json.loads((data.folder / SUMMARY_FILE).read_text(encoding="utf-8"))["ctss"]["source"] == CTSS
-    if not _are_bare(peaks):
+    five_prime = np.where(peaks[schema.STRAND] == "+", peaks[schema.START], peaks[schema.END] - 1)
+    wide = peaks[schema.END] - peaks[schema.START] > 1
+    if not wide.any() or (peaks[schema.SUMMIT] != five_prime).any():  # the file names summits
         return Targets(tags, ctss_from_summits(peaks, data.genome), CTSS if counted else SUMMITS)
     if counted:
         return Targets(tags, ctss_from_summits(_with_summits(peaks, tags, data.genome), data.genome), CTSS)
     logger.info("train: the peaks name no summits: each of their bases counts as one by the same part")
-    spread = _spread(peaks, data.genome)
+    size = (peaks[schema.END] - peaks[schema.START]).to_numpy(np.int64)
+    row = np.repeat(np.arange(len(peaks)), size)
+    offset = np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
+    position: Ints = peaks[schema.START].to_numpy(np.int64)[row] + offset
+    minus = (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
+    spread = Ctss.summed(data.genome.index(peaks[schema.CHROM])[row], position, minus[row], 1 / size[row])
     return Targets(spread, spread, PEAKS)
-
-
-def _are_bare(peaks: pd.DataFrame) -> bool:
-    """Tell peaks whose file names no summits."""
-    start, end = peaks[schema.START], peaks[schema.END]
-    five_prime = np.where(peaks[schema.STRAND] == "+", start, end - 1)
-    return bool((peaks[schema.SUMMIT] == five_prime).all() and (end - start > 1).any())
 
 
 def _with_summits(peaks: pd.DataFrame, tags: Ctss, genome: Genome) -> pd.DataFrame:
@@ -81,13 +81,3 @@ def _with_summits(peaks: pd.DataFrame, tags: Ctss, genome: Genome) -> pd.DataFra
     for row in np.flatnonzero(last > first):
         summit[row] = tags.position[first[row] + tags.counts[first[row] : last[row]].argmax()]
     return peaks.assign(**{schema.SUMMIT: summit})
-
-
-def _spread(peaks: pd.DataFrame, genome: Genome) -> Ctss:
-    """Return one tag for each peak, spread evenly over its bases."""
-    start = peaks[schema.START].to_numpy(np.int64)
-    size = peaks[schema.END].to_numpy(np.int64) - start
-    row = np.repeat(np.arange(len(peaks)), size)
-    position: Ints = start[row] + np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)
-    minus = (peaks[schema.STRAND] == "-").to_numpy().astype(np.int64)
-    return Ctss.summed(genome.index(peaks[schema.CHROM])[row], position, minus[row], 1 / size[row])

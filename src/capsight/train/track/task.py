@@ -17,7 +17,7 @@ from capsight.predict.track import Precision, TrackScorer
 from capsight.train.loop import Batch
 from capsight.train.track.crops import CropSource
 from capsight.train.track.genes import GeneTargets, WithGenes, gene_loss
-from capsight.train.track.losses import track_losses
+from capsight.train.track.losses import BLOCK_SIZE, track_losses
 
 #: Parts of a batch.
 CODES: Final = "codes"
@@ -66,7 +66,7 @@ class TrackTask:
         """Return micro-batch number `index`, a pure function of it."""
         places = self.crops.places(index)
         crops = self.crops.at(*places)
-        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(self.config.block_size)
+        offset = np.random.default_rng([self.crops.seed, index, 1]).integers(BLOCK_SIZE)
         parts: dict[str, NDArray[Any]] = {CODES: crops.codes, TAGS: crops.tags, SUMMITS: crops.summits}
         if self.genes:
             parts[GENES] = self.genes.at(*places, self.crops.config.length)
@@ -94,26 +94,19 @@ class TrackTask:
 def scanned(scorer: TrackScorer, stretches: Stretches, summits: Ctss) -> dict[str, float]:
     """Scan some stretches: AUPRC of summits in stranded bins, with the expected summits as the score."""
     truth, score = [], []
-    for number in range(len(stretches.contig)):
-        expected, observed = _bins(scorer, stretches, number, summits)
-        score.append(expected)
-        truth.append(observed)
+    number = stretches.find(summits.contig, summits.position)
+    for i in range(len(stretches.contig)):
+        codes = stretches.genome.contig(int(stretches.contig[i]))
+        first, last = int(stretches.start[i]), int(stretches.end[i])
+        n_bins = -(-(last - first) // BIN)
+        expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
+        for start in range(first, last, scorer.tile):
+            end = min(start + scorer.tile, last)
+            summits_here = scorer.counts(codes[None], start, end).summits[0]
+            for strand in (0, 1):
+                expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
+        here = number == i
+        observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
+        score.append(expected.ravel())
+        truth.append(observed.ravel())
     return {"auprc": float(average_precision_score(np.concatenate(truth), np.concatenate(score)))}
-
-
-def _bins(
-    scorer: TrackScorer, stretches: Stretches, number: int, summits: Ctss
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return expected summits, and whether there is one, of every bin of both strands of a stretch."""
-    codes = stretches.genome.contig(int(stretches.contig[number]))
-    first, last = int(stretches.start[number]), int(stretches.end[number])
-    n_bins = -(-(last - first) // BIN)
-    expected, observed = np.zeros((2, n_bins)), np.zeros((2, n_bins), bool)
-    for start in range(first, last, scorer.tile):
-        end = min(start + scorer.tile, last)
-        summits_here = scorer.counts(codes[None], start, end).summits[0]
-        for strand in (0, 1):
-            expected[strand] += np.bincount((np.arange(start, end) - first) // BIN, summits_here[strand], n_bins)
-    here = stretches.find(summits.contig, summits.position) == number
-    observed[summits.minus[here], (summits.position[here] - first) // BIN] = True
-    return expected.ravel(), observed.ravel()

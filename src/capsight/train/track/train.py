@@ -9,13 +9,13 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from capsight.config import PhaseConfig
 from capsight.config.track import TrainConfig
 from capsight.data import schema
 from capsight.data.ctss.table import CTSS
 from capsight.data.peaks.promoters import windows_promoters
 from capsight.data.windows.folds import EXCLUDE
 from capsight.data.windows.windows import SEQUENCES_FILE, Windows
+from capsight.errors import ConfigError
 from capsight.model.relora import plain_schedule
 from capsight.model.track import TrackModel, TrackNetwork
 from capsight.model.track_folder import TrackCard, save_track
@@ -27,6 +27,7 @@ from capsight.train.track.auto import choose
 from capsight.train.track.calibrate import calibrate
 from capsight.train.track.crops import CropSource, croppable
 from capsight.train.track.genes import GeneTargets, WithGenes
+from capsight.train.track.losses import BLOCK_SIZE
 from capsight.train.track.masked import MaskedTask, WithBases
 from capsight.train.track.sequences import SequenceTask
 from capsight.train.track.single import SingleTask
@@ -37,6 +38,8 @@ from capsight.train.tracking import check_tracking
 
 logger = logging.getLogger(__name__)
 
+#: Shorter open reading frames are met by chance.
+MIN_ORF_CODONS: Final = 100
 #: Scans of the validation chromosomes during a training, where the settings name no other number of updates.
 LOOKS: Final = 10
 SEQUENCES: Final = "sequences"
@@ -117,6 +120,11 @@ def _on_crops(
     config: TrainConfig, data: Windows, targets: Targets, network: TrackNetwork, seed: int, suffix: str, folder: Path
 ) -> Log:
     """Train one network on crops of the training chromosomes, in place."""
+    if config.crops.length < 2 * BLOCK_SIZE:
+        raise ConfigError(
+            f"crops of {config.crops.length} bases are too short: losses are of blocks of {BLOCK_SIZE} bases",
+            where="train.crops.length", remedy=f"take {2 * BLOCK_SIZE} or more",
+        )  # fmt: skip
 
     def crops(fold: str) -> CropSource:
         stretches = croppable(data.stretches(fold), config.crops.length, fold)
@@ -131,7 +139,7 @@ def _on_crops(
     loss = config.loss
     if targets.counts != CTSS:
         loss = loss.model_copy(update={"strength_weight": 0.0})
-    genes = GeneTargets.from_stretches(source.stretches, loss.min_orf_codons, targets.tags) if loss.orf_weight else None
+    genes = GeneTargets.from_stretches(source.stretches, MIN_ORF_CODONS, targets.tags) if loss.orf_weight else None
     precision: Precision = "bf16" if choose_precision(config.precision) == "bf16" else "fp32"
     if promoters:
         logger.warning("train: the %d promoters of the windows are not used: set crops.promoters", len(promoters.tss))
@@ -169,17 +177,7 @@ def _on_sequences(config: TrainConfig, data: Windows, network: TrackNetwork, see
 def _plan(config: TrainConfig, network: TrackNetwork, steps: int, seed: int, name: str) -> Plan:
     """Return how long to train, how fast, and when to look."""
     layers = network.layers if config.optimizer == "muon" else nn.ModuleList()
-    phase = PhaseConfig(
-        steps=steps,
-        batch_size=config.crops.batch_size,
-        gradient_accumulation_steps=config.crops.gradient_accumulation_steps,
-        learning_rate=config.learning_rate,
-        warmup_steps=min(config.warmup_steps, steps - 1),
-        min_lr_ratio=0.0,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-    )
+    phase = config.phase(steps, config.crops.batch_size, config.crops.gradient_accumulation_steps)
     return Plan(
         name=name,
         phase=phase,

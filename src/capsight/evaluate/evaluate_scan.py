@@ -77,9 +77,17 @@ def evaluate_scan(
     data = Windows.open(windows)
     truth = _truth(data, config)
     predictions = _predictions(config, data, model, references, others)
-    _warn_of_learned(predictions, truth, config.fold)
+    for prediction in predictions:
+        if seen := truth.stretches.touched(prediction.learned):
+            logger.warning(
+                "evaluate: %s was trained on %s of the %s fold: its metrics here are optimistic",
+                prediction.name, ", ".join(seen), config.fold,
+            )  # fmt: skip
     with artefact.atomic_dir(out, "evaluate", config, inputs) as folder:
-        found = _ask_all(predictions, truth)
+        found = []
+        for prediction in predictions:
+            with progress(f"scan: {prediction.name}", int(truth.block_bases.sum())) as bar:
+                found.append(collect(prediction, truth, bar.update))
         text = json.dumps(_results(found, predictions, truth, config), indent=2, allow_nan=False)
         (folder / METRICS_FILE).write_text(text + "\n", encoding="utf-8")
         _table(found[0], truth).to_parquet(folder / CALLS_FILE, index=False)
@@ -126,26 +134,6 @@ def _truth(data: Windows, config: EvaluateConfig) -> Truth:
     if config.bootstrap and blocks < _FEW_BLOCKS:
         logger.warning("evaluate: the fold has %d blocks of %s bases: intervals say little", blocks, f"{BLOCK:,}")
     return truth
-
-
-def _warn_of_learned(predictions: Sequence[Prediction], truth: Truth, fold: str) -> None:
-    """Warn of models that learned from a chromosome they are measured on."""
-    for prediction in predictions:
-        if seen := truth.stretches.touched(prediction.learned):
-            logger.warning(
-                "evaluate: %s was trained on %s of the %s fold: its metrics here are optimistic",
-                prediction.name, ", ".join(seen), fold,
-            )  # fmt: skip
-
-
-def _ask_all(predictions: Sequence[Prediction], truth: Truth) -> list[Found]:
-    """Ask every prediction along the fold."""
-    bases = int(truth.block_bases.sum())
-    found = []
-    for prediction in predictions:
-        with progress(f"scan: {prediction.name}", bases) as bar:
-            found.append(collect(prediction, truth, bar.update))
-    return found
 
 
 def _results(

@@ -10,8 +10,8 @@ import pytest
 from capsight.data.genome.alphabet import Codes, encode, reverse_complement
 from capsight.data.io.meme import MotifSet, Pwm
 from capsight.errors import InputError
-from capsight.motifs.known import scan as module
-from capsight.motifs.known.scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites, tail
+from capsight.motifs.known import pwm_scan as module
+from capsight.motifs.known.pwm_scan import MINUS, PWM, SCORE, SEQUENCE, START, P, Scan, scan, sites, tail
 
 SITE = [SEQUENCE, START, MINUS]
 RICH_IN_AT = np.array([0.31, 0.19, 0.19, 0.31])

@@ -163,7 +163,12 @@ def _usable(
         )
     if wide := len(set(wanted) - set(fit)):
         logger.warning("%d of %d PWMs are wider than every sequence (%d bases): left out", wide, len(pwms), longest)
-    usable = [i for i in fit if _best(pwms[i], background) <= threshold]
+    usable = []
+    for i in fit:
+        steps = _grid(pwms[i], background).steps
+        best = ((steps == steps.max(axis=1, keepdims=True)) * background).sum(axis=1)  # p of the best base, each column
+        if np.prod(best) <= threshold:
+            usable.append(i)
     if not usable:
         raise InputError(f"no PWM is long and sharp enough to reach p = {threshold:g}", remedy="raise the threshold")
     if short := len(set(fit).intersection(wanted) - set(usable)):
@@ -171,12 +176,6 @@ def _usable(
             "%d of %d PWMs are too short, or too flat, to reach p = %g: left out", short, len(pwms), threshold
         )
     return usable
-
-
-def _best(pwm: Pwm, background: Floats) -> float:
-    """Return the p-value of the best site that there is."""
-    steps = _grid(pwm, background).steps
-    return float(np.prod(((steps == steps.max(axis=1, keepdims=True)) * background).sum(axis=1)))
 
 
 def _join(rows: Sequence[Codes]) -> tuple[Codes, Ints]:
