@@ -59,7 +59,7 @@ def show_fetched(fetched: "Sequence[Fetched]") -> None:
         words = ["capsight", "windows", "--genome", genome.genome, "--peaks", peaks]
         words += ["--validation", genome.validation] if genome.validation else []
         words += ["--test", genome.test] if genome.test else []
-        typer.echo("\nNext, lay windows:\n  " + shlex.join([*map(str, words), "-o", "windows"]))
+        typer.echo("\nNext, make windows:\n  " + shlex.join([*map(str, words), "-o", "windows"]))
 
 
 def show_audit(folder: Path) -> None:

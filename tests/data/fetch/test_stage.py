@@ -415,7 +415,7 @@ def test_the_command_says_what_to_type_next(world: World) -> None:
     assert child.returncode == 0, err
     genome, peaks = world.cache / "toy1" / "toy1.2bit", world.cache / "toy1" / "toy1.peaks.bed.gz"
     assert out == (
-        f"genome\t{genome}\npeaks\t{peaks}\n\nNext, lay windows:\n  capsight windows --genome {genome} "
+        f"genome\t{genome}\npeaks\t{peaks}\n\nNext, make windows:\n  capsight windows --genome {genome} "
         f"--peaks {peaks} --validation chrII --test chrIII -o windows\n"
     )
     assert "%" not in err  # no bar where nobody watches
