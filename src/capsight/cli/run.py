@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, Output, Restart
+from capsight.cli.options import Assignments, OutputFolder, Restart
 from capsight.cli.shared import Answer, document_of_run
 
 EXAMPLE = "capsight run yeast -o runs/yeast --set train.epochs=8"
@@ -26,7 +26,7 @@ def command(
         Path,
         typer.Argument(help="YAML file with one section per stage, or the name of a shipped one.", show_default=False),
     ],
-    output: Output,
+    output: OutputFolder,
     assignments: Assignments = None,
     dry_run: Annotated[
         bool,
