@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from capsight.config import ClusterConfig, FetchConfig
+from capsight.config import FetchConfig
 from capsight.data.assets import KINDS, MIRROR, OWN_TABLE, Asset, known_source, read_table
-from capsight.data.ctss.stage import cluster
 from capsight.data.fetch import stage
 from capsight.data.fetch.download import RetryPolicy
 from capsight.data.fetch.stage import Fetched, fetch
@@ -21,7 +20,7 @@ from capsight.errors import InputError
 
 from .fetch.web import Site
 
-REAL = Path(__file__).parents[4] / "shared" / "data"
+REAL = Path(__file__).parents[3] / "shared" / "data"
 OURS = b"chrI\t4\t5\t.\t7\t+\n" * 200
 PUBLIC = b"chrI\t4\t5\t.\t7\t-\n" * 300
 
@@ -244,9 +243,9 @@ def test_the_table_knows_the_shared_data_byte_by_byte(asset: Asset, monkeypatch:
 def test_the_table_s_command_makes_the_peaks_of_yeast(tmp_path: Path) -> None:
     if not REAL.is_dir():
         pytest.skip("the shared real data are not here")
-    assets = {asset.name: asset for asset in read_table()}
-    words = assets["stripeseq-ypd-peaks"].made_by.split()
-    assert words[:3] == ["capsight", "cluster", "stripeseq-ypd"]
-    chosen = dict(word.split("=") for word in words if "=" in word)
-    cluster(ClusterConfig.model_validate(chosen), tmp_path / "peaks.bed", [REAL / assets["stripeseq-ypd"].file])
-    assert sha((tmp_path / "peaks.bed").read_bytes()) == assets["stripeseq-ypd-peaks"].sha256
+    asset = next(asset for asset in read_table() if asset.name == "stripeseq-ypd-peaks")
+    program, *words = asset.made_by.split()
+    assert program == "capsight"
+    command, environment = [sys.executable, "-m", "capsight", *words], os.environ | {MIRROR: str(REAL)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert sha((tmp_path / "peaks.bed").read_bytes()) == asset.sha256

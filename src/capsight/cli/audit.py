@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Seed, described, settings
 from capsight.cli.shared import Answer, document_of
 from capsight.config import AuditConfig
 from capsight.extras import need_for_stage
@@ -15,7 +15,7 @@ EXAMPLE = "capsight audit windows -o audit"
 
 def command(
     windows: Annotated[Path, typer.Argument(help="Folder of the windows stage.", show_default=False)],
-    output: Output,
+    output: OutputFolder,
     min_identity: Annotated[float | None, described(AuditConfig, "min_identity", "--min-identity")] = None,
     min_coverage: Annotated[float | None, described(AuditConfig, "min_coverage", "--min-coverage")] = None,
     fail_on_error: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Restart, Seed, described, settings
 from capsight.config import BaselineConfig
 
 EXAMPLE = "capsight baseline windows --model lgbm -o baseline"
@@ -15,7 +15,7 @@ def command(
     windows: Annotated[
         Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
     ],
-    output: Output,
+    output: OutputFolder,
     model: Annotated[str | None, described(BaselineConfig, "model", "--model")] = None,
     k: Annotated[int | None, described(BaselineConfig, "k", "-k", default=None)] = None,
     bins: Annotated[int | None, described(BaselineConfig, "bins", "--bins", default=None)] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output, Restart, described, settings
+from capsight.cli.options import OutputFolder, Restart, described, settings
 from capsight.cli.shared import Answer, document_of_run
 from capsight.config import CrossvalConfig
 from capsight.extras import need_for_stage
@@ -17,7 +17,7 @@ def command(
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE", help="A recipe, as in run: YAML file, or name.", show_default=False)
     ],
-    output: Output,
+    output: OutputFolder,
     models: Annotated[str | None, described(CrossvalConfig, "models", "--models", default="capsight,lgbm")] = None,
     chromosomes: Annotated[str | None, described(CrossvalConfig, "chromosomes", "--chromosomes")] = None,
     assignments: Annotated[

@@ -21,7 +21,7 @@ def command(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="What to write.", show_default="evaluation or evaluation-scan"),
+        typer.Option("-o", "--output", help="Folder to write.", show_default="evaluation or evaluation-scan"),
     ] = None,
     scan: Annotated[bool | None, described(EvaluateConfig, "scan", "--scan")] = None,
     fold: Annotated[str | None, described(EvaluateConfig, "fold", "--fold")] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Restart, Seed, described, settings
 from capsight.config import FinetuneConfig
 
 EXAMPLE = "capsight finetune windows --pretrained pretrained -o model"
@@ -16,7 +16,7 @@ def command(
         Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
     ],
     pretrained: Annotated[Path, typer.Option("--pretrained", help="Folder of the pretrain stage.", show_default=False)],
-    output: Output,
+    output: OutputFolder,
     epochs: Annotated[float | None, described(FinetuneConfig, "epochs", "--epochs")] = None,
     seed: Seed = None,
     config: ConfigFile = None,

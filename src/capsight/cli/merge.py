@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output
-
 EXAMPLE = "capsight merge scan-1 scan-2 scan-3 -o scan"
 
 
@@ -15,7 +13,12 @@ def command(
         list[Path],
         typer.Argument(metavar="SHARDS...", help="Results of all shards of one scan, or of one file of variants."),
     ],
-    output: Output,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="What to write: a folder for scans, a file for variants.", show_default=False
+        ),
+    ],
 ) -> Path:
     """Join the results of scan --shard or variants --shard: the same bytes as those of a run without shards."""
     from capsight.merge import merge

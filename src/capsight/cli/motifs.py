@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Seed, described, settings
 from capsight.config import MotifsConfig
 from capsight.extras import need_for_stage
 
@@ -16,7 +16,7 @@ def command(
     attributions: Annotated[
         Path, typer.Argument(metavar="ATTRIBUTIONS", help="File of the explain stage.", show_default=False)
     ],
-    output: Output,
+    output: OutputFolder,
     model: Annotated[
         Path | None,
         typer.Option("--model", help="Refuse attributions of another model than this.", show_default=False),

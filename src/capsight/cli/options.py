@@ -39,8 +39,9 @@ GENOME = "FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset suc
 
 Output = Annotated[
     Path,
-    typer.Option("-o", "--output", help="Output; - is standard output.", show_default=False),
+    typer.Option("-o", "--output", help="File to write; - is standard output.", show_default=False),
 ]
+OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write.", show_default=False)]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Restart, Seed, settings
 from capsight.config import PretrainConfig
 
 EXAMPLE = "capsight pretrain windows -o pretrained --set full_rank_phase.steps=500 --set relora_phase.steps=2000"
@@ -15,7 +15,7 @@ def command(
     windows: Annotated[
         Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
     ],
-    output: Output,
+    output: OutputFolder,
     seed: Seed = None,
     config: ConfigFile = None,
     assignments: Assignments = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Output
+from capsight.cli.options import OutputFolder
 from capsight.cli.shared import Answer, document_of_run
 from capsight.extras import need_for_stage
 
@@ -14,7 +14,7 @@ EXAMPLE = "capsight report runs/yeast -o runs/yeast/report"
 
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or of a cross-validation.")],
-    output: Output,
+    output: OutputFolder,
 ) -> Answer:
     """Draw the pictures of a run, put them and its tables on one page, and print the tables."""
     need_for_stage("report")

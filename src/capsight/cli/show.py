@@ -164,7 +164,7 @@ def show_findings(findings: "Sequence[Finding]") -> None:
         part = each.part
     console.print(table)
     faults = sum(each.state == "fault" for each in findings)
-    console.print(f"\n{faults} faults: see above." if faults else "\nNo faults.")
+    console.print(f"\n{faults} {'fault' if faults == 1 else 'faults'}: see above." if faults else "\nNo faults.")
 
 
 def _duration(seconds: float | None) -> str:

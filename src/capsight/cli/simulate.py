@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Seed, described, settings
 from capsight.config import SimulateConfig
 
 EXAMPLE = "capsight simulate -o simulation --bases 3000000 --seed 1"
 
 
 def command(
-    output: Output,
+    output: OutputFolder,
     bases: Annotated[int | None, described(SimulateConfig, "bases", "--bases")] = None,
     seed: Seed = None,
     config: ConfigFile = None,

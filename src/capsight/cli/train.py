@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Restart, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Restart, Seed, described, settings
 from capsight.config import TrainConfig
 
 EXAMPLE = "capsight train windows -o model"
@@ -15,7 +15,7 @@ def command(
     windows: Annotated[
         Path, typer.Argument(metavar="WINDOWS", help="Folder of the windows stage.", show_default=False)
     ],
-    output: Output,
+    output: OutputFolder,
     init: Annotated[Path | None, described(TrainConfig, "init", "--init")] = None,
     epochs: Annotated[float | None, described(TrainConfig, "epochs", "--epochs")] = None,
     seed: Seed = None,

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from capsight.cli.options import Assignments, ConfigFile, Output, Seed, described, settings
+from capsight.cli.options import Assignments, ConfigFile, OutputFolder, Seed, described, settings
 from capsight.config import WindowsConfig
 
 EXAMPLE = "capsight windows --genome sacCer3.fa --peaks peaks.bed --validation chrVII --test chrIV -o windows"
 
 
 def command(
-    output: Output,
+    output: OutputFolder,
     genome: Annotated[Path | None, described(WindowsConfig, "genome", "--genome")] = None,
     peaks: Annotated[Path | None, described(WindowsConfig, "peaks", "--peaks")] = None,
     peak_format: Annotated[str | None, described(WindowsConfig, "peak_format", "--peak-format")] = None,

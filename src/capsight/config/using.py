@@ -156,8 +156,10 @@ class PlotConfig(Config):
     region: str = Field(
         description="What is drawn: chrIV:1001-2000, counted from 1 with both ends included, as in samtools and IGV."
     )
-    genome: Path = Field(description="The genome: FASTA (plain or bgzip), 2bit, or a folder of FASTA files.")
-    ctss: Paths = Field((), description="Observed 5' ends: BED files (CTSS), which are summed.")
+    genome: Path = Field(
+        description="Genome: FASTA (plain or bgzip), 2bit, a folder of FASTA files, or an asset such as sacCer3."
+    )
+    ctss: Paths = Field((), description="Observed 5' ends: BED files (CTSS) or assets, which are summed.")
     ctss_plus: Paths = Field((), description="Observed 5' ends on plus: bigWig or bedGraph, summed.")
     ctss_minus: Paths = Field((), description="Observed 5' ends on minus: bigWig or bedGraph, summed.")
     genes: Path | None = Field(None, description="Genes: GFF3, GTF or BED.")
