@@ -37,9 +37,9 @@ FINETUNE = FinetuneConfig(
 )  # fmt: skip
 TRACK = TrainConfig(
     model=TrackConfig(width=8, dilations=(1, 2, 4), average_radius=16, dropout=0.1),
-    crops=CropsConfig(length=1024, batch_size=2, gradient_accumulation_steps=2),
+    crops=CropsConfig(length=512, batch_size=2, gradient_accumulation_steps=2),
     loss=TrackLossConfig(strength_weight=0),
-    epochs=0.86, warmup_steps=2, evaluate_every=1,
+    epochs=1.72, warmup_steps=2, evaluate_every=1,
 )  # fmt: skip
 
 
