@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from capsight.cli import main
 from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
 from capsight.data.windows.stage import windows
 
@@ -41,6 +43,32 @@ def _log_level() -> Generator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def capsight(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return a function that runs a command line in this process: its exit code, and what it prints.
+
+    A process of its own takes seconds to import what all commands share.
+    """
+    logger = logging.getLogger("capsight")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)  # a command sets them for good
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["capsight", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        code = stop.value.code or 0
+        assert isinstance(code, int), code
+        return Done(code, *capfd.readouterr())
+
+    return call
 
 
 class Inputs(NamedTuple):
