@@ -20,19 +20,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
-#: Fixtures that train a network, or run all stages: whatever uses one is no unit test.
-TRAINING = {"explained", "finished", "finished_track", "pretrained", "trained"}
-#: Files whose tests train networks themselves.
-TRAINING_FILES = {
-    "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_finetune.py", "test_launch.py",
-    "test_pretrain.py", "test_start.py", "test_train.py",
+#: Fixtures that train a network, run all stages, or take as long: whatever uses one is no unit test.
+LONG = {"explained", "finished", "finished_track", "planted", "pretrained", "related", "trained"}
+#: Files whose tests train networks and other models themselves.
+LONG_FILES = {
+    "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_crossval.py", "test_finetune.py",
+    "test_launch.py", "test_pretrain.py", "test_start.py", "test_train.py",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains as ``pipeline``, which `make test-unit` leaves out."""
+    """Mark what takes long as ``pipeline``, which `make test-unit` leaves out."""
     for item in items:
-        if TRAINING & set(getattr(item, "fixturenames", ())) or item.path.name in TRAINING_FILES:
+        if LONG & set(getattr(item, "fixturenames", ())) or item.path.name in LONG_FILES:
             item.add_marker(pytest.mark.pipeline)
 
 
