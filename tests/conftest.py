@@ -36,6 +36,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.pipeline)
 
 
+#: CPU seconds that a test of the unit ring may take: many times what is usual, for the first test pays for imports.
+MOST_SECONDS = 10
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test of the unit ring that is long. A busy machine changes no CPU seconds."""
+    before = sum(os.times()[:4])
+    result = yield
+    seconds = sum(os.times()[:4]) - before  # of this process and of those that it started
+    if seconds > MOST_SECONDS and not any(item.get_closest_marker(name) for name in ("pipeline", "real", "docs")):
+        pytest.fail(f"{seconds:.0f} CPU seconds are too long for make test-unit: mark it pipeline", pytrace=False)
+    return result
+
+
 @pytest.fixture(autouse=True)
 def _log_level() -> Generator[None]:
     """Give the package's logger its level back, which a command run in this process has set."""
@@ -69,6 +84,16 @@ def capsight(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
         return Done(code, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pictures empty, where a test is about something else: a picture takes a tenth of a second."""
+
+    def save(_: object, path: Path, **options: object) -> None:
+        path.write_text("<svg/>" if options["format"] == "svg" else "\x89PNG", encoding="latin-1")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 class Inputs(NamedTuple):

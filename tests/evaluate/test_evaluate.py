@@ -98,7 +98,9 @@ def related(tmp_path_factory: pytest.TempPathFactory) -> Related:
         copy[at] = (copy[at] + 1) % 4
         contigs["chr3"][span] = copy
     genome, bed = folder / "genome.fa", folder / "peaks.bed"
-    genome.write_text("".join(f">{name}\n{decode(codes[None].astype(np.uint8))[0]}\n" for name, codes in contigs.items()))
+    genome.write_text(
+        "".join(f">{name}\n{decode(codes[None].astype(np.uint8))[0]}\n" for name, codes in contigs.items())
+    )
     bed.write_text("".join(f"{name}\t{s}\t{s + 1}\tp\t0\t+\n" for name in contigs for s in summits))
     config = WindowsConfig(genome=genome, peaks=bed, length=128, validation="chr2", test="chr3", exclusion_bp=30)
     found = windows(config, folder / "windows")

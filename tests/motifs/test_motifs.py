@@ -147,6 +147,7 @@ def test_a_kmer_that_fits_into_no_seqlet_is_said(
     assert len(pd.read_csv(folder / "motifs.tsv", sep="\t")) == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["[red]", "$x$", "n\u00e4", "a/b", "=1", '"q'])
 def test_contigs_of_any_name_stand_in_the_names_of_seqlets(few: Attributions, tmp_path: Path, name: str) -> None:
     data = replace(few, chrom=np.full(len(few.score), name))

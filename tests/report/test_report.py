@@ -162,11 +162,8 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
-    interpreted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = interpreted
+def name_everything(run: Path, name: str) -> None:
+    """Give a name to all that a run has names for."""
     path = run / "evaluation" / "metrics.json"
     metrics = json.loads(path.read_text())
     chromosomes = {each: {"n": 2, "auroc": 0.5} for each in (name, "chrII")}
@@ -178,12 +175,25 @@ def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
     summary["attributions"]["faithfulness"][name] = summary["attributions"]["faithfulness"].pop("ism")
     (run / "motifs" / "summary.json").write_text(json.dumps(summary))
     (run / "provenance.yaml").write_text(yaml.safe_dump({"stage": "run", "config": {"description": name}}))
-    show_run(run)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("undrawn")
+def test_names_stand_as_they_are_in_every_table_and_on_the_page(
+    interpreted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name_everything(interpreted, name)
+    show_run(interpreted)
     shown = capsys.readouterr().out
     assert shown.count(name) >= 6
-    page = (report(run, tmp_path / "r") / "report.html").read_text()
+    page = (report(interpreted, tmp_path / "r") / "report.html").read_text()
     assert page.count(html.escape(name).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")) >= 7
     assert page.count("<script>") == page.count('<script>\n"use strict";') == 1
+
+
+def test_no_picture_of_a_run_stumbles_over_a_name(interpreted: Path, tmp_path: Path) -> None:
+    name_everything(interpreted, " ".join(NAMES))
+    assert len(list(report(interpreted, tmp_path / "r").glob("*.svg"))) == 5
 
 
 def test_names_cannot_steer_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
