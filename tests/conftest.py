@@ -77,6 +77,7 @@ def capsight(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
     def call(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["capsight", *map(str, arguments)])
+        capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
             main()
         code = stop.value.code or 0

@@ -213,22 +213,22 @@ def test_a_folder_named_like_markup_is_named_where_a_run_ends(run: Path, capsys:
     assert f"Results in {odd}/" in capsys.readouterr().out.replace("\n", "", 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_pictures_draw_names_as_they_are(tmp_path: Path, name: str) -> None:
-    elements = pd.DataFrame({"element": [name], "offset": "-31", "scope": "expected", "positive_rate": 0.5,
+def test_pictures_draw_names_as_they_are(tmp_path: Path) -> None:
+    elements = pd.DataFrame({"element": NAMES, "offset": "-31", "scope": "expected", "positive_rate": 0.5,
                              "negative_rate": 0.1, "background_rate": 0.0})  # fmt: skip
     motif_figures.draw_elements(elements, tmp_path / "elements.png")
-    motif_figures.draw_logo(np.full((4, 4), 0.25), np.full(4, 0.25), name, tmp_path / "logo.png")
+    motif_figures.draw_logo(np.full((4, 4), 0.25), np.full(4, 0.25), " ".join(NAMES), tmp_path / "logo.png")
     drawn: list[Text] = []
 
     def panel(axes: Axes) -> None:
-        axes.set_title(name)
-        axes.set_yticks([0], [name])
-        axes.plot([0], [0], label=name)
+        axes.set_title(" ".join(NAMES))
+        axes.set_yticks(range(len(NAMES)), NAMES)
+        for name in NAMES:
+            axes.plot([0], [0], label=name)
         drawn.extend([axes.title, *axes.get_yticklabels(), *axes.legend().get_texts()])
 
-    save_picture(tmp_path / "own.png", [panel], (2, 2))
-    assert [text.get_text() for text in drawn] == [name] * 3
+    save_picture(tmp_path / "own.png", [panel], (12, 8))
+    assert [text.get_text() for text in drawn] == [" ".join(NAMES), *NAMES, *NAMES]
     assert not any(text.get_parse_math() for text in drawn)
 
 

@@ -29,17 +29,17 @@ PRETRAIN = PretrainConfig(
     relora_phase=PhaseConfig(steps=50, batch_size=4, gradient_accumulation_steps=2, warmup_steps=2),
     relora=ReloraConfig(rank=2, alpha=4, dropout=0.1, merge_every=12, restart_warmup_steps=2),
     validation_windows=8,
-    evaluate_every=5,
+    evaluate_every=1,
 )
 FINETUNE = FinetuneConfig(
     lora=LoraConfig(rank=2), epochs=3.6, batch_size=4, gradient_accumulation_steps=2, warmup_steps=2, max_validation=16,
-    evaluate_every=5,
+    evaluate_every=1,
 )  # fmt: skip
 TRACK = TrainConfig(
     model=TrackConfig(width=8, dilations=(1, 2, 4), average_radius=16, dropout=0.1),
     crops=CropsConfig(length=256, batch_size=2, gradient_accumulation_steps=2),
     loss=TrackLossConfig(strength_weight=0, min_orf_codons=10, block_size=64),
-    epochs=0.86, warmup_steps=2, evaluate_every=5,
+    epochs=0.86, warmup_steps=2, evaluate_every=1,
 )  # fmt: skip
 
 

@@ -98,8 +98,9 @@ def make(place, contigs, peaks, own, given, strategy):
     return Windows.open(one), json.loads((one / "summary.json").read_text()), said.lines
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(world=worlds())
 def test_laws_of_windows(tmp_path_factory, strategy, world):
     contigs, peaks, own, given = world
