@@ -30,10 +30,15 @@ LONG_FILES = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what takes long as ``pipeline``, which `make test-unit` leaves out."""
+    """Mark what takes long as ``pipeline``, which `make test-unit` leaves out, and begin with the files that hold any.
+
+    At the end no process then waits for another's long file.
+    """
     for item in items:
         if LONG & set(getattr(item, "fixturenames", ())) or item.path.name in LONG_FILES:
             item.add_marker(pytest.mark.pipeline)
+    long = {item.path for item in items if item.get_closest_marker("pipeline")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 #: CPU seconds that a test of the unit ring may take: many times what is usual, for the first test pays for imports.
