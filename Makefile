@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Two workers, each with whole files: their fixtures train networks.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two workers, each with whole files: their fixtures train networks. Long files come first (tests/conftest.py).
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 DURATIONS := --durations=20
 
 .PHONY: setup demo test test-unit test-docs docs lint format clean

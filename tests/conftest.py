@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from capsight.cli import main
 from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
 from capsight.data.windows.stage import windows
 
@@ -18,20 +20,40 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
-#: Fixtures that train a network, or run all stages: whatever uses one is no unit test.
-TRAINING = {"explained", "finished", "finished_track", "pretrained", "trained"}
-#: Files whose tests train networks themselves.
-TRAINING_FILES = {
-    "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_finetune.py", "test_launch.py",
-    "test_pretrain.py", "test_start.py", "test_train.py",
+#: Fixtures that train a network, run all stages, or take as long: whatever uses one is no unit test.
+LONG = {"explained", "finished", "finished_track", "planted", "pretrained", "related", "trained"}
+#: Files whose tests train networks and other models themselves.
+LONG_FILES = {
+    "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_crossval.py", "test_finetune.py",
+    "test_launch.py", "test_pretrain.py", "test_start.py", "test_train.py",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what trains as ``pipeline``, which `make test-unit` leaves out."""
+    """Mark what takes long as ``pipeline``, which `make test-unit` leaves out, and begin with the files that hold any.
+
+    At the end no process then waits for another's long file.
+    """
     for item in items:
-        if TRAINING & set(getattr(item, "fixturenames", ())) or item.path.name in TRAINING_FILES:
+        if LONG & set(getattr(item, "fixturenames", ())) or item.path.name in LONG_FILES:
             item.add_marker(pytest.mark.pipeline)
+    long = {item.path for item in items if item.get_closest_marker("pipeline")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+#: CPU seconds that a test of the unit ring may take: many times what is usual, for the first test pays for imports.
+MOST_SECONDS = 10
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test of the unit ring that is long. A busy machine changes no CPU seconds."""
+    before = sum(os.times()[:4])
+    result = yield
+    seconds = sum(os.times()[:4]) - before  # of this process and of those that it started
+    if seconds > MOST_SECONDS and not any(item.get_closest_marker(name) for name in ("pipeline", "real", "docs")):
+        pytest.fail(f"{seconds:.0f} CPU seconds are too long for make test-unit: mark it pipeline", pytrace=False)
+    return result
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +63,43 @@ def _log_level() -> Generator[None]:
     before = logger.level
     yield
     logger.setLevel(before)
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def capsight(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return a function that runs a command line in this process: its exit code, and what it prints.
+
+    A process of its own takes seconds to import what all commands share.
+    """
+    logger = logging.getLogger("capsight")
+    monkeypatch.setattr(logger, "handlers", logger.handlers)  # a command sets them for good
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["capsight", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        code = stop.value.code or 0
+        assert isinstance(code, int), code
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave pictures empty, where a test is about something else: a picture takes a tenth of a second."""
+
+    def save(_: object, path: Path, **options: object) -> None:
+        path.write_text("<svg/>" if options["format"] == "svg" else "\x89PNG", encoding="latin-1")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 class Inputs(NamedTuple):

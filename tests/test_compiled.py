@@ -62,6 +62,7 @@ def test_what_the_user_chose_stays(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     assert not caplog.text
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("library", ["memelite", "modiscolite.tfmodisco"])
 @pytest.mark.parametrize("user", [65534, 12345], ids=["nobody", "no-name"])
 def test_libraries_load_for_users_who_can_write_nowhere(library: str, user: int, tmp_path: Path) -> None:

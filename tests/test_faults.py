@@ -189,6 +189,7 @@ except KeepsPartial as error:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+@pytest.mark.pipeline
 def test_a_limit_of_memory_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GREEDY, str(tmp_path)], capture_output=True, text=True, check=True,

@@ -200,6 +200,7 @@ def test_laws_of_the_other_models(name: str) -> None:
     assert len(model.networks) == card.members
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "genome", "tss", "region", "least"),
     [
@@ -258,6 +259,7 @@ def test_bfloat16_calls_the_same_sites(dna: Codes, whole: Tracks) -> None:
     assert len(called[0] ^ called[1]) <= 1
 
 
+@pytest.mark.real
 def test_the_yeast_model_finds_a_promoter_that_it_has_not_seen() -> None:
     path = REAL / "yeast" / "sacCer3.fa.gz"
     if not path.is_file():

@@ -2,22 +2,19 @@
 
 import gzip
 import json
-import logging
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from capsight import artefact, scan
-from capsight.cli import main
 from capsight.config import ScanConfig
 
-from ..conftest import save_tiny_track
+from ..conftest import Done, save_tiny_track
 
 pytestmark = pytest.mark.pipeline
 
@@ -70,12 +67,6 @@ INPUTS = {
 }  # fmt: skip
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(scope="module")
 def world(finished: Path, recipe: Path) -> Path:
     """Return the folder of a finished run, with a FASTA and the recipe in it."""
@@ -96,26 +87,11 @@ def world(finished: Path, recipe: Path) -> Path:
 
 
 @pytest.fixture
-def capsight(
-    world: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[[str, object], Done]:
+def capsight(world: Path, capsight: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
     """Return a function that gives a command of the tables, with an output, in the folder of the run."""
     monkeypatch.chdir(world)
-    logger = logging.getLogger("capsight")
-    monkeypatch.setattr(logger, "handlers", logger.handlers)  # a command sets them, and the level, for good
-    monkeypatch.setattr(logger, "level", logger.level)
     tables = FILES | FOLDERS
-
-    def call(command: str, out: object, *more: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["capsight", *tables[command].split(), "-o", str(out), *more])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        return Done(code, *capfd.readouterr())
-
-    return call
+    return lambda command, out, *more: capsight(*tables[command].split(), "-o", out, *more)
 
 
 def content(folder: Path) -> dict[str, bytes | str]:

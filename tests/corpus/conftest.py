@@ -1,10 +1,8 @@
 """A folder of good files, every kind that a command reads: the corpus breaks them one by one, the fuzzer at random."""
 
-import logging
 import re
 import shutil
 import struct
-import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,12 +12,13 @@ import numpy as np
 import pytest
 
 from capsight import artefact
-from capsight.cli import main
 from capsight.config import BaselineConfig, FinetuneConfig, TokenizerConfig, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.sequence.tokenizer import make_tokenizer
 from capsight.data.windows.stage import windows
 from capsight.train.baselines.baseline import baseline
+
+from ..conftest import Done
 
 LENGTH = 32
 CHROMOSOMES = ("chrI", "chrII", "chrIII")
@@ -215,22 +214,12 @@ Run = Callable[[str], Outcome]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(capsight: Callable[..., Done]) -> Run:
     """Return a function that runs a command line in this process."""
 
     def command(line: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["capsight", *line.split()])
-        capfd.readouterr()
-        logger = logging.getLogger("capsight")
-        before = logger.handlers, logger.level
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        finally:
-            logger.handlers, logger.level = before
-        return Outcome(code, capfd.readouterr().err)
+        done = capsight(*line.split())
+        return Outcome(done.code, done.err)
 
     return command
 

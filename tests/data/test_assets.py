@@ -3,9 +3,7 @@
 import hashlib
 import json
 import logging
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from capsight.data.fetch.download import RetryPolicy
 from capsight.data.fetch.stage import Fetched, fetch
 from capsight.errors import InputError
 
+from ..conftest import REAL, Done
 from .fetch.web import Site
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 OURS = b"chrI\t4\t5\t.\t7\t+\n" * 200
 PUBLIC = b"chrI\t4\t5\t.\t7\t-\n" * 300
 
@@ -180,31 +178,32 @@ def test_files_in_a_folder_of_ones_own_do_not_meet(shelf: Shelf, monkeypatch: py
     assert names == {"gue-a.csv.gz", "gue-b.csv.gz"}
 
 
-def run(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "capsight", "fetch", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
-def test_several_names_and_the_list(shelf: Shelf) -> None:
+def test_several_names_and_the_list(
+    shelf: Shelf, capsight: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf.fill_mirror()
-    done = run("ours", "both", "--cache", str(shelf.cache), CAPSIGHT_MIRROR=str(shelf.mirror))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "".join(f"ctss\t{shelf.mirror}/a/{name}\n" for name in ("ours.bed", "both.ours.bed.gz"))
-    done = run("plain", "theirs", "--cache", str(shelf.cache))
-    assert done.returncode == 2
-    assert done.stderr == (
+    monkeypatch.setenv(MIRROR, str(shelf.mirror))
+    done = capsight("fetch", "ours", "both", "--cache", shelf.cache)
+    assert done.code == 0, done.err
+    assert done.out == "".join(f"ctss\t{shelf.mirror}/a/{name}\n" for name in ("ours.bed", "both.ours.bed.gz"))
+    monkeypatch.delenv(MIRROR)
+    done = capsight("fetch", "plain", "theirs", "--cache", shelf.cache)
+    assert done.code == 2
+    assert done.err == (
         "error: 'theirs' is not in the table of assets (capsight fetch --list shows all; others by a table of your "
         "own: --table)\n"
     )
     assert not shelf.cache.exists()  # nothing is fetched before all names are known
-    listed = {line.split()[0]: line.split()[1:4] for line in run("--list").stdout.splitlines()[1:]}
+    lines = capsight("fetch", "--list").out.splitlines()
+    listed = {line.split()[0]: line.split()[1:4] for line in lines[1:]}
     host = shelf.site.address.removeprefix("http://")
     assert listed["sacCer3"][0] == "genome"
     assert listed["plain"] == ["ctss", ".", host]
-    assert "to be made" in next(line for line in run("--list").stdout.splitlines() if line.startswith("ours "))
-    inside = run("--list", CAPSIGHT_MIRROR=str(shelf.mirror)).stdout.splitlines()
+    assert "to be made" in next(line for line in lines if line.startswith("ours "))
+    monkeypatch.setenv(MIRROR, str(shelf.mirror))
+    inside = capsight("fetch", "--list").out.splitlines()
     assert next(line for line in inside if line.startswith("ours ")).split()[1:5] == ["ctss", "3", "kB", "mirror"]
-    assert run().returncode == 2
+    assert capsight("fetch").code == 2
 
 
 def real_assets() -> list[Any]:
@@ -240,12 +239,15 @@ def test_the_table_knows_the_shared_data_byte_by_byte(asset: Asset, monkeypatch:
 
 
 @pytest.mark.real
-def test_the_table_s_command_makes_the_peaks_of_yeast(tmp_path: Path) -> None:
+def test_the_table_s_command_makes_the_peaks_of_yeast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsight: Callable[..., Done]
+) -> None:
     if not REAL.is_dir():
         pytest.skip("the shared real data are not here")
     asset = next(asset for asset in read_table() if asset.name == "stripeseq-ypd-peaks")
     program, *words = asset.made_by.split()
     assert program == "capsight"
-    command, environment = [sys.executable, "-m", "capsight", *words], os.environ | {MIRROR: str(REAL)}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    monkeypatch.setenv(MIRROR, str(REAL))
+    monkeypatch.chdir(tmp_path)
+    assert capsight(*words).code == 0
     assert sha((tmp_path / "peaks.bed").read_bytes()) == asset.sha256

@@ -100,7 +100,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     return Planted(pretend(found, truth, np.random.default_rng(4)), simulation)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def few() -> Attributions:
     """Return forty windows, half predicted positive; those hold TATAAAAG at -31 from the cap site."""
     rng = np.random.default_rng(6)

@@ -289,6 +289,7 @@ def test_contigs_that_are_done_are_not_scanned_again(
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("until", ["0000001", "0000003.partial", "minus.bw"])
 def test_killed_and_given_again_it_has_the_same_bytes(
     tiny_track: Path, genome: Path, scanned: Path, tmp_path: Path, until: str

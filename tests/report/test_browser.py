@@ -87,6 +87,7 @@ def look(address: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
     return json.loads(told[1]), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("width", [400, 1400])
 def test_the_page_works_and_fits(width: int, served: str, tmp_path: Path) -> None:
     found, messages = look(f"{served}/frame/{width}", tmp_path / "profile")

@@ -186,11 +186,8 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
-    interpreted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = interpreted
+def name_everything(run: Path, name: str) -> None:
+    """Give a name to all that a run has names for."""
     path = run / "evaluation" / "metrics.json"
     metrics = json.loads(path.read_text())
     chromosomes = {each: {"n": 2, "auroc": 0.5} for each in (name, "chrII")}
@@ -202,12 +199,25 @@ def test_names_stand_as_they_are_in_every_table_on_the_page_and_in_pictures(
     summary["attributions"]["faithfulness"][name] = summary["attributions"]["faithfulness"].pop("ism")
     (run / "motifs" / "summary.json").write_text(json.dumps(summary))
     (run / "provenance.yaml").write_text(yaml.safe_dump({"stage": "run", "config": {"description": name}}))
-    show_run(run)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("undrawn")
+def test_names_stand_as_they_are_in_every_table_and_on_the_page(
+    interpreted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name_everything(interpreted, name)
+    show_run(interpreted)
     shown = capsys.readouterr().out
     assert shown.count(name) >= 6
-    page = (report(run, tmp_path / "r") / "report.html").read_text()
+    page = (report(interpreted, tmp_path / "r") / "report.html").read_text()
     assert page.count(html.escape(name).replace("&#x27;", "&#39;").replace("&quot;", "&#34;")) >= 7
     assert page.count("<script>") == page.count('<script>\n"use strict";') == 1
+
+
+def test_no_picture_of_a_run_stumbles_over_a_name(interpreted: Path, tmp_path: Path) -> None:
+    name_everything(interpreted, " ".join(NAMES))
+    assert len(list(report(interpreted, tmp_path / "r").glob("*.svg"))) == 5
 
 
 def test_names_cannot_steer_the_terminal(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,22 +237,22 @@ def test_a_folder_named_like_markup_is_named_where_a_run_ends(run: Path, capsys:
     assert f"Results in {odd}/" in capsys.readouterr().out.replace("\n", "", 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_pictures_draw_names_as_they_are(tmp_path: Path, name: str) -> None:
-    elements = pd.DataFrame({"element": [name], "offset": "-31", "scope": "expected", "positive_rate": 0.5,
+def test_pictures_draw_names_as_they_are(tmp_path: Path) -> None:
+    elements = pd.DataFrame({"element": NAMES, "offset": "-31", "scope": "expected", "positive_rate": 0.5,
                              "negative_rate": 0.1, "background_rate": 0.0})  # fmt: skip
     motif_figures.draw_elements(elements, tmp_path / "elements.png")
-    motif_figures.draw_logo(np.full((4, 4), 0.25), np.full(4, 0.25), name, tmp_path / "logo.png")
+    motif_figures.draw_logo(np.full((4, 4), 0.25), np.full(4, 0.25), " ".join(NAMES), tmp_path / "logo.png")
     drawn: list[Text] = []
 
     def panel(axes: Axes) -> None:
-        axes.set_title(name)
-        axes.set_yticks([0], [name])
-        axes.plot([0], [0], label=name)
+        axes.set_title(" ".join(NAMES))
+        axes.set_yticks(range(len(NAMES)), NAMES)
+        for name in NAMES:
+            axes.plot([0], [0], label=name)
         drawn.extend([axes.title, *axes.get_yticklabels(), *axes.legend().get_texts()])
 
-    save_picture(tmp_path / "own.png", [panel], (2, 2))
-    assert [text.get_text() for text in drawn] == [name] * 3
+    save_picture(tmp_path / "own.png", [panel], (12, 8))
+    assert [text.get_text() for text in drawn] == [" ".join(NAMES), *NAMES, *NAMES]
     assert not any(text.get_parse_math() for text in drawn)
 
 

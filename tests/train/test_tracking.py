@@ -99,6 +99,7 @@ def test_a_missing_package_is_one_line_before_any_work(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.pipeline
 def test_no_tracker_is_imported_unless_it_is_asked_for() -> None:
     code = (
         "import sys, capsight.train.loop, capsight.train.pretrain, capsight.train.track.train\n"

@@ -24,6 +24,8 @@ from capsight.variants.mutate_figure import effect_of_bases
 from ..conftest import random_dna
 
 REGION = "chr1:151-270"
+#: Of which a picture is drawn fast.
+SHORT = "chr1:151-170"
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +171,7 @@ def test_pictures_have_the_same_bytes_every_time(
 ) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        mutate(config(REGION), tiny_track, genome, tmp_path / folder / "changes.tsv", tmp_path / folder / name)
+        mutate(config(SHORT), tiny_track, genome, tmp_path / folder / "changes.tsv", tmp_path / folder / name)
     one, two = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two"))
     assert one.startswith(starts)
     assert one == two
@@ -179,13 +181,13 @@ def test_a_picture_that_is_lost_is_drawn_anew_and_the_table_stays(
     tiny_track: Path, genome: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table, picture = tmp_path / "changes.tsv", tmp_path / "changes.png"
-    mutate(config(REGION), tiny_track, genome, table, picture)
+    mutate(config(SHORT), tiny_track, genome, table, picture)
     drawn, made = picture.read_bytes(), table.stat().st_mtime_ns
     picture.unlink()
-    mutate(config(REGION), tiny_track, genome, table, picture)
+    mutate(config(SHORT), tiny_track, genome, table, picture)
     assert (picture.read_bytes(), table.stat().st_mtime_ns) == (drawn, made)
     with caplog.at_level(logging.INFO, logger="capsight"):
-        mutate(config(REGION), tiny_track, genome, table, picture)
+        mutate(config(SHORT), tiny_track, genome, table, picture)
     assert "is done already" in caplog.text
 
 

@@ -743,6 +743,7 @@ def command(tiny_track: Path, genome: Path, source: object, out: object) -> list
     return [sys.executable, "-c", code, *map(str, given), "--distance", "100"]
 
 
+@pytest.mark.pipeline
 def test_pipes_in_and_out(tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path) -> None:
     plain = variants(config(), tiny_track, genome, vcf, tmp_path / "out.vcf")
     done = subprocess.run(

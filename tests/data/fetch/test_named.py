@@ -1,8 +1,7 @@
 """Names of assets in settings: what becomes a file, what stays, and what `run` says before it fetches."""
 
 import logging
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from capsight.data.fetch.named import asset_file, with_files
 from capsight.errors import InputError
 from capsight.run import pipeline
 
+from ...conftest import Done
 from .web import Site
 
 CONTIGS = {name: "".join(np.random.default_rng(n).choice(list("ACGT"), 6_000)) for n, name in enumerate("abc")}
@@ -231,15 +231,13 @@ def test_a_misspelt_name_in_a_recipe_is_not_taken_for_a_file_beside_it(mirrored:
     assert ran[0].windows.peaks == recipe.parent / "toy.bed"
 
 
-def capsight(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "capsight", *words], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.parametrize(
     ("command", "public"),
     [("run", "none"), ("run", "some"), ("run", "no network"), ("windows", "none"), ("crossval", "some")],
 )
-def test_without_mirror_or_network_one_line_says_what_and_from_where(shop: Shop, command: str, public: str) -> None:
+def test_without_mirror_or_network_one_line_says_what_and_from_where(
+    shop: Shop, command: str, public: str, capsight: Callable[..., Done]
+) -> None:
     shop.write_table({"none": (), "some": ("genome",), "no network": FILES}[public])
     url = shop.site.url("public")
     if public == "no network":
@@ -252,9 +250,9 @@ def test_without_mirror_or_network_one_line_says_what_and_from_where(shop: Shop,
         "windows": ["windows", "--config", recipe],
     }
     done = capsight(*words[command], "-o", out)
-    assert done.returncode == 2
-    error = [line for line in done.stderr.splitlines() if not line.startswith("crossval:")]
-    assert len(error) == 1, done.stderr
+    assert done.code == 2
+    error = [line for line in done.err.splitlines() if not line.startswith("crossval:")]
+    assert len(error) == 1, done.err
     assert error[0].startswith("error: needed, and cannot be fetched: toy (genome")
     for kind in ("genome", "peaks", "ctss"):
         name, file, body = FILES[kind]
@@ -272,14 +270,14 @@ def test_without_mirror_or_network_one_line_says_what_and_from_where(shop: Shop,
 
 @pytest.mark.parametrize("place", ["folder", "web"])
 def test_windows_of_assets_say_in_their_record_what_they_were_made_from(
-    shop: Shop, place: str, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, place: str, monkeypatch: pytest.MonkeyPatch, capsight: Callable[..., Done]
 ) -> None:
     shop.fill_mirror()
     for _, file, body in FILES.values():
         shop.site.add(f"mirror/toys/{file}", body)
     monkeypatch.setenv(MIRROR, str(shop.mirror) if place == "folder" else shop.site.url("mirror"))
     done = capsight("windows", "--config", str(write_recipe(shop, WINDOWS)), "-o", "windows")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     inputs = yaml.safe_load((shop.folder / "windows" / "provenance.yaml").read_text())["inputs"]
     for name, kind in (("genome", "genome"), ("peaks", "peaks"), ("ctss/1", "ctss")):
         asset, file, _ = FILES[kind]
@@ -288,20 +286,20 @@ def test_windows_of_assets_say_in_their_record_what_they_were_made_from(
         assert (inputs[name]["path"], inputs[name]["asset"], inputs[name]["source"]) == (str(path), asset, source)
         assert len(inputs[name]["sha256"]) == 64
     done = capsight("windows", "--config", str(write_recipe(shop, WINDOWS)), "-o", "windows")
-    assert "windows is done already" in done.stderr
+    assert "windows is done already" in done.err
 
 
 @pytest.mark.parametrize("kind", ["genome", "ctss"])
-def test_arguments_of_commands_may_name_assets(mirrored: Shop, kind: str) -> None:
+def test_arguments_of_commands_may_name_assets(mirrored: Shop, kind: str, capsight: Callable[..., Done]) -> None:
     name, file, _ = FILES[kind]
     assert asset_file(Path(name), kind, "ARGUMENT") == mirrored.mirror / "toys" / file
     assert asset_file(Path("other.fa"), kind, "ARGUMENT") == Path("other.fa")
     if kind == "ctss":
         done = capsight("cluster", name, "-o", "peaks.out.bed")
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         assert (mirrored.folder / "peaks.out.bed").read_text().startswith("chra\t300\t301\t")
     else:
         done = capsight("mutate", "--model", "yeast", "--genome", "toy", "--region", "chra:100-102", "-o", "out.tsv")
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         record = yaml.safe_load((mirrored.folder / "out.tsv.provenance.yaml").read_text())
         assert record["inputs"]["genome"]["asset"] == "toy"

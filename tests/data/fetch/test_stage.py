@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from capsight.data.fetch import stage
 from capsight.data.fetch.stage import fetch
 from capsight.errors import InputError
 
+from ...conftest import Done
 from .web import Site
 
 GENOME = np.random.default_rng(1).bytes(300_000)
@@ -397,7 +399,7 @@ def test_output_folder_without_links_holds_copies(world: World, monkeypatch: pyt
     assert fetch(world.config(), world.folder / "data") == found
 
 
-def run(world: World, *more: str) -> "subprocess.Popen[str]":
+def start(world: World, *more: str) -> "subprocess.Popen[str]":
     # a job in the background of a script has Ctrl-C switched off, and so would its children
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", code + "from capsight.cli import main; main()", "fetch", "toy1", *more]
@@ -407,9 +409,9 @@ def run(world: World, *more: str) -> "subprocess.Popen[str]":
 
 def test_two_processes_fetch_once(world: World) -> None:
     world.genome.drops, world.genome.stall = [120_000], True
-    first = run(world, "--only", "genome")
+    first = start(world, "--only", "genome")
     wait_for(world.cache / "toy1" / "toy1.2bit.partial")
-    second = run(world, "--only", "genome")
+    second = start(world, "--only", "genome")
     assert second.stderr is not None
     assert second.stderr.readline() == "fetch: another process is fetching toy1.2bit: waiting for it\n"
     world.site.released.set()
@@ -428,10 +430,9 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
-def test_the_command_says_what_to_type_next(world: World) -> None:
-    child = run(world)
-    out, err = child.communicate(timeout=60)
-    assert child.returncode == 0, err
+def test_the_command_says_what_to_type_next(world: World, capsight: Callable[..., Done]) -> None:
+    code, out, err = capsight("fetch", "toy1", "--cache", world.cache, "--table", world.table)
+    assert code == 0, err
     genome, peaks = world.cache / "toy1" / "toy1.2bit", world.cache / "toy1" / "toy1.peaks.bed.gz"
     assert out == (
         f"genome\t{genome}\npeaks\t{peaks}\n\nNext, make windows:\n  capsight windows --genome {genome} "
@@ -442,7 +443,7 @@ def test_the_command_says_what_to_type_next(world: World) -> None:
 
 def test_ctrl_c_keeps_what_came_and_the_same_command_continues(world: World) -> None:
     world.genome.drops, world.genome.stall = [120_000], True
-    child = run(world, "--only", "genome")
+    child = start(world, "--only", "genome")
     partial = world.cache / "toy1" / "toy1.2bit.partial"
     wait_for(partial)
     child.send_signal(signal.SIGINT)
@@ -455,14 +456,16 @@ def test_ctrl_c_keeps_what_came_and_the_same_command_continues(world: World) -> 
     assert world.site.ranges("toy1/toy1.2bit")[-1] == f"bytes={kept}-"
 
 
-def test_an_assembly_without_peaks_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_assembly_without_peaks_says_so(
+    world: World, caplog: pytest.LogCaptureFixture, capsight: Callable[..., Done]
+) -> None:
     lines = world.table.read_text().splitlines(keepends=True)
     world.table.write_text("".join(line for line in lines if "peaks" not in line))
     with caplog.at_level(logging.INFO):
         assert fetch(world.config()).peaks is None
     assert "there are no public peaks for toy1 in the table: bring your own" in caplog.text
-    out, _ = run(world).communicate(timeout=60)
-    assert "--peaks PEAKS.bed" in out
+    done = capsight("fetch", "toy1", "--cache", world.cache, "--table", world.table)
+    assert "--peaks PEAKS.bed" in done.out
 
 
 @pytest.mark.parametrize(

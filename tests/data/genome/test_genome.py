@@ -176,7 +176,7 @@ def test_store_goes_to_the_cache_where_the_folder_is_read_only(write_fasta, tmp_
         folder.chmod(0o755)
 
 
-@pytest.mark.parametrize("workers", ["threads", "processes"])
+@pytest.mark.parametrize("workers", ["threads", pytest.param("processes", marks=pytest.mark.pipeline)])
 def test_builds_at_the_same_time_agree(write_fasta, workers):
     text = "".join(np.random.default_rng(0).choice(list("ACGT"), 500_000))
     path = write_fasta({"a": text})

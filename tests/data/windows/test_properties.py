@@ -98,6 +98,7 @@ def make(place, contigs, peaks, own, given, strategy):
     return Windows.open(one), json.loads((one / "summary.json").read_text()), said.lines
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(world=worlds())

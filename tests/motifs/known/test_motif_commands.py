@@ -141,7 +141,7 @@ def test_a_recipe_gives_the_settings_of_its_own_section(command: Command, tmp_pa
 
 def test_the_negatives_may_be_the_bad_file(database: Path, fasta: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"database\.meme: holds motifs \(MEME\), not sequences"):
-        motif_enrich.motif_enrich(MotifEnrichConfig(), fasta, database, tmp_path / "out.tsv")
+        motif_enrich.motif_enrich(MotifEnrichConfig(motif_db=str(database)), fasta, database, tmp_path / "out.tsv")
 
 
 def test_scan_and_enrichment_count_the_same_hits(
