@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -53,6 +54,12 @@ def lay_own_files(out: Path) -> None:
         (out / name).write_bytes(data)
 
 
+def stage_of(out: Path) -> str:
+    """Return the name of what a run was writing when it was killed."""
+    partial = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.partial"))
+    return partial[0].removesuffix(".partial") if partial else "between two outputs"
+
+
 def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, report: bool = True) -> int:
     """Kill runs of a recipe `kills` times in all, each at a random moment; return the number of runs that it took.
 
@@ -67,17 +74,19 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
     finish(start(path, out))
     seconds = time.monotonic() - began
     expected = content(out)
-    rng, left, runs = random.Random(seed), kills, 0
+    rng, left, runs, moments = random.Random(seed), kills, 0, Counter[str]()
     while left:
         shutil.rmtree(out)
         for _ in range(min(left, 5)):  # of one run: five kills, then it may end
             process = start(path, out)
-            time.sleep(rng.uniform(0.1, seconds))
-            if process.poll() is None:
+            try:  # what is done stays done, so half the time of a whole run reaches each of its moments
+                process.communicate(timeout=rng.uniform(0.1, seconds / 2))
+                break
+            except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
                 left -= 1
-            process.wait()
-            process.communicate()
+                moments[stage_of(out)] += 1
             if (out / "provenance.yaml").is_file():
                 lay_own_files(out)
         finish(start(path, out))
@@ -89,6 +98,8 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
             raise SystemExit(json.dumps({"harmed": harmed, "differ": differ, "seed": seed, "run": runs}))
         if report:
             print(f"{kills - left} kills, {runs} runs: all as it should be", flush=True)
+    if report:
+        print("killed while this was written:", ", ".join(f"{name} {n}" for name, n in moments.most_common()))
     return runs
 
 

@@ -48,7 +48,11 @@ def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subproces
     program = shutil.which("snakemake")
     if program is None:
         pytest.skip("snakemake is not installed")
-    common = {"capsight": f"{sys.executable} -m capsight", "threads": {"train": 1, "use": 1}}
+    common = {
+        "capsight": f"{sys.executable} -m capsight",
+        "torchrun": f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node {{n}} -m capsight",
+        "threads": {"train": 1, "use": 1},
+    }
     (place / "jobs.yaml").write_text(yaml.safe_dump(common | config))
     command = [program, "-s", str(ROOT / "workflow" / "Snakefile"), "--configfile", "jobs.yaml", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -58,9 +62,8 @@ def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subproces
 
 
 def recipes(place: Path) -> None:
-    """Write recipes that train for some updates only."""
-    window = TINY | {"pretrain": TINY["pretrain"] | {"main": {"steps": 4, "batch_size": 8, "warmup_steps": 2}}}
-    window["finetune"] = TINY["finetune"] | {"epochs": 1}
+    """Write recipes that train for seconds; that of the track network has no section for motifs."""
+    window = TINY | {"explain": TINY["explain"] | {"max_windows": 20}}
     track = TINY_TRACK | {"simulate": TINY["simulate"], "train": TINY_TRACK["train"] | {"epochs": 0.5}}
     for name, values in (("window", window), ("track", track)):
         (place / f"{name}.yaml").write_text(yaml.safe_dump(values))
@@ -84,9 +87,10 @@ def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
     config = {
         "genome": genome, "peaks": "given/peaks.bed", "ctss": "given/ctss.bed", "folds": FOLDS,
         "models": {
-            "window": {"recipe": "window.yaml", "network": "window", "explain": False},
-            "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"], "explain": False,
-                      "set": {"train": {"seed": 7}}},
+            "window": {"recipe": "window.yaml", "network": "window"},
+            "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"],
+                      "processes": {"train": 2},
+                      "set": {"train": {"seed": 7, "crops.gradient_accumulation_steps": 2}}},
         },
         "scans": {"all": {"model": model, "genome": genome, "shards": 2}},
         "variants": {
@@ -100,6 +104,8 @@ def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
         for fold in folds:
             page = (results / name / fold / "report" / "report.html").read_text()
             assert "AUROC" in page
+            assert "Motifs" in page
+            assert (results / name / fold / "motifs" / "motifs.meme").read_text().startswith("MEME version")
             record = yaml.safe_load((results / name / fold / "windows" / "provenance.yaml").read_text())
             assert record["config"]["test"] == [fold]
     assert yaml.safe_load((tmp_path / model / "provenance.yaml").read_text())["seed"] == 7
