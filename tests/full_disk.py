@@ -1,10 +1,10 @@
-"""Fill the disk at random bytes while a command runs: nothing is lost, and the same command ends well when there is room.
+"""Fill the disk at random bytes while a command runs: nothing is lost, and the command ends well once there is room.
 
 Long, by hand (root, Linux):  unshare -m python tests/full_disk.py --trials 50 --seed 1
 Short, in the suite:  tests/cli/test_full_disk.py
 
-The disk is a small file system in memory, mounted in a namespace of its own. Half of the trials leave it a random number
-of free bytes; the others let no file grow beyond a random number of bytes (``ulimit -f``, or a file system such as FAT).
+The disk is a small file system in memory, mounted in a namespace of its own. Half of the trials leave it a random
+number of free bytes; in the others no file may have more than a random number (``ulimit -f``, or a file system as FAT).
 """
 
 import argparse
@@ -27,7 +27,10 @@ from typing import NamedTuple
 
 #: Each command twice: as it was run before, and as it meets the full disk. Its results of then must stay as they were.
 STAGES = {
-    "windows": ("windows --config {inputs}/windows.yaml --length 60 -o out", "windows --config {inputs}/windows.yaml -o out"),
+    "windows": (
+        "windows --config {inputs}/windows.yaml --length 60 -o out",
+        "windows --config {inputs}/windows.yaml -o out",
+    ),
     "pretrain": (
         "pretrain {inputs}/windows --config {inputs}/pretrain.yaml --seed 2 -o out",
         "pretrain {inputs}/windows --config {inputs}/pretrain.yaml -o out",
@@ -211,11 +214,11 @@ def prepare(inputs: Path) -> None:
     """Write genome, peaks, variants, settings and models."""
     import numpy as np
     import yaml
-    from conftest import MOTIF, save_tiny_track
 
     from capsight.config import ModelConfig, PhaseConfig, PretrainConfig, WindowsConfig
     from capsight.data.windows.stage import windows
     from capsight.train.pretrain import pretrain
+    from conftest import MOTIF, save_tiny_track
 
     rng, own = np.random.default_rng(0), inputs / "own"
     own.mkdir()
@@ -285,7 +288,7 @@ def main(stages: list[str], trials: int, seed: int, place: Path, *, report: bool
     import capsight.output
     import capsight.train.pretrain
     import capsight.train.track.train
-    import capsight.variants.variants  # noqa: F401
+    import capsight.variants.variants
 
     # The refusal of a disk that is full beforehand is not what is tried here.
     capsight.output.check_writable = lambda folder: None

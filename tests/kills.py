@@ -54,10 +54,11 @@ def lay_own_files(out: Path) -> None:
         (out / name).write_bytes(data)
 
 
-def stage_of(out: Path) -> str:
-    """Return the name of what a run was writing when it was killed."""
-    partial = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.partial"))
-    return partial[0].removesuffix(".partial") if partial else "between two outputs"
+def outputs_in_order(out: Path) -> list[str]:
+    """Return the outputs of a finished run in the order in which they were made."""
+    made = {path: path / "provenance.yaml" if path.is_dir() else path for path in out.iterdir() if path.name != "logs"}
+    times = {path.name: record.stat().st_mtime_ns for path, record in made.items() if record.is_file()}
+    return sorted(times, key=lambda name: times[name])
 
 
 def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, report: bool = True) -> int:
@@ -73,7 +74,7 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
     began = time.monotonic()
     finish(start(path, out))
     seconds = time.monotonic() - began
-    expected = content(out)
+    expected, order = content(out), outputs_in_order(out)
     rng, left, runs, moments = random.Random(seed), kills, 0, Counter[str]()
     while left:
         shutil.rmtree(out)
@@ -86,7 +87,7 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 left -= 1
-                moments[stage_of(out)] += 1
+                moments[next((name for name in order if not (out / name).exists()), "the end")] += 1
             if (out / "provenance.yaml").is_file():
                 lay_own_files(out)
         finish(start(path, out))
@@ -99,7 +100,7 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
         if report:
             print(f"{kills - left} kills, {runs} runs: all as it should be", flush=True)
     if report:
-        print("killed while this was written:", ", ".join(f"{name} {n}" for name, n in moments.most_common()))
+        print("killed before this was there:", ", ".join(f"{name} {n}" for name, n in moments.most_common()))
     return runs
 
 
