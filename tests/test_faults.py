@@ -126,6 +126,25 @@ def test_a_cut_base_store_is_built_anew(motif_windows: Path, tmp_path: Path) -> 
         assert store.read_bytes() == whole
 
 
+def test_a_bit_that_flips_in_a_base_store_is_reported(motif_windows: Path, tmp_path: Path) -> None:
+    genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
+    config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),
+                           test=("chr3",), exclusion_bp=10)  # fmt: skip
+    windows(config, tmp_path / "windows")
+    store = next((tmp_path / "genome.fa.capsight").glob("bases.*"))
+    whole, rng = store.read_bytes(), random.Random(4)
+    for _ in range(TIMES):
+        store.write_bytes(flip(whole, rng))
+        data = Windows.open(tmp_path / "windows").fold("train")
+        with pytest.raises(CapsightError, match=r"\.u8: the base store is damaged \(delete the folder") as caught:
+            data.codes(np.arange(len(data.table)))
+        assert "\n" not in str(caught.value)
+    shutil.rmtree(store.parent)
+    data = Windows.open(tmp_path / "windows").fold("train")
+    data.codes(np.arange(len(data.table)))
+    assert next((tmp_path / "genome.fa.capsight").glob("bases.*")).read_bytes() == whole
+
+
 def test_an_input_that_was_changed_between_two_stages_is_named(motif_windows: Path, tmp_path: Path) -> None:
     genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
     config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),

@@ -107,7 +107,7 @@ def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
             "window": {"recipe": "window.yaml", "network": "window"},
             "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"],
                       "processes": {"train": 2},
-                      "set": {"train": {"seed": 7, "crops.gradient_accumulation_steps": 2}}},
+                      "set": {"train": {"seed": 7, "crops.gradient_accumulation_steps": 2, "crops.batch_size": 2}}},
         },
         "scans": {"all": {"model": model, "genome": genome, "shards": 2}},
         "variants": {
@@ -164,7 +164,7 @@ def test_jobs_that_are_killed_are_given_again(tmp_path: Path, monkeypatch: pytes
                               "format": "tsv.gz"}},
     }  # fmt: skip
     wanted = [f"results/.done/{name}" for name in ("scans/all", "variants/some")]
-    done = snakemake(tmp_path, config, *wanted, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2")
+    done = snakemake(tmp_path, config, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2", *wanted)
     assert done.returncode == 0, done.stderr[-4000:]
     kills = {path.name: len(path.read_text().split()) for path in (tmp_path / "kills").iterdir()}
     assert kills.keys() == {"train", "scan", "variants"}
