@@ -83,6 +83,6 @@ class Tracker:
             self._run.finish()
 
     def _leave_to_caller(self, fault: threading.ExceptHookArgs) -> None:
-        """Report no fault of the thread that writes for TensorBoard: the next call raises it, as that of a full disk."""
+        """Leave out faults of TensorBoard's thread, such as a full disk: its next call raises them."""
         if not type(fault.thread).__module__.startswith("tensorboard."):
             self._report(fault)

@@ -155,7 +155,7 @@ class Genome:
         np.add.at(changes, first // BLOCK, 1)
         np.add.at(changes, (stop - 1) // BLOCK + 1, -1)
         for done, block in enumerate(np.flatnonzero((np.cumsum(changes)[:-1] > 0) & self._unchecked), start=1):
-            if zlib.crc32(self.bases[block * BLOCK : (block + 1) * BLOCK]) != self.sums[block]:
+            if zlib.crc32(self.bases[block * BLOCK : (block + 1) * BLOCK].data) != self.sums[block]:
                 raise InputError(
                     "the base store is damaged", where=self.store,
                     remedy=f"delete the folder {self.store.parent}: it is built anew of {self.path}",
