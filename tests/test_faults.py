@@ -6,9 +6,11 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +200,11 @@ class Task:
 
 phase = PhaseConfig(steps=5)
 plan = Plan(name="greedy", phase=phase, schedule=lambda t: 1.0, seed=1, checkpoint_every=1, evaluate_every=9)
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))
+if len(sys.argv) == 2:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))
+else:
+    Path(sys.argv[2]).write_text("0")  # this process
 try:
     fit(nn.Linear(1, 1), Task(), plan, Path(sys.argv[1]))
 except KeepsPartial as error:
@@ -217,6 +222,37 @@ def test_a_limit_of_memory_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     found = read_checkpoint(tmp_path / "checkpoint" / "greedy")
     assert found is not None
     assert found[1]["step"] == 2
+
+
+@pytest.fixture
+def cgroup() -> Generator[Path]:
+    """Make a control group of 2 GiB of memory; the file that takes processes into it."""
+    for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        folder = Path(parent) / f"capsight-{os.getpid()}"
+        try:
+            folder.mkdir()
+            (folder / limit).write_text(str(2 << 30))
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()
+            continue
+        yield folder / "cgroup.procs"
+        folder.rmdir()
+        return
+    pytest.skip("control groups of memory need root and Linux")
+
+
+def test_a_limit_of_memory_that_the_kernel_keeps_leaves_the_last_checkpoint(cgroup: Path, tmp_path: Path) -> None:
+    for _ in range(min(TIMES, 3)):
+        shutil.rmtree(tmp_path / "checkpoint", ignore_errors=True)
+        done = subprocess.run(
+            [sys.executable, "-c", GREEDY, str(tmp_path), str(cgroup)], capture_output=True, text=True, check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )  # fmt: skip
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        found = read_checkpoint(tmp_path / "checkpoint" / "greedy")
+        assert found is not None
+        assert found[1]["step"] == 2
 
 
 def test_attributions_that_are_cut_are_refused(tmp_path: Path) -> None:
