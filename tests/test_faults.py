@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from capsight import artefact
-from capsight.config import WindowsConfig
+from capsight.config import FinetuneConfig, ScanConfig, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.model.classifier import start_classifier
 from capsight.model.track_folder import load_track
+from capsight.predict.scan import scan
 from capsight.train.checkpoint import read_checkpoint, write_checkpoint
+from capsight.train.finetune import finetune
 
 from .conftest import save_tiny_track
 
@@ -157,6 +161,38 @@ def test_an_input_that_was_changed_between_two_stages_is_named(motif_windows: Pa
     with pytest.raises(CapsightError, match=r"genome\.fa") as caught:
         Windows.open(made).fold("train").codes(np.arange(3))
     assert "\n" not in str(caught.value)
+
+
+def _other_windows(folder: Path, motif_windows: Path, pretrained: Path) -> tuple[Path, Read]:
+    path, _ = _parquet(folder, motif_windows, pretrained)
+    table = pd.read_parquet(path)
+    table.iloc[:-1].to_parquet(path, index=False)
+    return path, lambda: finetune(FinetuneConfig(), path.parent, pretrained, folder / "out")
+
+
+def _other_pretrained(folder: Path, motif_windows: Path, pretrained: Path) -> tuple[Path, Read]:
+    path, _ = _window(folder, motif_windows, pretrained)
+    save_file({name: 2 * weights for name, weights in load_file(path).items()}, path, metadata={"format": "pt"})
+    return path, lambda: finetune(FinetuneConfig(), motif_windows, path.parent, folder / "out")
+
+
+def _other_track(folder: Path, motif_windows: Path, _: Path) -> tuple[Path, Read]:
+    model, other = save_tiny_track(folder / "model"), save_tiny_track(folder / "other", seed=2)
+    shutil.copy(other / "model.safetensors", model)
+    genome = motif_windows.parent / "genome.fa"
+    return model / "model.safetensors", lambda: scan(ScanConfig(), model, genome, folder / "out")
+
+
+@pytest.mark.parametrize("change", [_other_windows, _other_pretrained, _other_track])
+def test_a_result_that_was_changed_between_two_stages_is_named(
+    change: Callable[[Path, Path, Path], tuple[Path, Read]], motif_windows: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    """Change it into what could be read: of the three, only the checksum knows that it is another."""
+    path, read = change(tmp_path, motif_windows, pretrained)
+    with pytest.raises(CapsightError, match=r"was changed after it was made \(make it again\)$") as caught:
+        read()
+    assert str(caught.value).startswith(f"{path}: ")
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("by", [-10 * 365 * 86_400, 10 * 365 * 86_400], ids=["set back", "set forward"])
