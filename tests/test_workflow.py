@@ -62,10 +62,13 @@ def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subproces
 
 
 def recipes(place: Path) -> None:
-    """Write recipes that train for seconds; that of the track network has no section for motifs."""
-    window = TINY | {"explain": TINY["explain"] | {"max_windows": 20}}
-    few = {"epochs": 1.5, "min_precision": 0.05, "checkpoint_every": 10}
-    track = TINY_TRACK | {"simulate": TINY["simulate"], "train": TINY_TRACK["train"] | few}
+    """Write recipes that train for seconds, yet learn enough to explain; the second has no section for motifs."""
+    window = TINY | {
+        "simulate": TINY_TRACK["simulate"],
+        "finetune": TINY["finetune"] | {"max_train": 400, "max_validation": 200},
+        "explain": TINY["explain"] | {"max_windows": 20},
+    }
+    track = TINY_TRACK | {"explain": TINY_TRACK["explain"] | {"max_windows": 20}}
     for name, values in (("window", window), ("track", track)):
         (place / f"{name}.yaml").write_text(yaml.safe_dump(values))
 
@@ -158,7 +161,8 @@ def test_jobs_that_are_killed_are_given_again(tmp_path: Path, monkeypatch: pytes
     config = {
         "capsight": str(tmp_path / "killed"), "retries": 2,
         "genome": "given/genome.fa", "peaks": "given/peaks.bed", "ctss": "given/ctss.bed", "folds": FOLDS,
-        "models": {"track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"]}},
+        "models": {"track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"],
+                             "set": {"train": {"epochs": 0.3, "checkpoint_every": 10}}}},
         "scans": {"all": {"model": model, "genome": "given/genome.fa", "shards": 2}},
         "variants": {"some": {"model": model, "genome": "given/genome.fa", "source": "variants.tsv", "shards": 2,
                               "format": "tsv.gz"}},
@@ -169,7 +173,8 @@ def test_jobs_that_are_killed_are_given_again(tmp_path: Path, monkeypatch: pytes
     kills = {path.name: len(path.read_text().split()) for path in (tmp_path / "kills").iterdir()}
     assert kills.keys() == {"train", "scan", "variants"}
     assert done.stderr.count("Trying to restart job") == sum(kills.values())
-    capsight(tmp_path, "train", "--config", "track.yaml", "results/track/chr3/windows", "-o", "model")
+    settings = ("--set", "epochs=0.3", "--set", "checkpoint_every=10")
+    capsight(tmp_path, "train", "--config", "track.yaml", *settings, "results/track/chr3/windows", "-o", "model")
     one, other = (tmp_path / folder / "model.safetensors" for folder in ("model", model))
     assert one.read_bytes() == other.read_bytes()
     check_merged(tmp_path, model)
