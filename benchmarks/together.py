@@ -46,7 +46,7 @@ def capsight(processes: int, *arguments: object) -> None:
 
 def main(out: Path, steps: int) -> list[dict[str, float]]:
     """Train once by one process and once by two; return a row of each."""
-    settings = SETTINGS | {"relora_phase": {**SETTINGS["main"], "steps": steps}}
+    settings = SETTINGS | {"relora_phase": {**SETTINGS["relora_phase"], "steps": steps}}
     (out / "pretrain.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     simulation, windows = out / "simulation", out / "windows"
     sizes = ("bases=300000", "chromosomes=3", "spacing=1000")
@@ -56,8 +56,8 @@ def main(out: Path, steps: int) -> list[dict[str, float]]:
     rows, first = [], {}
     for n in (1, 2):
         folder = out / f"by-{n}"
-        capsight(n, "pretrain", "--windows", windows, "--config", out / "pretrain.yaml", "-o", folder)
-        row = json.loads((folder / "logs" / "main" / "seconds.json").read_text(encoding="utf-8"))
+        capsight(n, "pretrain", windows, "--config", out / "pretrain.yaml", "-o", folder)
+        row = json.loads((folder / "logs" / "relora_phase" / "seconds.json").read_text(encoding="utf-8"))
         log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         losses, weights = [record["train_loss"] for record in log], load_file(folder / "model.safetensors")
         first = first or {"row": row, "losses": losses, "weights": weights}

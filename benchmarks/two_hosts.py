@@ -92,9 +92,9 @@ def begin(out: Path, common: list[object]) -> list[subprocess.Popen[bytes]]:
 
 
 def reached(out: Path) -> int:
-    """Return the step of the last checkpoint of the main phase."""
+    """Return the step of the last checkpoint of the second phase."""
     try:
-        state = out / "host-0" / "pretrained.partial" / "checkpoint" / "main" / "state.json"
+        state = out / "host-0" / "pretrained.partial" / "checkpoint" / "relora_phase" / "state.json"
         return int(json.loads(state.read_text(encoding="utf-8"))["step"])
     except (OSError, ValueError):
         return 0
@@ -134,7 +134,7 @@ def main(out: Path) -> dict[str, object]:
                  "--validation", "chr2", "--test", "chr3", "-o", out / "windows"),
     ):  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
-    common = ["pretrain", "--windows", out / "windows", "--config", recipe]
+    common = ["pretrain", out / "windows", "--config", recipe]
     subprocess.run(capsight(*common, "-o", out / "alone"), check=True, capture_output=True)
     for number in (0, 1):
         (out / f"host-{number}").mkdir(exist_ok=True)
@@ -147,7 +147,7 @@ def main(out: Path) -> dict[str, object]:
     second = begin(out, common)
     again = [process.wait(timeout=3000) for process in second]
     log = (out / "host-0.log").read_text(encoding="utf-8")
-    continued = re.findall(r"main: continuing after step (\d+)", log)
+    continued = re.findall(r"relora_phase: continuing after step (\d+)", log)
     both, alone = out / "host-0" / "pretrained", out / "alone"
     gap = max(abs(a - b) for a, b in zip(losses(both), losses(alone), strict=True))
     return {

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -53,6 +54,13 @@ def lay_own_files(out: Path) -> None:
         (out / name).write_bytes(data)
 
 
+def outputs_in_order(out: Path) -> list[str]:
+    """Return the outputs of a finished run in the order in which they were made."""
+    made = {path: path / "provenance.yaml" if path.is_dir() else path for path in out.iterdir() if path.name != "logs"}
+    times = {path.name: record.stat().st_mtime_ns for path, record in made.items() if record.is_file()}
+    return sorted(times, key=lambda name: times[name])
+
+
 def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, report: bool = True) -> int:
     """Kill runs of a recipe `kills` times in all, each at a random moment; return the number of runs that it took.
 
@@ -66,18 +74,20 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
     began = time.monotonic()
     finish(start(path, out))
     seconds = time.monotonic() - began
-    expected = content(out)
-    rng, left, runs = random.Random(seed), kills, 0
+    expected, order = content(out), outputs_in_order(out)
+    rng, left, runs, moments = random.Random(seed), kills, 0, Counter[str]()
     while left:
         shutil.rmtree(out)
         for _ in range(min(left, 5)):  # of one run: five kills, then it may end
             process = start(path, out)
-            time.sleep(rng.uniform(0.1, seconds))
-            if process.poll() is None:
+            try:  # what is done stays done, so half the time of a whole run reaches each of its moments
+                process.communicate(timeout=rng.uniform(0.1, seconds / 2))
+                break
+            except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
                 left -= 1
-            process.wait()
-            process.communicate()
+                moments[next((name for name in order if not (out / name).exists()), "the end")] += 1
             if (out / "provenance.yaml").is_file():
                 lay_own_files(out)
         finish(start(path, out))
@@ -89,6 +99,8 @@ def main(kills: int, seed: int, recipe: dict[str, object], place: Path, *, repor
             raise SystemExit(json.dumps({"harmed": harmed, "differ": differ, "seed": seed, "run": runs}))
         if report:
             print(f"{kills - left} kills, {runs} runs: all as it should be", flush=True)
+    if report:
+        print("killed before this was there:", ", ".join(f"{name} {n}" for name, n in moments.most_common()))
     return runs
 
 

@@ -6,25 +6,31 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from capsight import artefact
-from capsight.config import WindowsConfig
+from capsight.config import FinetuneConfig, ScanConfig, WindowsConfig
 from capsight.data.attributions import Attributions
 from capsight.data.windows.stage import windows
 from capsight.data.windows.windows import Windows
 from capsight.errors import CapsightError
 from capsight.model.classifier import start_classifier
 from capsight.model.track_folder import load_track
+from capsight.predict.scan import scan
 from capsight.train.checkpoint import read_checkpoint, write_checkpoint
+from capsight.train.finetune import finetune
 
 from .conftest import save_tiny_track
 
@@ -126,6 +132,25 @@ def test_a_cut_base_store_is_built_anew(motif_windows: Path, tmp_path: Path) -> 
         assert store.read_bytes() == whole
 
 
+def test_a_bit_that_flips_in_a_base_store_is_reported(motif_windows: Path, tmp_path: Path) -> None:
+    genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
+    config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),
+                           test=("chr3",), exclusion_bp=10)  # fmt: skip
+    windows(config, tmp_path / "windows")
+    store = next((tmp_path / "genome.fa.capsight").glob("bases.*"))
+    whole, rng = store.read_bytes(), random.Random(4)
+    for _ in range(TIMES):
+        store.write_bytes(flip(whole, rng))
+        data = Windows.open(tmp_path / "windows").fold("train")
+        with pytest.raises(CapsightError, match=r"\.u8: the base store is damaged \(delete the folder") as caught:
+            data.codes(np.arange(len(data.table)))
+        assert "\n" not in str(caught.value)
+    shutil.rmtree(store.parent)
+    data = Windows.open(tmp_path / "windows").fold("train")
+    data.codes(np.arange(len(data.table)))
+    assert next((tmp_path / "genome.fa.capsight").glob("bases.*")).read_bytes() == whole
+
+
 def test_an_input_that_was_changed_between_two_stages_is_named(motif_windows: Path, tmp_path: Path) -> None:
     genome = Path(shutil.copy(motif_windows.parent / "genome.fa", tmp_path))
     config = WindowsConfig(genome=genome, peaks=motif_windows.parent / "peaks.bed", length=64, validation=("chr2",),
@@ -136,6 +161,38 @@ def test_an_input_that_was_changed_between_two_stages_is_named(motif_windows: Pa
     with pytest.raises(CapsightError, match=r"genome\.fa") as caught:
         Windows.open(made).fold("train").codes(np.arange(3))
     assert "\n" not in str(caught.value)
+
+
+def _other_windows(folder: Path, motif_windows: Path, pretrained: Path) -> tuple[Path, Read]:
+    path, _ = _parquet(folder, motif_windows, pretrained)
+    table = pd.read_parquet(path)
+    table.iloc[:-1].to_parquet(path, index=False)
+    return path, lambda: finetune(FinetuneConfig(), path.parent, pretrained, folder / "out")
+
+
+def _other_pretrained(folder: Path, motif_windows: Path, pretrained: Path) -> tuple[Path, Read]:
+    path, _ = _window(folder, motif_windows, pretrained)
+    save_file({name: 2 * weights for name, weights in load_file(path).items()}, path, metadata={"format": "pt"})
+    return path, lambda: finetune(FinetuneConfig(), motif_windows, path.parent, folder / "out")
+
+
+def _other_track(folder: Path, motif_windows: Path, _: Path) -> tuple[Path, Read]:
+    model, other = save_tiny_track(folder / "model"), save_tiny_track(folder / "other", seed=2)
+    shutil.copy(other / "model.safetensors", model)
+    genome = motif_windows.parent / "genome.fa"
+    return model / "model.safetensors", lambda: scan(ScanConfig(), model, genome, folder / "out")
+
+
+@pytest.mark.parametrize("change", [_other_windows, _other_pretrained, _other_track])
+def test_a_result_that_was_changed_between_two_stages_is_named(
+    change: Callable[[Path, Path, Path], tuple[Path, Read]], motif_windows: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    """Change it into what could be read: of the three, only the checksum knows that it is another."""
+    path, read = change(tmp_path, motif_windows, pretrained)
+    with pytest.raises(CapsightError, match=r"was changed after it was made \(make it again\)$") as caught:
+        read()
+    assert str(caught.value).startswith(f"{path}: ")
+    assert not list(tmp_path.glob("out*"))
 
 
 @pytest.mark.parametrize("by", [-10 * 365 * 86_400, 10 * 365 * 86_400], ids=["set back", "set forward"])
@@ -179,8 +236,11 @@ class Task:
 
 phase = PhaseConfig(steps=5)
 plan = Plan(name="greedy", phase=phase, schedule=lambda t: 1.0, seed=1, checkpoint_every=1, evaluate_every=9)
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))
+if len(sys.argv) == 2:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), used + (1 << 30)))
+else:
+    Path(sys.argv[2]).write_text("0")  # this process
 try:
     fit(nn.Linear(1, 1), Task(), plan, Path(sys.argv[1]))
 except KeepsPartial as error:
@@ -199,6 +259,37 @@ def test_a_limit_of_memory_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     found = read_checkpoint(tmp_path / "checkpoint" / "greedy")
     assert found is not None
     assert found[1]["step"] == 2
+
+
+@pytest.fixture
+def cgroup() -> Generator[Path]:
+    """Make a control group of 2 GiB of memory; the file that takes processes into it."""
+    for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        folder = Path(parent) / f"capsight-{os.getpid()}"
+        try:
+            folder.mkdir()
+            (folder / limit).write_text(str(2 << 30))
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()
+            continue
+        yield folder / "cgroup.procs"
+        folder.rmdir()
+        return
+    pytest.skip("control groups of memory need root and Linux")
+
+
+def test_a_limit_of_memory_that_the_kernel_keeps_leaves_the_last_checkpoint(cgroup: Path, tmp_path: Path) -> None:
+    for _ in range(min(TIMES, 3)):
+        shutil.rmtree(tmp_path / "checkpoint", ignore_errors=True)
+        done = subprocess.run(
+            [sys.executable, "-c", GREEDY, str(tmp_path), str(cgroup)], capture_output=True, text=True, check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )  # fmt: skip
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        found = read_checkpoint(tmp_path / "checkpoint" / "greedy")
+        assert found is not None
+        assert found[1]["step"] == 2
 
 
 def test_attributions_that_are_cut_are_refused(tmp_path: Path) -> None:

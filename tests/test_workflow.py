@@ -48,7 +48,11 @@ def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subproces
     program = shutil.which("snakemake")
     if program is None:
         pytest.skip("snakemake is not installed")
-    common = {"capsight": f"{sys.executable} -m capsight", "threads": {"train": 1, "use": 1}}
+    common = {
+        "capsight": f"{sys.executable} -m capsight",
+        "torchrun": f"{sys.executable} -m torch.distributed.run --standalone --nproc-per-node {{n}} -m capsight",
+        "threads": {"train": 1, "use": 1},
+    }
     (place / "jobs.yaml").write_text(yaml.safe_dump(common | config))
     command = [program, "-s", str(ROOT / "workflow" / "Snakefile"), "--configfile", "jobs.yaml", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -58,10 +62,13 @@ def snakemake(place: Path, config: dict[str, Any], *arguments: str) -> subproces
 
 
 def recipes(place: Path) -> None:
-    """Write recipes that train for some updates only."""
-    window = TINY | {"pretrain": TINY["pretrain"] | {"main": {"steps": 4, "batch_size": 8, "warmup_steps": 2}}}
-    window["finetune"] = TINY["finetune"] | {"epochs": 1}
-    track = TINY_TRACK | {"simulate": TINY["simulate"], "train": TINY_TRACK["train"] | {"epochs": 0.5}}
+    """Write recipes that train for seconds, yet learn enough to explain; the second has no section for motifs."""
+    window = TINY | {
+        "simulate": TINY_TRACK["simulate"],
+        "finetune": TINY["finetune"] | {"max_train": 400, "max_validation": 200},
+        "explain": TINY["explain"] | {"max_windows": 20},
+    }
+    track = TINY_TRACK | {"explain": TINY_TRACK["explain"] | {"max_windows": 20}}
     for name, values in (("window", window), ("track", track)):
         (place / f"{name}.yaml").write_text(yaml.safe_dump(values))
 
@@ -73,20 +80,37 @@ def capsight(place: Path, *arguments: object) -> None:
     subprocess.run(command, cwd=place, check=True, capture_output=True, env=environment)
 
 
-def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
-    recipes(tmp_path)
-    capsight(tmp_path, "simulate", "--config", "window.yaml", "-o", "given")
-    sequence = "".join((tmp_path / "given" / "genome.fa").read_text().split(">")[1].splitlines()[1:])
+def data(place: Path) -> None:
+    """Write recipes, a simulated genome, and variants of it."""
+    recipes(place)
+    capsight(place, "simulate", "--config", "window.yaml", "-o", "given")
+    sequence = "".join((place / "given" / "genome.fa").read_text().split(">")[1].splitlines()[1:])
     rows = "".join(f"chr1\t{p + 1}\t{sequence[p].upper()}\t{'ACGT'['CGTA'.index(sequence[p].upper())]}\n"
                    for p in range(2000, 62000, 100))  # fmt: skip
-    (tmp_path / "variants.tsv").write_text("chrom\tposition\tref\talt\n" + rows)
+    (place / "variants.tsv").write_text("chrom\tposition\tref\talt\n" + rows)
+
+
+def check_merged(place: Path, model: str) -> None:
+    """Compare merged shards with one run, byte for byte."""
+    genome = "given/genome.fa"
+    capsight(place, "scan", genome, "--model", model, "-o", "whole")
+    for name in ("plus.bw", "minus.bw", "tss.bed", "tss.gff3"):
+        assert (place / "results" / "scans" / "all" / name).read_bytes() == (place / "whole" / name).read_bytes(), name
+    capsight(place, "variants", "variants.tsv", "--genome", genome, "--model", model, "-o", "whole.tsv.gz")
+    merged = place / "results" / "variants" / "some.tsv.gz"
+    assert merged.read_bytes() == (place / "whole.tsv.gz").read_bytes()
+
+
+def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
+    data(tmp_path)
     model, genome = "results/track/chr3/model", "given/genome.fa"
     config = {
         "genome": genome, "peaks": "given/peaks.bed", "ctss": "given/ctss.bed", "folds": FOLDS,
         "models": {
-            "window": {"recipe": "window.yaml", "network": "window", "explain": False},
-            "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"], "explain": False,
-                      "set": {"train": {"seed": 7}}},
+            "window": {"recipe": "window.yaml", "network": "window"},
+            "track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"],
+                      "processes": {"train": 2},
+                      "set": {"train": {"seed": 7, "crops.gradient_accumulation_steps": 2, "crops.batch_size": 2}}},
         },
         "scans": {"all": {"model": model, "genome": genome, "shards": 2}},
         "variants": {
@@ -100,17 +124,60 @@ def test_three_folds_two_models_and_shards(tmp_path: Path) -> None:
         for fold in folds:
             page = (results / name / fold / "report" / "report.html").read_text()
             assert "AUROC" in page
+            assert "Motifs" in page
+            assert (results / name / fold / "motifs" / "motifs.meme").read_text().startswith("MEME version")
             record = yaml.safe_load((results / name / fold / "windows" / "provenance.yaml").read_text())
             assert record["config"]["test"] == [fold]
     assert yaml.safe_load((tmp_path / model / "provenance.yaml").read_text())["seed"] == 7
-    capsight(tmp_path, "scan", genome, "--model", model, "-o", "whole")
-    for name in ("plus.bw", "minus.bw", "tss.bed", "tss.gff3"):
-        assert (results / "scans" / "all" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    capsight(tmp_path, "variants", "variants.tsv", "--genome", genome, "--model", model, "-o", "whole.tsv.gz")
-    assert (results / "variants" / "some.tsv.gz").read_bytes() == (tmp_path / "whole.tsv.gz").read_bytes()
+    check_merged(tmp_path, model)
     again = snakemake(tmp_path, config, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2")
     assert again.returncode == 0
     assert "Nothing to be done" in again.stderr + again.stdout
+
+
+#: capsight, whose first two trainings, scans and tables of variants are ended by ``kill -9`` soon after they begin.
+KILLED = r"""#!/usr/bin/env bash
+out="${@: -1}"; lock="$(dirname "$out")/.$(basename "$out").lock"; log="$KILLS/$1"
+"$PYTHON" -m capsight "$@" & pid=$!
+case "$1" in train | scan | variants)
+    if [ "$(cat "$log" 2> /dev/null | wc -l)" -lt 2 ]; then
+        while kill -0 $pid 2> /dev/null && [ ! -e "$lock" ]; do sleep 0.02; done
+        sleep "0.$((RANDOM % 10))"
+        kill -9 $pid 2> /dev/null && echo killed >> "$log"
+    fi
+esac
+wait $pid
+"""
+
+
+def test_jobs_that_are_killed_are_given_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data(tmp_path)
+    (tmp_path / "kills").mkdir()
+    (tmp_path / "killed").write_text(KILLED)
+    (tmp_path / "killed").chmod(0o755)
+    monkeypatch.setenv("KILLS", str(tmp_path / "kills"))
+    monkeypatch.setenv("PYTHON", sys.executable)
+    model = "results/track/chr3/model"
+    config = {
+        "capsight": str(tmp_path / "killed"), "retries": 2,
+        "genome": "given/genome.fa", "peaks": "given/peaks.bed", "ctss": "given/ctss.bed", "folds": FOLDS,
+        "models": {"track": {"recipe": "track.yaml", "network": "track", "folds": ["chr3"],
+                             "set": {"train": {"epochs": 0.3, "checkpoint_every": 10}}}},
+        "scans": {"all": {"model": model, "genome": "given/genome.fa", "shards": 2}},
+        "variants": {"some": {"model": model, "genome": "given/genome.fa", "source": "variants.tsv", "shards": 2,
+                              "format": "tsv.gz"}},
+    }  # fmt: skip
+    wanted = [f"results/.done/{name}" for name in ("scans/all", "variants/some")]
+    done = snakemake(tmp_path, config, "--profile", str(ROOT / "profiles" / "local"), "--cores", "2", *wanted)
+    assert done.returncode == 0, done.stderr[-4000:]
+    kills = {path.name: len(path.read_text().split()) for path in (tmp_path / "kills").iterdir()}
+    assert kills.keys() == {"train", "scan", "variants"}
+    assert done.stderr.count("Trying to restart job") == sum(kills.values())
+    settings = ("--set", "epochs=0.3", "--set", "checkpoint_every=10")
+    capsight(tmp_path, "train", "--config", "track.yaml", *settings, "results/track/chr3/windows", "-o", "model")
+    one, other = (tmp_path / folder / "model.safetensors" for folder in ("model", model))
+    assert one.read_bytes() == other.read_bytes()
+    check_merged(tmp_path, model)
 
 
 def test_jobs_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,25 +37,34 @@ _FORMATS: Final = frozenset({
     ".pkl", ".png", ".safetensors", ".svg", ".tar", ".tgz", ".vcf", ".xls", ".xlsx", ".xz", ".yaml", ".yml", ".zip",
     ".zst",
 })  # fmt: skip
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: How libraries report a full disk that raise no OSError (safetensors and tokenizers; Arrow; quotas).
-_FULL_TEXT: Final = re.compile(r"no space left on device|os error 28\b|disk quota exceeded", re.IGNORECASE)
+#: Why a file cannot grow, and what to do.
+_FULL: Final = "no space is left on the disk"
+_TOO_LARGE: Final = "the file would be larger than its file system, or `ulimit -f`, allows"
+_REMEDIES: Final = {_FULL: "make room", _TOO_LARGE: "write to another file system, or raise the limit"}
+_ERRORS: Final = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _TOO_LARGE}
+#: How libraries report that which raise no OSError (safetensors and tokenizers; Arrow; quotas).
+_TEXTS: Final = {
+    re.compile(r"no space left on device|os error 28\b|disk quota exceeded", re.IGNORECASE): _FULL,
+    re.compile(r"file too large|os error 27\b", re.IGNORECASE): _TOO_LARGE,
+}
 #: Seconds to wait for a lock that another process is just letting go.
 _LOCK_SECONDS: Final = 0.2
 
 
-def disk_full(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that led to it, is that of a full disk or an exhausted quota."""
+def lack_of_room(error: BaseException | None) -> str | None:
+    """Return why a file could not grow, if that is what an error says, or one that led to it."""
     while error is not None:
-        if (isinstance(error, OSError) and error.errno in _FULL) or _FULL_TEXT.search(str(error)):
-            return True
+        if isinstance(error, OSError) and error.errno in _ERRORS:
+            return _ERRORS[error.errno]
+        if found := [reason for text, reason in _TEXTS.items() if text.search(str(error))]:
+            return found[0]
         error = error.__cause__ or error.__context__
-    return False
+    return None
 
 
-def full(where: object) -> InputError:
-    """Return what a user reads of a full disk."""
-    return InputError("no space is left on the disk", where=where, remedy="make room, then give the same command again")
+def full(where: object, reason: str = _FULL) -> InputError:
+    """Return what a user reads of a full disk, or of a file that cannot grow."""
+    return InputError(reason, where=where, remedy=f"{_REMEDIES[reason]}, then give the same command again")
 
 
 def is_stream(out: Path) -> bool:
@@ -213,7 +222,7 @@ def locked(out: Path, what: str) -> Iterator[None]:
             f"another capsight is writing it: {_holder(path)}", where=out, remedy="wait for it, or name another output"
         ) from None
     except OSError as error:
-        raise (full(out) if disk_full(error) else _unwritable(out, error)) from None
+        raise (full(out, why) if (why := lack_of_room(error)) else _unwritable(out, error)) from None
     try:
         with suppress(OSError):  # on a full disk the lock holds without a name
             since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
@@ -257,8 +266,8 @@ def writing(path: Path) -> Iterator[Path]:
     except InputError:
         raise
     except Exception as error:
-        if disk_full(error):
-            raise full(path) from None
+        if why := lack_of_room(error):
+            raise full(path, why) from None
         # Of another file, such as one that the block reads, nothing is said here.
         if isinstance(error, OSError) and error.filename in (partial, str(partial)):
             raise _unwritable(path, error) from None
@@ -318,15 +327,19 @@ def compress(path: Path, out: Path) -> None:
             pysam.tabix_compress(str(path), str(packed), force=True)
             packed.replace(path)
         except OSError as error:  # htslib does not say why
-            raise (full(out) if is_full(path.parent) else _unwritable(out, error)) from None
+            raise (full(out, why) if (why := why_cut(packed)) else _unwritable(out, error)) from None
         finally:
             packed.unlink(missing_ok=True)
 
 
-def is_full(folder: Path) -> bool:
-    """Tell whether the disk of a folder is full."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize < LEAST_FREE
+def why_cut(path: Path) -> str | None:
+    """Return why a library could not write a file whole and did not say so: append to it, and see why that fails."""
+    try:
+        with path.open("ab") as handle:
+            handle.write(bytes(LEAST_FREE))
+    except OSError as error:
+        return lack_of_room(error)
+    return None
 
 
 @contextmanager
@@ -344,7 +357,7 @@ def streaming(out: Path) -> Iterator[Path]:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise (full(out) if disk_full(error) else _unwritable(out, error)) from None
+            raise (full(out, why) if (why := lack_of_room(error)) else _unwritable(out, error)) from None
 
 
 def _unwritable(where: object, error: OSError) -> InputError:

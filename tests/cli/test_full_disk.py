@@ -1,5 +1,6 @@
 """A disk that fills up in the middle of a command: one line, nothing half-written, and what was there stays."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from capsight.output import LEAST_FREE
+from capsight.output import LEAST_FREE, full, lack_of_room
 
 pytestmark = pytest.mark.pipeline
 
@@ -90,3 +91,40 @@ def test_a_disk_that_fills_up(command: str, on_a_small_disk: Callable[[str, int]
     assert "Traceback" not in done.err
     if command != "pretrain":  # of which a whole checkpoint is kept
         assert done.left == []
+
+
+def test_a_disk_that_fills_up_at_random_bytes(tmp_path: Path) -> None:
+    """Run the short form of `full_disk.py`: half of its trials limit the size of a file."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("mounting a small file system needs root and unshare")
+    script = Path(__file__).parents[1] / "full_disk.py"
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, str(script), "--trials", "2", "--stages", "windows", "scan", "variants"],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )  # fmt: skip
+    if "unshare failed" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no mount namespaces here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    for stage in ("windows", "scan", "variants"):
+        assert f"{stage}: 2 trials, " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left on the disk"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "no space is left on the disk"),
+        (OSError(errno.EFBIG, "File too large"), "the file would be larger than its file system"),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "no space is left"),
+        (RuntimeError("I/O error: File too large (os error 27)"), "the file would be larger than its file system"),
+    ],
+)
+def test_what_libraries_say_of_a_full_disk_is_understood(error: Exception, message: str) -> None:
+    wrapped = ValueError("could not be saved")
+    wrapped.__cause__ = error
+    for found in (error, wrapped):
+        reason = lack_of_room(found)
+        assert reason is not None
+        assert str(full("out", reason)).startswith(f"out: {message}")
+    assert lack_of_room(OSError(errno.EACCES, "Permission denied")) is None

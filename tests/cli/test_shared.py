@@ -18,8 +18,8 @@ from capsight.cli import commands
 from capsight.cli.commands import app
 from capsight.cli.options import settings
 from capsight.cli.shared import Answer, with_shared
-from capsight.config import BaselineConfig, ScanConfig, TrainConfig
-from capsight.errors import InputError
+from capsight.config import BaselineConfig, MotifsConfig, ScanConfig, TrainConfig, WindowsConfig
+from capsight.errors import ConfigError, InputError
 from capsight.machine import best_device, limited
 from capsight.progress import progress
 from capsight.run.recipe import read_recipe
@@ -152,6 +152,20 @@ def test_threads_reach_settings_and_libraries(monkeypatch: pytest.MonkeyPatch) -
     assert settings(ScanConfig).threads is None
     assert torch.get_num_threads() == before
     assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_recipe_without_a_section_leaves_defaults(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("windows: {length: 64}\ntrain: {epochs: 2}\n")
+    with caplog.at_level("INFO", "capsight"):
+        assert settings(MotifsConfig, recipe, ["k=4"]) == MotifsConfig(k=4)
+    assert f"recipe: {recipe} has no section motifs: defaults are used" in caplog.messages
+    assert settings(TrainConfig, recipe).epochs == 2
+    recipe.write_text("windows: {length: 64}\nmotives: {k: 4}\n")
+    with pytest.raises(ConfigError, match="unknown key 'windows'"):
+        settings(MotifsConfig, recipe)
+    recipe.write_text("train: train.csv\n")  # a setting of windows by the name of a stage
+    assert settings(WindowsConfig, recipe, ["validation=other.csv"]).train == Path("train.csv")
 
 
 def test_threads_reach_every_stage_of_a_recipe(tmp_path: Path) -> None:

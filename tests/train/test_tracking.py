@@ -1,8 +1,11 @@
 """Trackers: TensorBoard by default, wandb only where it is asked for, and neither where none is."""
 
+import errno
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -108,3 +111,25 @@ def test_no_tracker_is_imported_unless_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_fault_of_tensorboards_thread_is_raised_and_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    reported: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    tracker = module.Tracker("tensorboard", tmp_path, "line")
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        for step in range(1000):
+            tracker.show({"loss": 1.0}, step)
+            time.sleep(0.01)
+    other = threading.Thread(target=lambda: 1 / 0)
+    other.start()
+    other.join()
+    assert [fault.thread for fault in reported] == [other]

@@ -102,8 +102,8 @@ def atomic_dir(out: Path, stage: str, config: BaseModel, inputs: Mapping[str, Pa
             worth = (partial / CHECKPOINT).is_dir() and (resumed or not isinstance(error, InputError))
             if not (worth or isinstance(error, KeepsPartial)):
                 shutil.rmtree(partial, ignore_errors=True)
-            if output.disk_full(error):
-                raise output.full(out) from None
+            if why := output.lack_of_room(error):
+                raise output.full(out, why) from None
             raise
         _swap(partial, place)
 

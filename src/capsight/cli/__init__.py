@@ -72,11 +72,11 @@ def _of_the_machine(error: Exception) -> str | None:
     """Return what to report of an error of the machine: a full disk, a file that may not be read."""
     import errno
 
-    from capsight.output import disk_full
+    from capsight.output import full, lack_of_room
 
     named = getattr(error, "filename", None) or "an output"
-    if disk_full(error):
-        return f"{named}: no space is left on the disk (make room, then give the same command again)"
+    if why := lack_of_room(error):
+        return str(full(named, why))
     kinds = "EACCES EPERM EROFS EIO ENAMETOOLONG ELOOP EMFILE ENFILE ENOTDIR EISDIR ESTALE"
     if isinstance(error, OSError) and error.errno in {getattr(errno, kind) for kind in kinds.split()}:
         return f"{named}: {error.strerror}"

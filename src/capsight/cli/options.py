@@ -1,5 +1,6 @@
 """Options that several commands declare, and how they become settings; those that all have are in `shared`."""
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel
 
-from capsight.config import ASSET_SETTINGS
+from capsight.config import ASSET_SETTINGS, Recipe
 from capsight.version import __version__
+
+logger = logging.getLogger(__name__)
 
 
 def print_version(wanted: bool) -> None:
@@ -67,7 +70,8 @@ def settings(
 ) -> AnyConfig:
     """Join a stage's settings: those of the file, then ``--set``, then options that were given (``--threads`` too).
 
-    A recipe will do as the file, by name too: its section for the stage is taken. Names of assets become files.
+    A recipe will do as the file, by name too: its section for the stage is taken, and the defaults where it has none.
+    Names of assets become files.
     """
     from capsight.config.variables import fill_variables
     from capsight.config.yaml_files import load_yaml, override, parse
@@ -77,7 +81,10 @@ def settings(
     values = load_yaml(find_recipe(file)) if file else {}
     values, assignments = fill_variables(values, assignments or [], where=file, model=kind)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Config")).lower()
-    section = values.get(name) if name in values else values
+    is_recipe = values.keys() <= Recipe.model_fields.keys() and not values.keys() <= kind.model_fields.keys()
+    if is_recipe and values.get(name) is None:
+        logger.info("recipe: %s has no section %s: defaults are used", file, name)
+    section = values.get(name) if is_recipe or name in values else values
     values = section if isinstance(section, dict) else {} if section is None else values
     values = override(values, assignments)
     values |= {key: value for key, value in given.items() if value is not None}

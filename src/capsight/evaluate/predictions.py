@@ -98,8 +98,7 @@ def model_prediction(folder: Path, genome: Genome, step: int, batch_size: int, n
 
 def _counts(scorer: TrackScorer, genome: Genome, contig: int, start: int, end: int) -> Counts:
     """Run the network on a piece and `REACH` bases on either side, tile by tile."""
-    first = genome.offsets[contig]
-    codes = genome.bases[first : first + genome.lengths[contig]][None]
+    codes = genome.view(contig)[None]
     start, end = start - REACH, end + REACH
     tiles = [scorer.counts(codes, a, min(a + scorer.tile, end)) for a in range(start, end, scorer.tile)]
     return Counts(*(np.concatenate(parts, axis=2) for parts in zip(*tiles, strict=True)))

@@ -45,11 +45,11 @@ def write_part(stretches: Iterable[Stretch], min_tags: float, part: Path) -> Ite
                 kept = np.flatnonzero(tags >= min_tags)
                 entries = np.empty(len(kept), ENTRY)
                 entries["position"], entries["value"] = kept + stretch.tile.start, tags[kept]
-                entries.tofile(handle)
+                handle.write(entries.tobytes())  # unlike tofile, says why it fails
             rows = np.empty(len(stretch.sites.position), CALL)
             for name, column in stretch.sites._asdict().items():
                 rows[name] = column
-            rows.tofile(calls)
+            calls.write(rows.tobytes())
             yield stretch
 
 

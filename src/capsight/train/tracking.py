@@ -1,6 +1,7 @@
 """Where the progress of a training is shown beside its log: TensorBoard, Weights & Biases, or nowhere."""
 
 import os
+import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,6 +53,7 @@ class Tracker:
         if tracking == "tensorboard":
             from torch.utils.tensorboard import SummaryWriter
 
+            self._report, threading.excepthook = threading.excepthook, self._leave_to_caller
             self._board = SummaryWriter(str(place))
         elif tracking == "wandb":
             from accelerate.tracking import WandBTracker
@@ -76,5 +78,11 @@ class Tracker:
         """Write what is left."""
         if self._board is not None:
             self._board.close()
+            threading.excepthook = self._report
         if self._run is not None:
             self._run.finish()
+
+    def _leave_to_caller(self, fault: threading.ExceptHookArgs) -> None:
+        """Leave out faults of TensorBoard's thread, such as a full disk: its next call raises them."""
+        if not type(fault.thread).__module__.startswith("tensorboard."):
+            self._report(fault)

@@ -158,6 +158,33 @@ def test_damaged_store_is_rebuilt(write_fasta, damage):
     assert one(Genome.open(path), "a", 0, 8) == "ACGTACGT"
 
 
+def test_a_bit_that_flips_in_the_store_is_found_where_it_is_read(write_fasta, monkeypatch):
+    monkeypatch.setattr("capsight.data.genome.store.BLOCK", 16)
+    monkeypatch.setattr("capsight.data.genome.genome.BLOCK", 16)
+    monkeypatch.setattr("capsight.data.genome.genome._BLOCKS_MAPPED", 2)
+    text = "".join(np.random.default_rng(1).choice(list("ACGT"), 100))
+    path = write_fasta({"a": text[:70], "b": text[70:]})
+    Genome.open(path)
+    bases = next(path.with_name("genome.fa.capsight").glob("bases.*"))
+    whole = bases.read_bytes()
+    for at in range(len(whole)):
+        bases.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        genome, contig = Genome.open(path), int(at >= 70)
+        with pytest.raises(
+            InputError, match=r"bases\..*\.u8: the base store is damaged \(delete the folder .*capsight: "
+        ):
+            genome.contig(contig)
+        with pytest.raises(InputError, match="the base store is damaged"):
+            one(genome, "ab"[contig], at - 70 * contig, 1)
+        if at < 48:
+            assert one(genome, "b", 5, 20) == text[75:95]  # other blocks can be read
+    bases.write_bytes(whole)
+    genome = Genome.open(path)
+    assert one(genome, "a", -5, 80) == "NNNNN" + text[:70] + "NNNNN"
+    assert one(genome, "b", 100, 3) == "NNN"
+    assert decode(genome.contig(1)[None])[0] == text[70:]
+
+
 def test_store_goes_to_the_cache_where_the_folder_is_read_only(write_fasta, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPSIGHT_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "fixed"

@@ -1,6 +1,7 @@
 """The genome as a memory-mapped array of bases, shared by every process: windows are gathered from it by indexing."""
 
 import mmap
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +24,13 @@ from capsight.data.genome.alphabet import (
     composition,
     reverse_complement,
 )
-from capsight.data.genome.store import base_store
+from capsight.data.genome.store import BLOCK, base_store
+from capsight.errors import InputError
 
 #: Rows gathered at a time: bounds the memory that intermediate results take.
 _ROWS_AT_ONCE: Final = 1 << 14
+#: Blocks that are checked before the genome is unmapped.
+_BLOCKS_MAPPED: Final = 64
 #: Rows after which the genome is unmapped: each maps the page that it lies on, which may be one of 2 MB.
 _ROWS_MAPPED: Final = 1 << 12
 
@@ -44,7 +48,11 @@ class Genome:
     sha256
         Checksum of the file; of a folder, that of its files' names and checksums.
     bases
-        Stored bytes of all contigs, one after the other; do not write.
+        Stored bytes of all contigs, one after the other; do not write. They are checked where they are first read.
+    sums
+        CRC-32 of every block of them, ``(n_blocks,)``.
+    store
+        The file of `bases`.
     """
 
     path: Path
@@ -52,6 +60,8 @@ class Genome:
     lengths: Ints
     sha256: str
     bases: Codes
+    sums: Ints
+    store: Path
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -64,12 +74,18 @@ class Genome:
         """
         store = base_store(path)
         bases = np.asarray(np.memmap(store.bases, dtype=np.uint8, mode="r"))
-        return cls(path, store.names, np.array(store.lengths, np.int64), store.sha256, bases)
+        lengths, sums = np.array(store.lengths, np.int64), np.array(store.sums, np.int64)
+        return cls(path, store.names, lengths, store.sha256, bases, sums, store.bases)
 
     @cached_property
     def offsets(self) -> Ints:
         """Where each contig begins in `bases`, ``(n_contigs,)``."""
         return np.cumsum(self.lengths) - self.lengths
+
+    @cached_property
+    def _unchecked(self) -> Mask:
+        """Tell which blocks of `bases` have not been compared with their checksums, ``(n_blocks,)``."""
+        return np.ones(len(self.sums), dtype=bool)
 
     @cached_property
     def _lookup(self) -> pd.Index:
@@ -121,8 +137,32 @@ class Genome:
 
     def view(self, number: int) -> Codes:
         """Return the stored bytes of a whole contig, memory-mapped: do not write; `release` what was read."""
-        first = self.offsets[number]
-        return self.bases[first : first + self.lengths[number]]
+        first, stop = self.offsets[number], self.offsets[number] + self.lengths[number]
+        self._check(np.array([first]), np.array([stop]))
+        return self.bases[first:stop]
+
+    def _check(self, first: Ints, stop: Ints) -> None:
+        """Compare the blocks that hold parts of `bases` with their checksums, each block once.
+
+        Raises
+        ------
+        InputError
+            If one differs: a bit of the disk has changed.
+        """
+        if not self._unchecked.any():
+            return
+        changes = np.zeros(len(self.sums) + 1, dtype=np.int64)
+        np.add.at(changes, first // BLOCK, 1)
+        np.add.at(changes, (stop - 1) // BLOCK + 1, -1)
+        for done, block in enumerate(np.flatnonzero((np.cumsum(changes)[:-1] > 0) & self._unchecked), start=1):
+            if zlib.crc32(self.bases[block * BLOCK : (block + 1) * BLOCK].data) != self.sums[block]:
+                raise InputError(
+                    "the base store is damaged", where=self.store,
+                    remedy=f"delete the folder {self.store.parent}: it is built anew of {self.path}",
+                )  # fmt: skip
+            self._unchecked[block] = False
+            if done % _BLOCKS_MAPPED == 0:
+                self.release()
 
     def _gather(self, contig: Ints, start: Ints, length: int) -> Codes:
         """Return stored bytes of plus-strand windows, ``(n_windows, length)``, as a fresh array."""
@@ -148,14 +188,16 @@ class Genome:
         if len(contig) and contig.min() < 0:
             raise ValueError("contig -1: an unknown contig cannot be read")
         size, first = self.lengths[contig], self.offsets[contig]
+        begin, stop = np.maximum(start, 0), np.minimum(start + length, size)
+        some = begin < stop
+        self._check((first + begin)[some], (first + stop)[some])
         inside = (start >= 0) & (start + length <= size)
         if inside.all() and len(start):
             return sliding_window_view(self.bases, length)[first + start]
         codes = np.full((len(start), length), N_CODE, dtype=np.uint8)
         if inside.any():
             codes[inside] = sliding_window_view(self.bases, length)[(first + start)[inside]]
-        begin, stop = np.maximum(start, 0), np.minimum(start + length, size)
-        for i in np.flatnonzero(~inside & (begin < stop)):
+        for i in np.flatnonzero(~inside & some):
             part = self.bases[first[i] + begin[i] : first[i] + stop[i]]
             codes[i, begin[i] - start[i] : stop[i] - start[i]] = part
         return codes

@@ -4,7 +4,7 @@ A genome is a FASTA (plain or bgzip), a 2bit file, or a folder of FASTA files, r
 One byte per base, as in `data.genome.alphabet`. The store lies in ``<name>.capsight/`` beside the file or folder, or,
 where that place cannot be written, below ``$CAPSIGHT_CACHE`` (default ``~/.cache/capsight``). It is rebuilt when
 size or time of a file change. Its files are named by content and put in place by renaming, so processes that build
-it at the same time cannot harm each other.
+it at the same time cannot harm each other. The index has a checksum of every block of bases.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
@@ -35,8 +36,11 @@ from capsight.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-#: Of the store; raised where the same file may give other bases than before (2: blanks in FASTA are no bases).
-_FORMAT: Final = 2
+#: Of the store; raised where the same file may give other bases than before (2: blanks in FASTA are no bases), or the
+#: index has more (3: checksums).
+_FORMAT: Final = 3
+#: Bases that share a checksum.
+BLOCK: Final = 1 << 20
 _INDEX: Final = "index.json"
 #: What the files of a genome are called in a record, with ``/FILE`` where it is a folder.
 _INPUT: Final = "genome"
@@ -45,12 +49,13 @@ _BUILDING: Final = threading.Lock()
 
 
 class Store(NamedTuple):
-    """A base store: its file, and the contigs in it, laid end to end."""
+    """A base store: its file, the contigs in it, laid end to end, and the CRC-32 of every `BLOCK` of them."""
 
     bases: Path
     names: tuple[str, ...]
     lengths: tuple[int, ...]
     sha256: str
+    sums: tuple[int, ...]
 
 
 def base_store(path: Path) -> Store:
@@ -79,7 +84,7 @@ def base_store(path: Path) -> Store:
 def _store(folder: Path, index: dict[str, Any]) -> Store:
     """Return the store that an index describes."""
     names, lengths = tuple(index["names"]), tuple(index["lengths"])
-    return Store(folder / _bases_name(index["sha256"]), names, lengths, index["sha256"])
+    return Store(folder / _bases_name(index["sha256"]), names, lengths, index["sha256"], tuple(index["sums"]))
 
 
 def genome_inputs(path: Path) -> dict[str, Path]:
@@ -188,7 +193,8 @@ def _read_index(folder: Path, state: dict[str, int]) -> dict[str, Any] | None:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         size = (folder / _bases_name(index["sha256"])).stat().st_size
         same = index["format"] == _FORMAT and {key: index[key] for key in state} == state
-        return index if same and size == sum(index["lengths"]) > 0 else None
+        whole = size == sum(index["lengths"]) > 0 and len(index["sums"]) == -(-size // BLOCK)
+        return index if same and whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -206,10 +212,13 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
     sha256 = genome_checksum({name: artefact.sha256(file) for name, file in files.items()})
     bases = folder / _bases_name(sha256)
     try:
-        with output.writing(bases) as partial, partial.open("wb") as out:
-            lengths, counts = _write_bases(files.values(), out)
+        with output.writing(bases) as partial:
+            with partial.open("wb") as out:
+                lengths, counts = _write_bases(files.values(), out)
             replaced = _check_letters(path, counts)
-        index = {"format": _FORMAT, **state, "sha256": sha256, "names": list(lengths), "lengths": [*lengths.values()]}
+            sums = _block_sums(partial)
+        index = {"format": _FORMAT, **state, "sha256": sha256, "names": list(lengths), "lengths": [*lengths.values()],
+                 "sums": sums}  # fmt: skip
         with output.writing(folder / _INDEX) as partial:
             partial.write_text(json.dumps(index | {"replaced": replaced}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
@@ -236,6 +245,12 @@ def _write_bases(files: Iterable[Path], out: IO[bytes]) -> tuple[dict[str, int],
                 counts += np.bincount(letters, minlength=256)
                 out.write(STORED[letters].tobytes())
     return lengths, counts
+
+
+def _block_sums(bases: Path) -> list[int]:
+    """Return the CRC-32 of every block of a file."""
+    with bases.open("rb") as file:
+        return [zlib.crc32(block) for block in iter(lambda: file.read(BLOCK), b"")]
 
 
 def _contigs(file: Path) -> Iterator[tuple[str, Iterable[Codes]]]:

@@ -159,7 +159,7 @@ def write_bigwig(contigs: Sequence[Values], path: Path) -> None:
     except InputError:
         whole = False
     if not whole:
-        raise output.full(path) if output.is_full(path.parent) else OSError(f"{path} was not written whole")
+        raise output.full(path, why) if (why := output.why_cut(path)) else OSError(f"{path} was not written whole")
 
 
 def _is_panic(error: BaseException) -> bool:
