@@ -147,7 +147,7 @@ def test_a_disk_that_is_full_is_named(tmp_path: Path, capfd: pytest.CaptureFixtu
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(OSError, match="was not written whole"):
+        with pytest.raises(InputError, match="larger than its file system, or `ulimit -f`, allows"):
             written(tmp_path / "a.bw")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(bigwig.output, "is_full", lambda folder: True)
