@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 #: Fixtures that train a network, run all stages, or take as long: whatever uses one is no unit test.
-LONG = {"explained", "finished", "finished_track", "planted", "pretrained", "related", "trained"}
+LONG = {"explained", "finished", "finished_track", "planted", "pretrained", "related", "trained", "trained_causal"}
 #: Files whose tests train networks and other models themselves.
 LONG_FILES = {
     "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_crossval.py", "test_finetune.py",

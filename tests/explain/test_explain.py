@@ -50,22 +50,22 @@ def train(folder: Path, windows: Path, shape: dict[str, object], epochs: int, to
 
 
 @pytest.fixture(scope="module")
-def model(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = {"stem_channels": 16, "downsample": 4, "pooling": "position"}
     return train(tmp_path_factory.mktemp("stem"), motif_windows, shape, 20, {"k": 1, "stride": 1})
 
 
 @pytest.fixture(scope="module")
-def causal(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_causal(motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = {"causal": True, "pooling": "last", "stem_channels": 0}
     return train(tmp_path_factory.mktemp("causal"), motif_windows, shape, 1, {"k": 3, "stride": 2})
 
 
 @pytest.fixture(scope="module")
-def explained(model: Path, motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Attributions:
+def explained(trained: Path, motif_windows: Path, tmp_path_factory: pytest.TempPathFactory) -> Attributions:
     config = ExplainConfig(n_references=2, n_steps=32, max_windows=60)
     path = tmp_path_factory.mktemp("explained") / "attributions.npz"
-    return Attributions.read(explain(config, model, motif_windows, path))
+    return Attributions.read(explain(config, trained, motif_windows, path))
 
 
 def random_codes(n: int, length: int = 64) -> np.ndarray:
@@ -118,7 +118,8 @@ def test_rollout_rows_are_distributions() -> None:
     torch.testing.assert_close(rollout(layers).sum(-1), torch.ones(3, 5))
 
 
-@pytest.mark.parametrize("kind", ["model", "causal"])
+@pytest.mark.pipeline
+@pytest.mark.parametrize("kind", ["trained", "trained_causal"])
 def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: pytest.FixtureRequest) -> None:
     reader = ModelWrapper.open(request.getfixturevalue(kind), 8)
     before = reader.model.config._attn_implementation
@@ -129,12 +130,12 @@ def test_attention_is_real_and_leaves_the_model_as_it_was(kind: str, request: py
     assert scores[LAST].std() > 0
     assert reader.model.config._attn_implementation == before
     assert not reader.model.training
-    if kind == "model":  # bidirectional: shares of one per position, over the bases behind it
+    if kind == "trained":  # bidirectional: shares of one per position, over the bases behind it
         assert scores[LAST].sum(axis=1) == pytest.approx(np.full(11, 16), rel=1e-4)
 
 
-def test_gradients_add_up(model: Path) -> None:
-    reader = ModelWrapper.open(model, 8)
+def test_gradients_add_up(trained: Path) -> None:
+    reader = ModelWrapper.open(trained, 8)
     codes = random_codes(6)
     result = integrated_gradients(reader, reader.sequences(codes), baselines=1, steps=200, seed=1)
     gain = reader.log_odds(codes) - reader.log_odds(shuffled(codes, 1, 1).codes[:, 0])
@@ -182,7 +183,7 @@ def test_nothing_but_n_is_its_own_shuffle() -> None:
 
 @pytest.mark.parametrize("method", ["attention", "ig", "ism", "attention,ig,ism"])
 def test_repeats_and_n_do_not_end_an_explanation(
-    model: Path,
+    trained: Path,
     motif_windows: Path,
     tmp_path: Path,
     method: str,
@@ -202,7 +203,7 @@ def test_repeats_and_n_do_not_end_an_explanation(
         ModelWrapper, "log_odds", lambda self, codes: np.where(codes[:, 0] == 3, -1, 1).astype(np.float32)
     )
     config = ExplainConfig(method=method, n_references=2, n_steps=2, max_windows=None)
-    found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
+    found = Attributions.read(explain(config, trained, motif_windows, tmp_path / "a.npz"))
     n = len(Windows.open(motif_windows).fold("test").table)
     assert len(found.codes) == n
     assert f"explain: 4 of {n} windows are repeats with one order of their dinucleotides" in caplog.text
@@ -212,16 +213,16 @@ def test_repeats_and_n_do_not_end_an_explanation(
 @pytest.mark.parametrize("most", [1, 2, 3])
 @pytest.mark.parametrize("sign", [1, 0, -1])
 def test_few_windows_and_one_label_give_numbers(
-    model: Path, motif_windows: Path, tmp_path: Path, most: int, sign: int, monkeypatch: pytest.MonkeyPatch
+    trained: Path, motif_windows: Path, tmp_path: Path, most: int, sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if sign:
         monkeypatch.setattr(ModelWrapper, "log_odds", lambda self, codes: np.full(len(codes), sign, np.float32))
     config = ExplainConfig(method="ig", n_references=2, n_steps=2, max_windows=most)
     if sign < 0:
         with pytest.raises(NoPredictedPositives, match="no window of the test fold is predicted positive"):
-            explain(config, model, motif_windows, tmp_path / "a.npz")
+            explain(config, trained, motif_windows, tmp_path / "a.npz")
         return
-    found = Attributions.read(explain(config, model, motif_windows, tmp_path / "a.npz"))
+    found = Attributions.read(explain(config, trained, motif_windows, tmp_path / "a.npz"))
     assert len(found.codes) == most
     assert found.positive.any()
     assert np.isfinite(list(found.meta["faithfulness"]["ig"].values())).all()
@@ -239,8 +240,8 @@ def test_statistics_that_are_no_numbers_are_neither_written_nor_read(explained: 
         Attributions.read(tmp_path / "c.npz")
 
 
-def test_mutants_are_exact(model: Path) -> None:
-    reader = ModelWrapper.open(model, 64)
+def test_mutants_are_exact(trained: Path) -> None:
+    reader = ModelWrapper.open(trained, 64)
     codes = random_codes(2)
     codes[1, 7] = 4
     change = saturate(reader, reader.sequences(codes))
@@ -253,8 +254,8 @@ def test_mutants_are_exact(model: Path) -> None:
     assert importance(change).shape == codes.shape
 
 
-def test_random_scores_are_worth_nothing_and_the_motif_much(model: Path, explained: Attributions) -> None:
-    reader = ModelWrapper.open(model, 64)
+def test_random_scores_are_worth_nothing_and_the_motif_much(trained: Path, explained: Attributions) -> None:
+    reader = ModelWrapper.open(trained, 64)
     codes = explained.codes[explained.positive][:30]
     chance = np.mean(
         [
@@ -276,10 +277,10 @@ def test_the_planted_motif_is_named(explained: Attributions, method: str) -> Non
     assert mean[25:39].sum() > 0.6 * mean.clip(0).sum()  # of 64 bases, 14: chance is 0.22
 
 
-def test_the_file_says_what_it_was_made_from(explained: Attributions, model: Path, motif_windows: Path) -> None:
+def test_the_file_says_what_it_was_made_from(explained: Attributions, trained: Path, motif_windows: Path) -> None:
     from capsight import artefact
 
-    assert explained.meta["model_sha256"] == artefact.sha256(model)
+    assert explained.meta["model_sha256"] == artefact.sha256(trained)
     assert explained.meta["windows_sha256"] == artefact.sha256(motif_windows)
     assert explained.best_method in ("ig", "ism")
     assert len(explained.meta["ig_delta"]) == len(explained.codes) == 60
@@ -287,11 +288,11 @@ def test_the_file_says_what_it_was_made_from(explained: Attributions, model: Pat
 
 
 def test_no_predicted_positives_is_said(
-    motif_windows: Path, causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    motif_windows: Path, trained_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ModelWrapper, "log_odds", lambda self, codes: np.full(len(codes), -1.0, np.float32))
     with pytest.raises(InputError, match="no window of the test fold is predicted positive"):
-        explain(ExplainConfig(), causal, motif_windows, tmp_path / "a.npz")
+        explain(ExplainConfig(), trained_causal, motif_windows, tmp_path / "a.npz")
     assert not list(tmp_path.iterdir())
 
 
@@ -498,10 +499,10 @@ def test_settings_that_are_not_for_a_source_are_refused(
     assert not (tmp_path / "a.npz").exists()
 
 
-def test_a_window_model_explains_windows_alone(model: Path, tmp_path: Path) -> None:
+def test_a_window_model_explains_windows_alone(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "s.fa").write_text(">a\nACGT\n")
     with pytest.raises(InputError, match="is no track model: it explains windows alone"):
-        explain(ExplainConfig(), model, tmp_path / "s.fa", tmp_path / "a.npz")
+        explain(ExplainConfig(), trained, tmp_path / "s.fa", tmp_path / "a.npz")
 
 
 def test_a_track_model_without_calibration_is_explained_by_its_own_probability(

@@ -158,6 +158,7 @@ def test_copies_within_a_fold_and_with_two_labels(lay, tmp_path):
     assert read(lenient)[0]["repeated"]["verdict"] == "warn"
 
 
+@pytest.mark.pipeline
 def test_windows_of_a_random_genome_raise_nothing(write_fasta, tmp_path):
     """Through the windows stage, with peaks at random places: nothing is there to be found."""
     rng = np.random.default_rng(5)
@@ -181,6 +182,7 @@ def test_windows_of_a_random_genome_raise_nothing(write_fasta, tmp_path):
     assert len(similarity) == 1_000
 
 
+@pytest.mark.pipeline
 def test_gc_repeats_and_grids_that_tell_labels_fail(lay, tmp_path):
     rng = np.random.default_rng(6)
     contigs, tables = {}, []

@@ -76,6 +76,7 @@ def test_the_planted_factor_comes_first(fungi: MotifSet) -> None:
     assert set(called["motif_id"]) <= set(similar)
 
 
+@pytest.mark.pipeline
 def test_without_a_signal_nothing_is_called(fungi: MotifSet) -> None:
     sets = [scan(fungi, list(codes_of_gc(100, 200, seed)), 1e-4) for seed in range(6)]
     called = [(enrich(fungi, a, b)["q-value"] < 0.05).any() for a in sets for b in sets if a is not b]
