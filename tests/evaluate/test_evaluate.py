@@ -120,7 +120,7 @@ def test_an_audit_of_others_or_of_nothing_is_refused(related: Path, motif_window
         (audited, "test", "is an audit of other windows"),
         (tmp_path / "none", "test", "there is no such folder"),
         (motif_windows, "test", "is not a folder of the audit stage"),
-        (audit(AuditConfig(), motif_windows, tmp_path / "own"), "train", "holds no windows of the train fold"),
+        (audit(AuditConfig(), motif_windows, tmp_path / "own"), "train", "has no results for the train fold"),
     ):
         with pytest.raises(InputError, match=message):
             evaluate(EvaluateConfig(fold=fold), model, motif_windows, tmp_path / "e", folder)

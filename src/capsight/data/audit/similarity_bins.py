@@ -35,14 +35,14 @@ def similarity_bins(audit: Path, data: Windows) -> NDArray[np.str_]:
     Raises
     ------
     InputError
-        If the folder is no audit, is one of other windows, or says nothing of this fold.
+        If the folder is no audit, is one of other windows, or has no results for this fold.
     """
     table = _read(audit, data)
     fold = str(data.table[schema.FOLD].iloc[0])
     identity = table.loc[table[schema.FOLD] == fold, IDENTITY].to_numpy(np.float64)
     if len(identity) != len(data.table):
         remedy = "only validation and test are compared with training"
-        raise InputError(f"holds no windows of the {fold} fold", where=audit, remedy=remedy)
+        raise InputError(f"has no results for the {fold} fold", where=audit, remedy=remedy)
     which = np.searchsorted(list(IDENTITY_BINS.values()), identity, side="right") - 1
     return np.where(
         np.isnan(identity), NO_RELATIVE, np.array(list(IDENTITY_BINS))[np.minimum(which, len(IDENTITY_BINS) - 1)]
