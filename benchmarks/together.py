@@ -64,6 +64,7 @@ def main(out: Path, steps: int) -> list[dict[str, float]]:
         rows.append({
             "processes": n,
             "windows_per_update": 64,
+            "seconds": row["seconds"],
             "cpu_seconds": row["cpu_seconds"],
             "cpu_ratio": first["row"]["cpu_seconds"] / row["cpu_seconds"],
             "clock_ratio": first["row"]["seconds"] / row["seconds"],
