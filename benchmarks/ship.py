@@ -34,7 +34,7 @@ FIGURES: Final = {
     "auroc": "AUROC of 50-base bins, by probability",
     "prevalence": "share of bins with a peak: the AUPRC of guessing",
     "precision_at_recall_0.5": "precision at recall 0.5, calls within 50 bases",
-    "best_calls_with_tag": "of as many best calls as peaks, with a tag within 50 bases",
+    "best_calls_with_tag": "share of the best calls, as many as peaks, with a tag within 50 bases",
     "log_total_correlation_strength": "correlation of log totals at peaks, by strength",
     "log_total_correlation_expected_tags": "correlation of log totals at peaks, by expected tags",
     "profile_correlation": "profile correlation at peaks",

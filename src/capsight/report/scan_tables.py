@@ -12,35 +12,42 @@ from capsight.report.results import planted_calls, read_metrics
 
 #: Figures in the order shown: how they are written, their name, and what they mean in plain words.
 _FIGURES: Final = {
-    "auprc": (".3f", "AUPRC, bins of 50 bases", "area under precision against recall: do bins with a peak score "
-                                                "higher?"),
-    "auroc": (".3f", "AUROC, bins of 50 bases", "chance that a bin with a peak scores above one without (0.5: by "
-                                                "luck)"),
-    "precision_at_recall_0.5": (".3f", "precision at recall 0.5", "share of right calls, of the best calls that find "
-                                                                  "half of the peaks"),
-    "precision_at_recall_0.8": (".3f", "precision at recall 0.8", "the same, of those that find four in five peaks"),
-    "false_per_megabase_at_recall_0.5": (".1f", "false calls per Mb, recall 0.5", "wrong calls in a million bases, "
-                                                                                  "when half of the peaks are found"),
-    "false_per_megabase_at_recall_0.8": (".1f", "false calls per Mb, recall 0.8", "the same, when four in five peaks "
-                                                                                  "are found"),
-    "best_calls_with_tag": (".3f", "best calls with a tag", "of as many best calls as there are peaks: share where "
-                                                            "5' ends were observed"),
+    "auprc": (".3f", "AUPRC, bins of 50 bases", "precision averaged over recall; 1 is perfect"),
+    "auroc": (".3f", "AUROC, bins of 50 bases", "chance that a bin with a peak scores above one without; 0.5 is luck"),
+    "precision_at_recall_0.5": (
+        ".3f", "precision at recall 0.5", "share of right calls, at the threshold where half of the peaks are found",
+    ),
+    "precision_at_recall_0.8": (".3f", "precision at recall 0.8", "the same, where four in five peaks are found"),
+    "false_per_megabase_at_recall_0.5": (
+        ".1f", "false calls per Mb, recall 0.5", "wrong calls in a million bases, where half of the peaks are found",
+    ),
+    "false_per_megabase_at_recall_0.8": (
+        ".1f", "false calls per Mb, recall 0.8", "the same, where four in five peaks are found",
+    ),
+    "best_calls_with_tag": (
+        ".3f", "best calls with a tag",
+        "share of the best calls with an observed 5' end within 50 bases; there are as many calls as peaks",
+    ),
     "precision_within_50": (".3f", "precision within 50 bases", "share of calls within 50 bases of a peak's summit"),
     "recall_within_50": (".3f", "recall within 50 bases", "share of peaks with a call within 50 bases"),
     "precision_within_10": (".3f", "precision within 10 bases", "share of calls within 10 bases of a peak's summit"),
     "recall_within_10": (".3f", "recall within 10 bases", "share of peaks with a call within 10 bases"),
-    "profile_correlation": (".3f", "profile correlation", "at a peak, expected against observed 5' ends, base by "
-                                                          "base; median"),
-    "jensen_shannon_distance": (".3f", "Jensen-Shannon distance", "between the two profiles; 0: the same"),
-    "log_total_correlation_strength": (".3f", "log totals, strength", "strong peaks against predicted strength"),
-    "log_total_correlation_expected_tags": (".3f", "log totals, expected tags", "strong peaks against expected 5' "
-                                                                                "ends"),
-    "named_median_distance": (".1f", "named base, median distance", "bases from the most probable base near a peak "
-                                                                    "to its summit"),
-    "named_within_10": (".3f", "named base within 10 bases", "share of peaks whose most probable base is so near the "
-                                                             "summit"),
+    "profile_correlation": (
+        ".3f", "profile correlation", "of expected and observed 5' ends around a peak, base by base; median over peaks",
+    ),
+    "jensen_shannon_distance": (".3f", "Jensen-Shannon distance", "between these two profiles; 0 if they are equal"),
+    "log_total_correlation_strength": (
+        ".3f", "log totals, strength", "correlation of predicted strength and observed 5' ends of peaks, both as logs",
+    ),
+    "log_total_correlation_expected_tags": (
+        ".3f", "log totals, expected tags", "correlation of expected and observed 5' ends of peaks, both as logs",
+    ),
+    "named_median_distance": (
+        ".1f", "named base, median distance", "bases between a peak's summit and the most probable base near it",
+    ),
+    "named_within_10": (".3f", "named base within 10 bases", "share of peaks where that distance is at most 10"),
     "calibration_error": (".3f", "calibration error", "mean gap between probability and share of right calls; 0: none"),
-    "calibration_error_called": (".3f", "calibration error of calls", "the same, of the calls above the threshold"),
+    "calibration_error_called": (".3f", "calibration error of calls", "the same, for calls above the threshold"),
 }  # fmt: skip
 #: Figures that stand out on the page, with what each means to a reader who knows none of the terms.
 KEY_FIGURES: Final = {
@@ -48,7 +55,8 @@ KEY_FIGURES: Final = {
     "a peak.",
     "precision_at_recall_0.5": "Of the best calls that together find half of the peaks, this share is within 50 "
     "bases of one.",
-    "best_calls_with_tag": "Of as many best calls as there are peaks, this share lies where 5' ends were observed.",
+    "best_calls_with_tag": "Take as many of the best calls as there are peaks: this share of them has an observed 5' "
+    "end within 50 bases.",
     "named_within_10": "Where a peak is known, the most probable base is within 10 bases of its summit in this share "
     "of cases.",
 }
