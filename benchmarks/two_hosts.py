@@ -4,6 +4,7 @@ The hosts are two network namespaces of this machine, joined by a virtual cable;
 iproute2; says so and ends with 77 where namespaces are not to be had.
 
     python benchmarks/two_hosts.py --out /tmp/two-hosts
+    python benchmarks/two_hosts.py --stage train --out /tmp/two-hosts
 """
 
 import argparse
@@ -21,7 +22,7 @@ import yaml
 
 HOSTS = {"capsight-a": "10.77.0.1", "capsight-b": "10.77.0.2"}
 PORT = 29577
-SETTINGS = {
+PRETRAIN = {
     "tokenizer": {"k": 1},
     "model": {
         "width": 32,
@@ -40,6 +41,17 @@ SETTINGS = {
     "evaluate_every": 20,
     "validation_windows": 64,
 }
+TRAIN = {
+    "model": {"width": 16, "dilations": [1, 2, 4, 8], "average_radius": 16, "dropout": 0.1},
+    "crops": {"length": 1024, "batch_size": 4, "gradient_accumulation_steps": 2},
+    "loss": {"strength_weight": 0},
+    "epochs": 8.6,
+    "warmup_steps": 5,
+    "checkpoint_every": 10,
+    "evaluate_every": 20,
+}
+#: Of each stage its settings, and the phase in which a host is killed.
+STAGES = {"pretrain": (PRETRAIN, "relora_phase"), "train": (TRAIN, "train")}
 
 
 def capsight(*arguments: object) -> list[str]:
@@ -83,7 +95,7 @@ def begin(out: Path, common: list[object]) -> list[subprocess.Popen[bytes]]:
     started = []
     for number in (0, 1):
         log = (out / f"host-{number}.log").open("ab")
-        command = on_host(number, *common, "-o", out / f"host-{number}" / "pretrained")
+        command = on_host(number, *common, "-o", out / f"host-{number}" / "result")
         environment = os.environ | {"GLOO_SOCKET_IFNAME": "capsight0", "OMP_NUM_THREADS": "1"}
         started.append(
             subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -91,10 +103,10 @@ def begin(out: Path, common: list[object]) -> list[subprocess.Popen[bytes]]:
     return started
 
 
-def reached(out: Path) -> int:
-    """Return the step of the last checkpoint of the second phase."""
+def reached(out: Path, phase: str) -> int:
+    """Return the step of the last checkpoint of a phase."""
     try:
-        state = out / "host-0" / "pretrained.partial" / "checkpoint" / "relora_phase" / "state.json"
+        state = out / "host-0" / "result.partial" / "checkpoint" / phase / "state.json"
         return int(json.loads(state.read_text(encoding="utf-8"))["step"])
     except (OSError, ValueError):
         return 0
@@ -122,10 +134,11 @@ def largest_gap(one: Path, other: Path) -> float:
     return max(float(abs(a[name] - b[name]).max()) for name in a)
 
 
-def main(out: Path) -> dict[str, object]:
+def main(stage: str, out: Path) -> dict[str, object]:
     """Do all of it; return what was seen."""
-    recipe = out / "pretrain.yaml"
-    recipe.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
+    settings, phase = STAGES[stage]
+    recipe = out / "settings.yaml"
+    recipe.write_text(yaml.safe_dump(settings), encoding="utf-8")
     simulation = out / "simulation"
     for command in (
         capsight("simulate", "--set", "bases=200000", "--set", "chromosomes=3", "--set", "spacing=700",
@@ -134,21 +147,21 @@ def main(out: Path) -> dict[str, object]:
                  "--validation", "chr2", "--test", "chr3", "-o", out / "windows"),
     ):  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
-    common = ["pretrain", out / "windows", "--config", recipe]
+    common = [stage, out / "windows", "--config", recipe]
     subprocess.run(capsight(*common, "-o", out / "alone"), check=True, capture_output=True)
     for number in (0, 1):
         (out / f"host-{number}").mkdir(exist_ok=True)
     first = begin(out, common)
-    while reached(out) < 40 and all(process.poll() is None for process in first):
+    while reached(out, phase) < 40 and all(process.poll() is None for process in first):
         time.sleep(0.1)
-    step, killed = reached(out), kill_host(1)
+    step, killed = reached(out, phase), kill_host(1)
     codes = [process.wait(timeout=300) for process in first]
     told = re.findall(r"^error: .*", (out / "host-0.log").read_text(encoding="utf-8"), re.MULTILINE)
     second = begin(out, common)
     again = [process.wait(timeout=3000) for process in second]
     log = (out / "host-0.log").read_text(encoding="utf-8")
-    continued = re.findall(r"relora_phase: continuing after step (\d+)", log)
-    both, alone = out / "host-0" / "pretrained", out / "alone"
+    continued = re.findall(rf"{phase}: continuing after step (\d+)", log)
+    both, alone = out / "host-0" / "result", out / "alone"
     gap = max(abs(a - b) for a, b in zip(losses(both), losses(alone), strict=True))
     return {
         "processes killed on the second host": killed, "checkpoint then": step, "exit codes then": codes,
@@ -162,7 +175,9 @@ def main(out: Path) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="Folder to work in; must not exist.")
-    place = parser.parse_args().out
+    parser.add_argument("--stage", choices=STAGES, default="pretrain", help="What is trained.")
+    given = parser.parse_args()
+    place = given.out
     if os.geteuid() or not shutil.which("ip"):
         print("network namespaces need root and iproute2")
         sys.exit(77)
@@ -174,7 +189,7 @@ if __name__ == "__main__":
         print(f"no network namespaces here: {error.stderr.strip()}")
         sys.exit(77)
     try:
-        for what, seen in main(place).items():
+        for what, seen in main(given.stage, place).items():
             print(f"{what}: {seen}")
     finally:
         remove_hosts()
