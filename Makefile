@@ -30,7 +30,7 @@ test-unit: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS) -m 'not pipeline and not real and not docs'
 
 test-docs: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/test_docs.py tests/test_doc_blocks.py
+	$(BIN)/python -m pytest -n 2 tests/test_docs.py tests/test_doc_blocks.py  # pages share nothing: any process takes the next
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'

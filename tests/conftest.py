@@ -22,10 +22,10 @@ REAL = Path(__file__).parents[2] / "shared" / "data"
 
 #: Fixtures that train a network, run all stages, or take as long: whatever uses one is no unit test.
 LONG = {"explained", "finished", "finished_track", "planted", "pretrained", "related", "trained", "trained_causal"}
-#: Files whose tests train networks and other models themselves.
+#: Files whose tests train networks and other models themselves, or draw many pictures.
 LONG_FILES = {
     "test_auto.py", "test_baseline.py", "test_benchmarks.py", "test_cnn.py", "test_crossval.py", "test_finetune.py",
-    "test_launch.py", "test_pretrain.py", "test_start.py", "test_train.py",
+    "test_launch.py", "test_plot.py", "test_pretrain.py", "test_report.py", "test_start.py", "test_train.py",
 }  # fmt: skip
 
 

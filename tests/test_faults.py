@@ -279,6 +279,7 @@ def cgroup() -> Generator[Path]:
     pytest.skip("control groups of memory need root and Linux")
 
 
+@pytest.mark.pipeline
 def test_a_limit_of_memory_that_the_kernel_keeps_leaves_the_last_checkpoint(cgroup: Path, tmp_path: Path) -> None:
     for _ in range(min(TIMES, 3)):
         shutil.rmtree(tmp_path / "checkpoint", ignore_errors=True)

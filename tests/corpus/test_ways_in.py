@@ -16,7 +16,7 @@ from capsight.run.recipe import read_recipe
 
 from .conftest import Run, check_refused, listing
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = [pytest.mark.pipeline, pytest.mark.usefixtures("undrawn")]
 
 WINDOWS = "windows --genome genome.fa --validation chrII --test chrIII --length 32 --exclusion-bp 20 -o out"
 #: Commands by what they read: each file in braces may come from anywhere.

@@ -44,6 +44,7 @@ def test_one_label_only_leaves_ranking_undefined() -> None:
     assert values["mcc"] == 0
 
 
+@pytest.mark.pipeline
 def test_interval_covers_the_value_and_shrinks_with_n() -> None:
     rng = np.random.default_rng(0)
     widths = []

@@ -114,9 +114,10 @@ def test_nothing_to_compare(few: Attributions, tmp_path: Path, score: float, mis
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     ("positives", "negatives"),
-    [(1, 1), (2, 1), (1, 3), pytest.param(20, 1, marks=pytest.mark.pipeline)],  # modisco compiles for twenty
+    [(1, 1), (2, 1), (1, 3), (20, 1)],  # modisco compiles for twenty
 )
 @pytest.mark.parametrize("kind", ["random", "equal scores", "no bases"])
 def test_few_windows_give_tables_without_nan(
@@ -142,6 +143,7 @@ def test_few_windows_give_tables_without_nan(
         assert not cells & {"nan", "NaN", "inf", "-inf"}, path.name
 
 
+@pytest.mark.pipeline
 @pytest.mark.usefixtures("undrawn")
 def test_a_kmer_that_fits_into_no_seqlet_is_said(
     attributions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -151,6 +153,7 @@ def test_a_kmer_that_fits_into_no_seqlet_is_said(
     assert len(pd.read_csv(folder / "motifs.tsv", sep="\t")) == 0
 
 
+@pytest.mark.pipeline
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["[red]", "$x$", "n\u00e4", "a/b", "=1", '"q'])
 def test_contigs_of_any_name_stand_in_the_names_of_seqlets(few: Attributions, tmp_path: Path, name: str) -> None:

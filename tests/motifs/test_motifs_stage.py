@@ -44,6 +44,7 @@ def called(folder: Path) -> pd.DataFrame:
     return table[table[q] < 0.05]
 
 
+@pytest.mark.pipeline
 def test_the_planted_kmer_is_called_and_random_ones_are_not(tmp_path: Path) -> None:
     config = MotifsConfig(de_novo=False)
     found = called(motifs(config, pretend(tmp_path / "a.npz", planted=True), tmp_path / "planted"))

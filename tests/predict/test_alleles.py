@@ -103,6 +103,7 @@ def test_the_soft_mask_is_not_read() -> None:
         np.testing.assert_array_equal(np.stack(plain[1]), np.stack(other[1]))
 
 
+@pytest.mark.pipeline
 def test_the_shipped_model_in_company_and_alone() -> None:
     codes = draw(6000, 3)
     codes[3000:3050] = 4

@@ -39,6 +39,7 @@ def scores(path: Path) -> list[float]:
     return pd.read_csv(path, sep="\t")["score"].tolist()
 
 
+@pytest.mark.pipeline
 def test_windows_fasta_and_csv_agree(model: Path, motif_windows: Path, tmp_path: Path) -> None:
     test = Windows.open(motif_windows).fold("test")
     sequences = decode(test.codes(np.arange(len(test.table))))

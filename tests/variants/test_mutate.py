@@ -165,6 +165,7 @@ def test_a_contig_may_be_named_like_a_region(genome: Path) -> None:
     assert find_region(opened, "chr1:-") == (Span("chr1", 0, 0, 400), 1)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(("name", "starts"), [("changes.png", b"\x89PNG"), ("changes.svg", b"<?xml")])
 def test_pictures_have_the_same_bytes_every_time(
     tiny_track: Path, genome: Path, tmp_path: Path, name: str, starts: bytes

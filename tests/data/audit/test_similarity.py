@@ -71,6 +71,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("length", [64, 100, 128, 512, 2048])
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_copy_is_found_on_its_strand_and_no_stranger(length, change):

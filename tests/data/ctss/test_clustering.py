@@ -78,6 +78,7 @@ def split(places, first, density, min_count):
         yield from split(places[middle:], first + middle, max(density, least), min_count)
 
 
+@pytest.mark.pipeline
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.integers(0, 400), st.integers(1, 30), min_size=1, max_size=80), st.integers(0, 25),
        st.integers(1, 500))  # fmt: skip

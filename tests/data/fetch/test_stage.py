@@ -326,6 +326,7 @@ def test_a_stalled_server_is_left_and_asked_again(
     assert "timed out" in caplog.text
 
 
+@pytest.mark.pipeline
 def test_a_slow_server_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     wait(monkeypatch, timeout=0.5)
     world.genome.pause = 0.15
@@ -407,6 +408,7 @@ def start(world: World, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.pipeline
 def test_two_processes_fetch_once(world: World) -> None:
     world.genome.drops, world.genome.stall = [120_000], True
     first = start(world, "--only", "genome")

@@ -51,6 +51,7 @@ def source(command: Command, database: Path, write_fasta: Callable[..., Path]) -
     return write_fasta({i: f"{sequence}TATAAAGGCA" for i, sequence in enumerate(decode(codes))}, "sequences.fa")
 
 
+@pytest.mark.pipeline
 @every_command
 def test_what_is_done_is_not_done_again(
     command: Command, source: Path, database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -69,6 +69,7 @@ def flat(name: str, spread: float, width: int = 10) -> Pwm:
     return Pwm(name, "", rng.dirichlet([1 / spread] * 4, width) if spread else np.full((width, 4), 0.25), 20.0)
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("spread", [0.0, 0.001, 0.02, 0.05])
 @pytest.mark.parametrize("width", [1, 3, 10])
 @pytest.mark.parametrize("side", ["query", "target"])

@@ -91,6 +91,7 @@ def enumerated(pwm: Pwm, background: np.ndarray, sequences: list[Codes], thresho
     return pd.DataFrame(rows, columns=[*SITE, P])
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize("background", [np.full(4, 0.25), RICH_IN_AT], ids=["uniform", "yeast"])
 def test_hits_agree_with_an_enumeration_of_all_sites(background: np.ndarray) -> None:
     rng = np.random.default_rng(1)
