@@ -29,8 +29,9 @@ test: setup
 test-unit: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(DURATIONS) -m 'not pipeline and not real and not docs'
 
+# Pages share nothing, so any process takes the next.
 test-docs: setup
-	$(BIN)/python -m pytest -n 2 tests/test_docs.py tests/test_doc_blocks.py  # pages share nothing: any process takes the next
+	$(BIN)/python -m pytest -n 2 tests/test_docs.py tests/test_doc_blocks.py
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
