@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pysam
 import pytest
 import yaml
 
@@ -25,12 +26,39 @@ MIRROR = ROOT.parent / "shared" / "data"
 LANGUAGES = ("bash", "console", "pycon")
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "build" not in page.parts)
 
+#: What the page on `merge` assumes.
+_SHARDS = "\n".join(
+    f"capsight variants variants.vcf --model model --genome genome.fa --shard {i}/2 -o scored-{i}.vcf.gz"
+    for i in (1, 2)
+)
+
 #: What is replaced in commands so that a page takes seconds: a pattern of the page, and what is run instead.
 SMALLER: dict[str, list[tuple[str, str]]] = {
     "scan.md": [(r"--model yeast -o scan\n", "--model yeast --region chrI:1-20000 -o scan\n")],
     "train.md": [
         (r"--validation chr2", "--length 64 --validation chr2"),
-        (r"capsight train", "capsight train --config small-track.yaml"),
+        (r"capsight train windows -o", "capsight train windows --config small-track.yaml -o"),
+        (r"capsight train windows --init", "capsight train windows --config small-start.yaml --init"),
+    ],
+    "crossval.md": [
+        (r"capsight crossval (yeast|r\.yaml)", "capsight crossval small-crossval.yaml"),
+        (r"chrI,chrII,chrIII,chrIV", "chr1,chr2"),
+        (r"chrI,chrIII", "chr1"),
+        (r"chrII,chrIV", "chr2"),
+        (r"capsight,cnn", "capsight,lgbm"),
+    ],
+    "merge.md": [
+        (r"hg38\.2bit", "genome.fa"),
+        (r"(capsight merge scored-1)", rf"{_SHARDS}\n\1"),
+    ],
+    "report.md": [(r"(capsight report)", r"capsight run small-track.yaml -o runs/yeast\n\1")],
+    "new-organism.md": [
+        (r"-o peaks\.bed", "-o clusters.bed"),
+        (r"capsight run default", "capsight run small-own.yaml"),
+        (r"genome\.fa\.gz", "genome.fa"),
+        (r"genes\.gff3\.gz", "genes.gff3"),
+        (r"=chr7", "=chr2"),
+        (r"=chr4", "=chr3"),
     ],
     "pretrain.md": [(r"--set full_rank_phase.steps=500 --set relora_phase.steps=2000", "--config small-window.yaml")],
     "finetune.md": [
@@ -62,6 +90,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "small-own.yaml": {
         "windows": {"length": 64}, "train": _TRAIN | {"epochs": 0.5}, "evaluate": {"bootstrap": 20}, "scan": {},
+    },
+    "small-start.yaml": {"train": {name: _TRAIN[name] for name in _TRAIN if name != "model"} | {"epochs": 0.05}},
+    "small-crossval.yaml": {
+        "windows": {"genome": "genome.fa", "peaks": "peaks.bed", "ctss": ["ctss.bed"], "length": 64},
+        "train": _TRAIN | {"epochs": 0.2}, "evaluate": {"bootstrap": 20},
     },
     "small-window.yaml": {
         "windows": {"validation": "chr2"},
@@ -246,6 +279,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for strand, name in (("+", "plus"), ("-", "minus")):
         rows = ["\t".join([*row[:3], row[4]]) for row in ends if row[5] == strand]
         (place / f"{name}.bedgraph").write_text("\n".join(rows) + "\n")
+    genes = []
+    for row in (line.split("\t") for line in (place / "peaks.bed").read_text().splitlines()):
+        start, end = (int(row[6]), int(row[6]) + 300) if row[5] == "+" else (max(int(row[6]) - 299, 0), int(row[6]) + 1)
+        genes.append(f"{row[0]}\t.\ttranscript\t{start + 1}\t{end}\t.\t{row[5]}\t.\tID=t{len(genes)}\n")
+    (place / "genes.gff3").write_text("##gff-version 3\n" + "".join(genes))
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    with pysam.FastaFile(str(made / "genome.fa")) as genome:
+        for chrom in ("chr1", "chr3"):
+            base = genome.fetch(chrom, 4999, 5000)
+            lines.append(f"{chrom}\t5000\t.\t{base}\t{'A' if base != 'A' else 'C'}\t.\t.\t.")
+    (place / "variants.vcf").write_text("\n".join(lines) + "\n")
     write_sequences(place)
     config = WindowsConfig(
         genome=place / "genome.fa", peaks=place / "peaks.bed", ctss=(place / "ctss.bed",), length=64,
