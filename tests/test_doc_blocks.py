@@ -285,7 +285,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         genes.append(f"{row[0]}\t.\ttranscript\t{start + 1}\t{end}\t.\t{row[5]}\t.\tID=t{len(genes)}\n")
     (place / "genes.gff3").write_text("##gff-version 3\n" + "".join(genes))
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    with pysam.FastaFile(str(made / "genome.fa")) as genome:
+    copy = shutil.copy(made / "genome.fa", tmp_path_factory.mktemp("indexed"))  # which pysam writes an index beside
+    with pysam.FastaFile(str(copy)) as genome:
         for chrom in ("chr1", "chr3"):
             base = genome.fetch(chrom, 4999, 5000)
             lines.append(f"{chrom}\t5000\t.\t{base}\t{'A' if base != 'A' else 'C'}\t.\t.\t.")
