@@ -4,6 +4,7 @@ All others train alike and write nothing: what they need to know they are told b
 the output, and several hosts no common file system for it.
 """
 
+import atexit
 import json
 import logging
 import os
@@ -58,7 +59,14 @@ def join() -> int:
                 f"the {size} processes do not meet: {str(error).splitlines()[0]}", where=place,
                 remedy="every host must reach this address",
             ) from None  # fmt: skip
+        atexit.register(_part)
     return size
+
+
+def _part() -> None:
+    """Take leave of the other processes: threads of the back end that outlive Python now and then abort the process."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def number() -> int:
