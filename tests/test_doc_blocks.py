@@ -51,6 +51,17 @@ SMALLER: dict[str, list[tuple[str, str]]] = {
         (r"hg38\.2bit", "genome.fa"),
         (r"(capsight merge scored-1)", rf"{_SHARDS}\n\1"),
     ],
+    "accuracy.md": [(r"capsight run \w+", "capsight run small-track.yaml")],
+    "findings.md": [
+        (r"RUN/", ""),
+        (r"--model yeast --fold", "--model model --fold"),
+        (r"--max-windows (40|300) --set n_faithfulness=\d+", "--max-windows 60 --set n_faithfulness=2 --set n_steps=4"),
+        (r"sacCer3\.fa(\.gz)?", "sacCer3"),
+        (r"stripeseq\.ypd\.ctss\.bed\.gz", "stripeseq-ypd"),
+        (r"docs/images/locus\.genes\.bed", str(DOCS / "images" / "locus.genes.bed")),
+        (r"docs/images/", ""),
+    ],
+    "many-machines.md": [(r"-o pretrained", "--config small-window.yaml -o pretrained")],
     "report.md": [(r"(capsight report)", r"capsight run small-track.yaml -o runs/yeast\n\1")],
     "new-organism.md": [
         (r"-o peaks\.bed", "-o clusters.bed"),
