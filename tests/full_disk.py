@@ -117,7 +117,7 @@ def run(arguments: str, disk: Path, largest: int | None = None) -> Ended:
 
 
 def content(place: Path) -> dict[str, bytes]:
-    """Return the bytes of all files but logs, base stores, and what an interrupted training goes on with."""
+    """Return the bytes of all files but logs, genome stores, and what an interrupted training goes on with."""
     kept = {}
     for path in sorted(place.rglob("*")):
         parts = path.relative_to(place).parts

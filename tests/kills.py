@@ -38,7 +38,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files below a folder but logs and base stores, which hold the time of day."""
+    """Return the bytes of all files below a folder but logs and genome stores, which hold the time of day."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

@@ -142,7 +142,7 @@ def test_a_bit_that_flips_in_a_base_store_is_reported(motif_windows: Path, tmp_p
     for _ in range(TIMES):
         store.write_bytes(flip(whole, rng))
         data = Windows.open(tmp_path / "windows").fold("train")
-        with pytest.raises(CapsightError, match=r"\.u8: the base store is damaged \(delete the folder") as caught:
+        with pytest.raises(CapsightError, match=r"\.u8: the genome store is damaged \(delete the folder") as caught:
             data.codes(np.arange(len(data.table)))
         assert "\n" not in str(caught.value)
     shutil.rmtree(store.parent)

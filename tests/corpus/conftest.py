@@ -225,7 +225,7 @@ def run(capsight: Callable[..., Done]) -> Run:
 
 
 def listing(folder: Path) -> dict[str, int]:
-    """Return files and folders with their sizes, without the base stores, which any genome may get."""
+    """Return files and folders with their sizes, without the genome stores, which any genome may get."""
     paths = (path for path in folder.rglob("*") if ".capsight" not in str(path.relative_to(folder)))
     return {str(path.relative_to(folder)): path.stat().st_size if path.is_file() else -1 for path in paths}
 

@@ -171,10 +171,10 @@ def test_a_bit_that_flips_in_the_store_is_found_where_it_is_read(write_fasta, mo
         bases.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         genome, contig = Genome.open(path), int(at >= 70)
         with pytest.raises(
-            InputError, match=r"bases\..*\.u8: the base store is damaged \(delete the folder .*capsight: "
+            InputError, match=r"bases\..*\.u8: the genome store is damaged \(delete the folder .*capsight: "
         ):
             genome.contig(contig)
-        with pytest.raises(InputError, match="the base store is damaged"):
+        with pytest.raises(InputError, match="the genome store is damaged"):
             one(genome, "ab"[contig], at - 70 * contig, 1)
         if at < 48:
             assert one(genome, "b", 5, 20) == text[75:95]  # other blocks can be read

@@ -157,7 +157,7 @@ class Genome:
         for done, block in enumerate(np.flatnonzero((np.cumsum(changes)[:-1] > 0) & self._unchecked), start=1):
             if zlib.crc32(self.bases[block * BLOCK : (block + 1) * BLOCK].data) != self.sums[block]:
                 raise InputError(
-                    "the base store is damaged", where=self.store,
+                    "the genome store is damaged", where=self.store,
                     remedy=f"delete the folder {self.store.parent}: it is built anew of {self.path}",
                 )  # fmt: skip
             self._unchecked[block] = False

@@ -1,4 +1,4 @@
-"""The files behind a genome: which they are, and the base store that is built of them once.
+"""The files behind a genome: which they are, and the genome store that is built of them once.
 
 A genome is a FASTA (plain or bgzip), a 2bit file, or a folder of FASTA files, read in the order of their names.
 One byte per base, as in `data.genome.alphabet`. The store lies in ``<name>.capsight/`` beside the file or folder, or,
@@ -49,7 +49,7 @@ _BUILDING: Final = threading.Lock()
 
 
 class Store(NamedTuple):
-    """A base store: its file, the contigs in it, laid end to end, and the CRC-32 of every `BLOCK` of them."""
+    """A genome store: its file, the contigs in it, laid end to end, and the CRC-32 of every `BLOCK` of them."""
 
     bases: Path
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Store(NamedTuple):
 
 
 def base_store(path: Path) -> Store:
-    """Return the base store of a genome; build it on first use.
+    """Return the genome store of a genome; build it on first use.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def _writable_place(path: Path) -> Path:
         except OSError:
             continue
     raise InputError(
-        f"its base store can be written neither beside it nor in {cache.parent}", where=path,
+        f"its genome store can be written neither beside it nor in {cache.parent}", where=path,
         remedy="set CAPSIGHT_CACHE to a folder that can be written",
     )  # fmt: skip
 
@@ -222,7 +222,7 @@ def _build(path: Path, folder: Path, state: dict[str, Any]) -> dict[str, Any]:
         with output.writing(folder / _INDEX) as partial:
             partial.write_text(json.dumps(index | {"replaced": replaced}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        raise InputError(f"its base store cannot be written: {error.strerror}", where=folder) from None
+        raise InputError(f"its genome store cannot be written: {error.strerror}", where=folder) from None
     for old in folder.glob("bases.*.u8"):
         if old != bases:
             old.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ def windows(config: WindowsConfig, out: Path) -> Path:
             pq.write_table(plain.replace_schema_metadata(None), file)  # so the same content gives the same bytes
         (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _report(summary)
-    Windows.open(out)  # builds the base store of labelled sequences here, and not in every training process
+    Windows.open(out)  # builds the genome store of labelled sequences here, and not in every training process
     return out
 
 
