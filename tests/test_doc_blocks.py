@@ -233,8 +233,7 @@ def test_examples_do_what_the_page_shows(
     for file, recipe in RECIPES.items():
         (tmp_path / file).write_text(yaml.safe_dump(recipe))
     monkeypatch.chdir(tmp_path)
-    for key in ("CAPSIGHT_MIRROR",):
-        monkeypatch.setenv(key, environment[key])
+    monkeypatch.setenv("CAPSIGHT_MIRROR", environment["CAPSIGHT_MIRROR"])
     namespace: dict[str, object] = {}
     for block in blocks(page):
         where = f"{name}:{block.line}"

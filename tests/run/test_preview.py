@@ -64,14 +64,20 @@ def test_of_a_new_run_nothing_is_done_and_nothing_is_written(recipe: Path, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["bed", "gtf"])
 @pytest.mark.parametrize(("peaks", "updates"), [(1_100, 3_000), (3_100, 6_000)])
 def test_a_training_that_chooses_its_length_has_a_time_before_there_are_windows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peaks: int, updates: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peaks: int, updates: int, kind: str
 ) -> None:
     (tmp_path / "genome.fa").write_text("".join(f">chr{i}\n{'ACGT' * 1_000_000}\n" for i in (1, 2, 3)))
-    rows = (f"chr1\t{100 + 20 * i}\t{110 + 20 * i}\n" for i in range(peaks))
-    (tmp_path / "peaks.bed").write_text("# a comment\n" + "".join(rows))
-    windows = {"genome": "genome.fa", "peaks": "peaks.bed", "validation": "chr2", "test": "chr3"}
+    rows = []
+    for i in range(peaks):
+        start, end = 100 + 20 * i, 110 + 20 * i
+        gene = f'.\t+\t.\tgene_id "g{i}"; transcript_id "t{i}";\n'
+        annotated = (f"chr1\tx\t{feature}\t{start + 1}\t{end}\t{gene}" for feature in ("transcript", "exon", "exon"))
+        rows += [f"chr1\t{start}\t{end}\n"] if kind == "bed" else annotated
+    (tmp_path / f"peaks.{kind}").write_text("# a comment\n" + "".join(rows))
+    windows = {"genome": "genome.fa", "peaks": f"peaks.{kind}", "validation": "chr2", "test": "chr3"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"windows": windows, "train": {"auto": True}}))
     monkeypatch.setattr(speed, "training_seconds", lambda config, bases: config.epochs * 2 * bases / _BASES)
     found = preview(tmp_path / "recipe.yaml", tmp_path / "new")

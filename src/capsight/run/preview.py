@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 
 from capsight import artefact
 from capsight.artefact.claim import check_run_dir
-from capsight.config import Recipe, TrainConfig
+from capsight.config import Recipe, TrainConfig, WindowsConfig
 from capsight.config.base import Config
 from capsight.data.fetch.gather import described
 from capsight.data.fetch.named import with_files_here
-from capsight.data.io.text import open_text, passes
+from capsight.data.io.text import passes
+from capsight.data.peaks.reader import parse_peaks
 from capsight.errors import InputError
 from capsight.run.pipeline import REPORT, SCAN_EVALUATION, Step, plan
 from capsight.run.recipe import read_recipe
@@ -150,7 +151,7 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
         if settled.auto and not step.arguments[0].is_dir():
             from capsight.train.track.auto import estimate
 
-            peaks = _peaks(settings.windows.peaks)
+            peaks = _peaks(settings.windows)
             if peaks is None:
                 return None
             settled = estimate(settled, peaks, bases)
@@ -176,13 +177,15 @@ def _bases(settings: Recipe) -> int | None:
         return None
 
 
-def _peaks(file: Path | None) -> int | None:
-    """Return about how many peaks a file has: its lines; `None` where it is not here, or can be read only once."""
-    if file is None or passes(file):
+def _peaks(windows: WindowsConfig) -> int | None:
+    """Return about how many peaks there are: the records of their file; `None` where it cannot be read before the run.
+
+    The genome, which may have other contigs, is not opened: that would write its store.
+    """
+    if windows.peaks is None or passes(windows.peaks):
         return None
     try:
-        with open_text(file) as lines:
-            return sum(not line.startswith(("#", "track", "browser")) for line in lines)
+        return len(parse_peaks(windows.peaks, windows.peak_format))
     except InputError:
         return None
 

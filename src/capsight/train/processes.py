@@ -59,12 +59,12 @@ def join() -> int:
                 f"the {size} processes do not meet: {str(error).splitlines()[0]}", where=place,
                 remedy="every host must reach this address",
             ) from None  # fmt: skip
-        atexit.register(_part)
+        atexit.register(_leave)
     return size
 
 
-def _part() -> None:
-    """Take leave of the other processes: threads of the back end that outlive Python now and then abort the process."""
+def _leave() -> None:
+    """Leave the process group: threads of the back end that outlive Python now and then abort the process."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

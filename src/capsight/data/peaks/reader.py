@@ -94,7 +94,7 @@ def read_peaks(
         Naming file and line, if a record cannot be used, has no strand or does not lie in the genome; if the content
         does not tell the format.
     """
-    table = pd.DataFrame(_parse(path, peak_format), columns=list(Peak._fields))
+    table = pd.DataFrame(parse_peaks(path, peak_format), columns=list(Peak._fields))
     if aliases is not None:
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
     check_places(table, path, genome)
@@ -115,8 +115,14 @@ def read_peaks(
     return table[list(schema.PEAK_COLUMNS)]
 
 
-def _parse(path: Path, peak_format: PeakFormat) -> list[Peak]:
-    """Read all records of a file in the format that is asked for, or that it has."""
+def parse_peaks(path: Path, peak_format: PeakFormat) -> list[Peak]:
+    """Read all records of a file in the format that is asked for, or that it has; no genome is looked at.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read in this format, or holds no peaks.
+    """
     if (kind := sniff_format(path)) in _REMEDIES:
         raise InputError(f"is {kind}, which holds no peaks", where=path, remedy=_REMEDIES[kind])
     with open_text(path) as handle:
