@@ -257,8 +257,8 @@ def prepare(inputs: Path) -> None:
                      "relora": {"rank": 2, "merge_every": 3, "restart_warmup_steps": 1}, "checkpoint_every": 2,
                      "validation_windows": 8},
         "finetune": {"epochs": 0.5, "batch_size": 8, "warmup_steps": 2, "checkpoint_every": 3, "max_validation": 16},
-        "train": {"model": {"width": 8, "dilations": [1, 2, 4], "average_radius": 16}, "crops": {"length": 256},
-                  "loss": {"strength_weight": 0, "min_orf_codons": 10, "block_size": 64}, "epochs": 0.5,
+        "train": {"model": {"width": 8, "dilations": [1, 2, 4], "average_radius": 16}, "crops": {"length": 512},
+                  "loss": {"strength_weight": 0, "orf_weight": 0}, "epochs": 0.5,
                   "warmup_steps": 2, "checkpoint_every": 5},
     }  # fmt: skip
     for name, values in settings.items():

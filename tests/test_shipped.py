@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -267,6 +268,19 @@ def test_the_yeast_model_finds_a_promoter_that_it_has_not_seen() -> None:
     calls = load("yeast").scan(path, region="chrIV:1-60000")
     assert (calls["probability"] > 0.5).sum() > 5
     assert set(calls["strand"]) == {"+", "-"}
+
+
+@pytest.mark.real
+def test_bfloat16_calls_the_same_tss_on_a_chromosome() -> None:
+    path = REAL / "yeast" / "sacCer3.fa.gz"
+    if not path.is_file():
+        pytest.skip("the shared real data (yeast) are not here")
+    exact, coarse = (
+        {(row.strand, row.position) for row in load("yeast", precision=each).scan(path, region="chrXI").itertuples()}
+        for each in get_args(Precision)
+    )
+    assert len(exact) > 200
+    assert len(exact & coarse) >= 0.995 * len(exact)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -53,7 +53,7 @@ def load(
     device
         Where it runs; default the best there is: CUDA, MPS, CPU.
     precision
-        ``bf16`` is about twice as fast where the processor has it, and names the same TSSs.
+        ``bf16`` takes a third less time where the processor has it, and names the same TSSs.
 
     Raises
     ------

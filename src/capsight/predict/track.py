@@ -91,7 +91,7 @@ class TrackScorer:
     calibration
         Of probabilities; `None` takes those of the network, which are of a summit within 10 bases.
     precision
-        ``bf16`` is two to three times as fast on hardware that has it, and names the same sites.
+        ``bf16`` takes a third less time on hardware that has it, and names the same sites.
     tile
         Bases that are answered at once; `None` chooses by device.
     """

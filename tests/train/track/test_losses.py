@@ -7,29 +7,36 @@ import torch
 
 from capsight.config.track import TrackLossConfig
 from capsight.model.track import PROMOTER_REACH, Track
-from capsight.train.track.losses import CALL_REACH, STRENGTH_BASES, SUMMIT_BASES, track_losses
+from capsight.train.track.losses import (
+    BLOCK_SIZE,
+    CALL_REACH,
+    STRENGTH_BASES,
+    SUMMIT_BASES,
+    TAG_PSEUDOCOUNT,
+    track_losses,
+)
 
 
-def example(n: int = 3, length: int = 37) -> tuple[Track, torch.Tensor, torch.Tensor]:
+def example(n: int = 3, length: int = 800) -> tuple[Track, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     log_tags, log_summits, log_strength = torch.randn(3, n, length, generator=generator).double() - 2
-    tags = torch.poisson(torch.full((n, length), 0.4), generator=generator).double()
-    tags[0, :15] = 0  # a block without 5' ends
-    tags[1, 20] = 900  # a giant
+    tags = torch.poisson(torch.full((n, length), 0.1), generator=generator).double()
+    tags[0, :300] = 0  # a block without 5' ends
+    tags[1, 400] = 900  # a giant
     summits = (tags >= 2).double()
     return Track(log_tags, log_summits, log_strength), tags, summits
 
 
-@pytest.mark.parametrize("offset", [0, 1, 9])
+@pytest.mark.parametrize("offset", [0, 1, 255])
 def test_losses_are_their_formulas(offset: int) -> None:
     track, tags, summits = example()
-    found = track_losses(track, tags, summits, TrackLossConfig(), offset, block_size=10, pseudocount=5)
+    found = track_losses(track, tags, summits, TrackLossConfig(strength_weight=0), offset)
     profile, total, blocks = 0.0, 0.0, 0
     for row in range(3):
-        for start in range(offset, 37 - 10 + 1, 10):
-            n = tags[row, start : start + 10].tolist()
-            r = [exp(value) for value in track.log_tags[row, start : start + 10].tolist()]
-            profile -= sum(c * log(x / sum(r)) for c, x in zip(n, r, strict=True)) / (sum(n) + 5)
+        for start in range(offset, 800 - BLOCK_SIZE + 1, BLOCK_SIZE):
+            n = tags[row, start : start + BLOCK_SIZE].tolist()
+            r = [exp(value) for value in track.log_tags[row, start : start + BLOCK_SIZE].tolist()]
+            profile -= sum(c * log(x / sum(r)) for c, x in zip(n, r, strict=True)) / (sum(n) + TAG_PSEUDOCOUNT)
             total += (sum(n) + 1) * log1p(sum(r)) - sum(n) * log(sum(r))
             blocks += 1
     summit = sum(
@@ -59,42 +66,45 @@ def test_strengths_are_asked_for_near_summits() -> None:
 
 
 def test_the_expectation_of_the_counts_has_the_least_loss_of_totals() -> None:
-    tags = torch.zeros(8, 10)
+    tags = torch.zeros(8, BLOCK_SIZE)
     tags[0, 3] = 40  # one block of eight has 5' ends: five are expected
     losses = {}
     for expected in (0.5, 4.0, 5.0, 6.0, 40.0):
-        answer = torch.full((8, 10), log(expected / 10))
-        losses[expected] = float(
-            track_losses(Track(answer, answer, answer), tags, tags * 0, TrackLossConfig(), block_size=10).total
-        )
+        answer = torch.full((8, BLOCK_SIZE), log(expected / BLOCK_SIZE))
+        losses[expected] = float(track_losses(Track(answer, answer, answer), tags, tags * 0, TrackLossConfig()).total)
     assert min(losses, key=lambda expected: losses[expected]) == 5.0
 
 
 def test_a_giant_promoter_weighs_no_more_than_one() -> None:
-    track, tags, summits = example()
-    settings = {"config": TrackLossConfig(), "block_size": 10, "pseudocount": 0}
-    loss = float(track_losses(track, tags, summits, **settings).profile)
-    tags[1, 20:30] *= 1000
-    assert float(track_losses(track, tags, summits, **settings).profile) == pytest.approx(loss, rel=1e-6)
+    _, tags, summits = example()
+    answer = torch.linspace(-3, 3, BLOCK_SIZE).double()[None]
+    track, tags, summits = Track(answer, answer, answer), tags[1:2, 300 : 300 + BLOCK_SIZE], summits[1:2, :BLOCK_SIZE]
+    shape = float((tags * torch.log_softmax(track.log_tags, dim=1)).sum() / tags.sum())
+    losses = []
+    for times in (1, 1000):
+        n = times * float(tags.sum())
+        losses.append(float(track_losses(track, tags * times, summits, TrackLossConfig()).profile))
+        assert losses[-1] == pytest.approx(-10 * shape * n / (n + TAG_PSEUDOCOUNT))
+    assert losses[1] < 1.06 * losses[0]
 
 
 def test_blocks_without_5_ends_have_no_profile_and_no_nan() -> None:
     track, tags, summits = example()
-    losses = track_losses(track, tags * 0, summits * 0, TrackLossConfig(), block_size=10, pseudocount=0)
+    losses = track_losses(track, tags * 0, summits * 0, TrackLossConfig())
     assert float(losses.profile) == 0
     assert torch.isfinite(losses.weighted)
 
 
 def test_the_right_expectation_has_the_least_summit_loss() -> None:
-    summits = torch.zeros(1, 100)
+    summits = torch.zeros(1, 300)
     summits[0, ::20] = 1
-    nothing = torch.zeros(1, 100)
-    tracks = [Track(nothing, torch.full((1, 100), log(p)), nothing) for p in (0.03, 0.05, 0.08)]
-    losses = [float(track_losses(track, summits, summits, TrackLossConfig(), block_size=10).summit) for track in tracks]
+    nothing = torch.zeros(1, 300)
+    tracks = [Track(nothing, torch.full((1, 300), log(p)), nothing) for p in (0.03, 0.05, 0.08)]
+    losses = [float(track_losses(track, summits, summits, TrackLossConfig()).summit) for track in tracks]
     assert losses[1] < min(losses[0], losses[2])
 
 
-@pytest.mark.parametrize("offset", [-1, 28, 40])
+@pytest.mark.parametrize("offset", [-1, 545, 900])
 def test_crops_shorter_than_a_block_are_refused(offset: int) -> None:
-    with pytest.raises(ValueError, match="no block of 10 bases"):
-        track_losses(*example(), TrackLossConfig(), offset, block_size=10)
+    with pytest.raises(ValueError, match="no block of 256 bases"):
+        track_losses(*example(), TrackLossConfig(), offset)

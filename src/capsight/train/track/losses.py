@@ -62,16 +62,7 @@ class TrackLosses(NamedTuple):
     weighted: Tensor
 
 
-def track_losses(
-    track: Track,
-    tags: Tensor,
-    summits: Tensor,
-    config: TrackLossConfig,
-    offset: int = 0,
-    *,
-    block_size: int = BLOCK_SIZE,
-    pseudocount: float = TAG_PSEUDOCOUNT,
-) -> TrackLosses:
+def track_losses(track: Track, tags: Tensor, summits: Tensor, config: TrackLossConfig, offset: int = 0) -> TrackLosses:
     """Compare answers with observed counts.
 
     Parameters
@@ -85,26 +76,22 @@ def track_losses(
     offset
         Bases before the first block, so that blocks begin anywhere; bases outside whole blocks take part in the summit
         loss alone.
-    block_size
-        Bases of a block.
-    pseudocount
-        5' ends at which a profile weighs half.
 
     Raises
     ------
     ValueError
         If not one block fits.
     """
-    n_blocks = (tags.shape[1] - offset) // block_size
+    n_blocks = (tags.shape[1] - offset) // BLOCK_SIZE
     if offset < 0 or n_blocks < 1:
-        raise ValueError(f"no block of {block_size} bases fits into {tags.shape[1]} from {offset}")
-    inside = slice(offset, offset + n_blocks * block_size)
-    log_tags = track.log_tags[:, inside].reshape(-1, block_size)
-    counts = tags[:, inside].reshape(-1, block_size)
+        raise ValueError(f"no block of {BLOCK_SIZE} bases fits into {tags.shape[1]} from {offset}")
+    inside = slice(offset, offset + n_blocks * BLOCK_SIZE)
+    log_tags = track.log_tags[:, inside].reshape(-1, BLOCK_SIZE)
+    counts = tags[:, inside].reshape(-1, BLOCK_SIZE)
     totals = counts.sum(dim=1)
     likelihood = (counts * functional.log_softmax(log_tags, dim=1)).sum(dim=1)
-    # n / (n + pseudocount) times the mean over n 5' ends; a block without any has none
-    profile = -10 * (likelihood / (totals + pseudocount).clamp_min(1e-6)).mean()
+    # n / (n + TAG_PSEUDOCOUNT) times the mean over n 5' ends; a block without any has none
+    profile = -10 * (likelihood / (totals + TAG_PSEUDOCOUNT)).mean()
     log_total = torch.logsumexp(log_tags, dim=1)
     total = ((totals + 1) * functional.softplus(log_total) - totals * log_total).mean()
     strength = _strengths(track.log_strength, tags, summits).sum() * STRENGTH_BASES / tags.numel()
