@@ -123,13 +123,15 @@ def test_a_fault_of_tensorboards_thread_is_raised_and_not_printed(
 
     reported: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", reported.append)
-    tracker = module.Tracker("tensorboard", tmp_path, "line")
-    monkeypatch.setattr(RecordWriter, "write", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        for step in range(1000):
-            tracker.show({"loss": 1.0}, step)
-            time.sleep(0.01)
-    other = threading.Thread(target=lambda: 1 / 0)
-    other.start()
-    other.join()
+    report = threading.excepthook
+    with module.Tracker("tensorboard", tmp_path, "line") as tracker:
+        monkeypatch.setattr(RecordWriter, "write", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            for step in range(1000):
+                tracker.show({"loss": 1.0}, step)
+                time.sleep(0.01)
+        other = threading.Thread(target=lambda: 1 / 0)
+        other.start()
+        other.join()
     assert [fault.thread for fault in reported] == [other]
+    assert threading.excepthook is report

@@ -156,7 +156,9 @@ def fit(model: nn.Module, task: Task, plan: Plan, folder: Path) -> list[dict[str
     KeepsPartial
         If there is not enough memory, or a checkpoint cannot be written.
     """
-    return _Loop(model, task, plan, folder).run()
+    loop = _Loop(model, task, plan, folder)
+    with loop.tracker:
+        return loop.run()
 
 
 class _Loop:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from capsight.artefact import LOGS
 from capsight.errors import InputError
@@ -34,6 +34,8 @@ def check_tracking(tracking: Tracking) -> None:
 class Tracker:
     """Shows numbers by step; `none`, and all processes but the first, show nothing.
 
+    A context: inside, faults of TensorBoard's thread are raised by `show` and not printed as well.
+
     Without WANDB_MODE or WANDB_API_KEY in the environment, wandb writes files only: ``wandb sync`` sends them later.
 
     Parameters
@@ -53,7 +55,6 @@ class Tracker:
         if tracking == "tensorboard":
             from torch.utils.tensorboard import SummaryWriter
 
-            self._report, threading.excepthook = threading.excepthook, self._leave_to_caller
             self._board = SummaryWriter(str(place))
         elif tracking == "wandb":
             from accelerate.tracking import WandBTracker
@@ -65,6 +66,15 @@ class Tracker:
                 dir=str(place), **({} if chosen else {"mode": "offline"}),
             )  # fmt: skip
             self._run.start()
+
+    def __enter__(self) -> Self:
+        self._report = threading.excepthook
+        if self._board is not None:
+            threading.excepthook = self._leave_to_caller
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        threading.excepthook = self._report
 
     def show(self, values: Mapping[str, float], step: int) -> None:
         """Show some numbers of a step."""
@@ -78,7 +88,6 @@ class Tracker:
         """Write what is left."""
         if self._board is not None:
             self._board.close()
-            threading.excepthook = self._report
         if self._run is not None:
             self._run.finish()
 
