@@ -132,6 +132,16 @@ def test_an_asset_without_a_public_file_says_what_to_do(
     assert not shelf.cache.exists()
 
 
+def test_a_name_that_a_table_has_twice_is_refused_once_per_kind_is_not(tmp_path: Path) -> None:
+    table = tmp_path / "own.tsv"
+    rows = ["name\tkind\turl", "toy\tgenome\thttp://x/a.fa", "# a comment", "toy\tpeaks\thttp://x/a.bed"]
+    table.write_text("\n".join(rows))
+    assert {asset.kind for asset in read_table(table) if asset.name == "toy"} == {"genome", "peaks"}
+    table.write_text("\n".join([*rows, "toy\tgenome\thttp://x/b.fa"]))
+    with pytest.raises(InputError, match=r"own\.tsv:5: toy \(genome\) is in line 2 too"):
+        read_table(table)
+
+
 @pytest.mark.parametrize("head", [200, 501])
 def test_a_mirror_on_the_web_is_asked_first_and_its_file_kept(
     shelf: Shelf, head: int, monkeypatch: pytest.MonkeyPatch

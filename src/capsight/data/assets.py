@@ -202,6 +202,7 @@ def _read_rows(path: Path) -> Iterator[Asset]:
             raise InputError(f"unknown column {name!r}", where=path, remedy=hint)
     if missing := [name for name in ("name", "kind") if name not in header]:
         raise InputError(f"has no column {missing[0]!r}", where=path, remedy="a tab-separated header comes first")
+    lines_of: dict[tuple[str, str], int] = {}
     for (number, _), row in zip(numbered[1:], rows, strict=True):
         where = f"{path}:{number}"
         values = [value.strip() for value in row]
@@ -213,6 +214,11 @@ def _read_rows(path: Path) -> Iterator[Asset]:
                 raise InputError(f"has no {name}", where=where)
         asset = Asset(**given)
         _check_asset(asset, where)
+        if first := lines_of.get((asset.name, asset.kind)):
+            raise InputError(
+                f"{asset.name} ({asset.kind}) is in line {first} too", where=where, remedy="remove one, or rename it"
+            )
+        lines_of[asset.name, asset.kind] = number
         yield asset
 
 
