@@ -128,7 +128,9 @@ def test_the_list_has_purpose_data_time_and_choices() -> None:
             assert name in shown
     assert "data: simulated" in shown
     assert "choose: --set data=core_all | core_notata | core_tata | 300_tata" in shown
-    assert {each.name: each.data for each in summaries()}["haldar2026"] == ("hg19", "hg19")
+    data = {each.name: each.data for each in summaries()}
+    assert data["haldar2026"] == ("hg19", "hg19")
+    assert data["human"] == ("hg19mini", "fantom5-hg19mini", "human-promoters")
 
 
 @pytest.mark.parametrize("data", GUE)

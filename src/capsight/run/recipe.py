@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 SIMULATION = "simulation"
 _FOLDER = Path(str(resources.files("capsight"))) / "recipes"
 #: Settings of `windows` that name data.
-_DATA = ("genome", "peaks", "ctss", "ctss_plus", "ctss_minus", "train", "validation")
+_DATA = ("genome", "peaks", "ctss", "ctss_plus", "ctss_minus", "promoters", "train", "validation")
 
 
 class _Named(Config):
