@@ -1,6 +1,7 @@
 """The dry run: what would be done, why, and nothing written."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from capsight.cli import app
 from capsight.config import CropsConfig
 from capsight.errors import ConfigError, InputError
 from capsight.run import speed
+from capsight.run.pipeline import run
 from capsight.run.preview import AGAIN, DONE, NEW, Preview, preview
 
 #: Of an update of `auto`.
@@ -79,7 +81,7 @@ def test_a_training_that_chooses_its_length_has_a_time_before_there_are_windows(
     (tmp_path / f"peaks.{kind}").write_text("# a comment\n" + "".join(rows))
     windows = {"genome": "genome.fa", "peaks": f"peaks.{kind}", "validation": "chr2", "test": "chr3"}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"windows": windows, "train": {"auto": True}}))
-    monkeypatch.setattr(speed, "training_seconds", lambda config, bases: config.epochs * 2 * bases / _BASES)
+    monkeypatch.setattr(speed, "training_seconds", lambda config, bases, tss: config.epochs * 2 * bases / _BASES)
     found = preview(tmp_path / "recipe.yaml", tmp_path / "new")
     seconds = next(each.seconds for each in found.stages if each.stage == "train")
     assert seconds == pytest.approx(updates, rel=0.01)
@@ -116,3 +118,45 @@ def test_faults_are_those_of_run(tmp_path: Path, recipe: Path) -> None:
     (tmp_path / "mine" / "notes.txt").write_text("x")
     with pytest.raises(InputError, match="is not a run of capsight"):
         preview(recipe, tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "setting"),
+    [
+        ("windows.genome=no/g.fa", "windows.genome"),
+        ("windows.peaks=nothing.bed", "windows.peaks"),
+        ("windows.ctss=p.bed,nothing.bed.gz", "windows.ctss"),
+        ("windows.aliases=my aliases.tsv", "windows.aliases"),
+        ("motif_scan.motif_db=no.meme", "motif_scan.motif_db"),
+    ],
+)
+@pytest.mark.parametrize("look", [preview, run])
+def test_a_file_that_is_not_there_is_found_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[..., object], assignment: str, setting: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("g.fa").write_text(">chr1\nACGT\n")
+    Path("p.bed").write_text("chr1\t1\t2\t.\t1\t+\n")
+    Path("mine.yaml").write_text("windows: {genome: g.fa, peaks: p.bed}\ntrain: {}\nexplain: {}\nmotifs: {}\n")
+    missing = assignment.partition("=")[2].rpartition(",")[2]
+    with pytest.raises(InputError) as error:
+        look(Path("mine.yaml"), Path("out"), [assignment])
+    assert str(error.value) == f"{missing}: there is no such file (correct {setting})"
+    assert not Path("out").exists()
+
+
+def test_the_time_of_a_training_on_single_bases_is_that_of_its_tsss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "genome.fa").write_text(f">chr1\n{'ACGT' * 100_000}\n")
+    (tmp_path / "peaks.bed").write_text("".join(f"chr1\t{i}\t{i + 1}\t.\t1\t+\n" for i in range(1_000, 1_600)))
+    rows = "".join(f"100\t{format(i, '09b').translate(str.maketrans('01', 'AC')) * 30}\n" for i in range(400))
+    (tmp_path / "promoters.tsv").write_text("tss\tsequence\n" + rows)
+    windows = {"genome": "genome.fa", "peaks": "peaks.bed", "promoters": "promoters.tsv"}
+    shape = {"width": 4, "dilations": [1], "average_radius": 0}
+    train = {"crops": {"promoters": 0.25, "batch_size": 40}, "epochs": 3, "model": shape}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"windows": windows, "train": train}))
+    monkeypatch.setattr(speed, "_learning", lambda model, loss, precision, device: 1.0 + 0 * loss().item())
+    found = preview(tmp_path / "recipe.yaml", tmp_path / "new")
+    seconds = next(each.seconds for each in found.stages if each.stage == "train")
+    assert seconds == 3 * (600 + 400) / 10  # ten of the 40 bases of a batch are TSSs

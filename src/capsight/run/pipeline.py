@@ -13,10 +13,12 @@ everything → report/
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel
 
 import capsight
 from capsight import artefact
@@ -24,8 +26,10 @@ from capsight.artefact.claim import check_run_dir, init_run_dir
 from capsight.config import ExamplesConfig, Recipe
 from capsight.config.base import Config
 from capsight.data.fetch.named import with_files
-from capsight.errors import NoPredictedPositives
+from capsight.data.io.text import passes
+from capsight.errors import InputError, NoPredictedPositives
 from capsight.extras import need_for_recipe
+from capsight.motifs.known.database import motif_db_inputs
 from capsight.report.summary import summary
 from capsight.run.recipe import SIMULATION, read_recipe
 from capsight.train.launch import check_alone
@@ -120,11 +124,48 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Path:
     check_run_dir(out, record)
     settings = with_files(settings)
     steps = plan(settings, out)
+    check_inputs(steps, out)
     with init_run_dir(out, record):
         check_outputs(steps, out)
         artefact.write_yaml(out / artefact.RECORD, record)
         _run(steps, out)
     return out
+
+
+def check_inputs(steps: Sequence[Step], out: Path, fetched: Collection[str] = ()) -> None:
+    """Refuse a run that reads a file which is not there, before hours of work.
+
+    Parameters
+    ----------
+    steps
+        Its stages.
+    out
+        Run folder; what lies in it, the run makes itself.
+    fetched
+        Names of assets that will be files by then.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the setting.
+    """
+    for step in steps:
+        for setting, path in _files(step.config, f"{step.stage.replace('-', '_')}."):
+            here = path.exists() or passes(path) or path.absolute().is_relative_to(out.absolute())
+            if not here and str(path) not in fetched:
+                raise InputError("there is no such file", where=path, remedy=f"correct {setting}")
+
+
+def _files(config: BaseModel, within: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files that settings name, at every depth, each with its setting."""
+    for name, value in config:
+        if isinstance(value, BaseModel):
+            yield from _files(value, f"{within}{name}.")
+        elif name == "motif_db":
+            yield from ((f"{within}{name}", path) for path in motif_db_inputs(str(value)).values())
+        elif name != "init":  # may be the name of a shipped model, and was looked for when the recipe was read
+            several = value if isinstance(value, tuple) else (value,)
+            yield from ((f"{within}{name}", path) for path in several if isinstance(path, Path))
 
 
 def check_outputs(steps: Sequence[Step], out: Path) -> None:

@@ -12,9 +12,10 @@ from capsight.config.base import Config
 from capsight.data.fetch.gather import described
 from capsight.data.fetch.named import with_files_here
 from capsight.data.io.text import passes
+from capsight.data.peaks.promoters import read_promoters
 from capsight.data.peaks.reader import parse_peaks
 from capsight.errors import InputError
-from capsight.run.pipeline import REPORT, SCAN_EVALUATION, Step, plan
+from capsight.run.pipeline import REPORT, SCAN_EVALUATION, Step, check_inputs, plan
 from capsight.run.recipe import read_recipe
 
 logger = logging.getLogger(__name__)
@@ -69,9 +70,11 @@ def preview(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> Preview:
     settings = read_recipe(recipe, out, overrides)
     check_run_dir(out, artefact.provenance("run", settings, {}))
     settings, missing = with_files_here(settings)
+    steps = plan(settings, out)
+    check_inputs(steps, out, {each.asset.name for each in missing})
     stages: list[Planned] = []
     made_anew: set[str] = set()
-    for step in plan(settings, out):
+    for step in steps:
         state, why = _state(step, out, made_anew)
         if state != DONE:
             made_anew.add(step.result)
@@ -148,14 +151,15 @@ def _seconds(step: Step, settings: Recipe, out: Path) -> float | None:
         return None
     if step.stage == "train":
         settled = _settled(step)
-        if settled.auto and not step.arguments[0].is_dir():
+        chooses = settled.auto and not step.arguments[0].is_dir()
+        peaks = _peaks(settings.windows) if chooses or settled.crops.promoters else 0
+        if peaks is None:
+            return None
+        if chooses:
             from capsight.train.track.auto import estimate
 
-            peaks = _peaks(settings.windows)
-            if peaks is None:
-                return None
             settled = estimate(settled, peaks, bases)
-        return speed.training_seconds(settled, bases)
+        return speed.training_seconds(settled, bases, peaks + _promoters(settings.windows))
     if step.stage == "scan" and settings.scan:
         return speed.scan_seconds(settings.train, bases, settings.scan.precision)
     if step.result == SCAN_EVALUATION:
@@ -188,6 +192,16 @@ def _peaks(windows: WindowsConfig) -> int | None:
         return len(parse_peaks(windows.peaks, windows.peak_format))
     except InputError:
         return None
+
+
+def _promoters(windows: WindowsConfig) -> int:
+    """Return how many promoters there are as sequences, as far as their file can be read before the run."""
+    if windows.promoters is None or passes(windows.promoters):
+        return 0
+    try:
+        return len(read_promoters(windows.promoters, windows.promoter_weights).tss)
+    except InputError:
+        return 0
 
 
 def _held_out(out: Path, bases: int) -> int:

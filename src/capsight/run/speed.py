@@ -52,19 +52,22 @@ def _learning(model: nn.Module, loss: Callable[[], torch.Tensor], precision: str
     return _seconds(update)
 
 
-def training_seconds(config: TrainConfig, bases: int) -> float:
-    """Return the seconds in which a track network is trained on so many bases of DNA."""
+def training_seconds(config: TrainConfig, bases: int, tss: int = 0) -> float:
+    """Return the seconds in which a track network is trained on so many bases of DNA; on single bases, so many TSSs."""
     device, crops = best_device(), config.crops
+    length = 1 if crops.promoters else crops.length
     network = TrackNetwork(config.model).to(device).train()
     rng = np.random.default_rng(1)
-    codes = rng.integers(4, size=(crops.batch_size, crops.length + 2 * network.halo), dtype=np.uint8)
+    codes = rng.integers(4, size=(crops.batch_size, length + 2 * network.halo), dtype=np.uint8)
     batch = torch.from_numpy(codes).to(device)
 
     def loss() -> torch.Tensor:
         dtype = torch.bfloat16 if torch.is_autocast_enabled(device.type) else torch.float32
         return torch.stack([each.float().square().mean() for each in network(one_hot(batch, dtype))]).sum()
 
-    per_pass = 2 * bases / (crops.batch_size * crops.length)
+    per_pass = 2 * bases / (crops.batch_size * length)
+    if crops.promoters:
+        per_pass = tss / ceil(crops.promoters * crops.batch_size)
     steps = ceil((config.epochs + config.pretrain_epochs) * per_pass) * config.members
     return steps * _learning(network, loss, str(config.precision), device)
 
