@@ -94,6 +94,10 @@ def test_too_few_peaks_are_warned_of(
     chosen(9_500_000, peaks)
     assert ("are too few to learn from" in caplog.text) == warned
     assert ("--init" in caplog.text) == warned
+    caplog.clear()
+    chosen(9_500_000, peaks, init="yeast")
+    assert ("the model will find little. Add peaks" in caplog.text) == warned
+    assert "--init" not in caplog.text
 
 
 def test_what_is_given_is_kept(chosen: Choose, caplog: pytest.LogCaptureFixture) -> None:

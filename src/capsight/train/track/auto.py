@@ -81,8 +81,9 @@ def choose(config: TrainConfig, data: Windows) -> TrainConfig:
     )  # fmt: skip
     if peaks < FEW:
         logger.warning(
-            "train: auto: %d peaks are too few to learn from (at least %d, better 1,000): the model will find little. %s",
-            peaks, FEW, "Add peaks" if config.init else "Start from another model with --init, or add peaks",
+            "train: auto: %d peaks are too few to learn from (at least %d, better 1,000): the model will find "
+            "little. %s", peaks, FEW,
+            "Add peaks" if config.init else "Start from another model with --init, or add peaks",
         )  # fmt: skip
     chosen, told = _chosen(config, peaks, per_pass, per_crop)
     logger.info("train: auto: %s", "; ".join(told))
