@@ -19,7 +19,7 @@ def command(
         typer.Argument(metavar="NAME...", help=FetchConfig.model_fields["name"].description, show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to link the files into.", show_default=False)
+        Path | None, typer.Option("-o", "--output", help="Folder to copy the files into.", show_default=False)
     ] = None,
     cache: Annotated[Path | None, described(FetchConfig, "cache", "--cache")] = None,
     table: Annotated[Path | None, described(FetchConfig, "table", "--table")] = None,

@@ -376,28 +376,17 @@ def test_proxies_of_the_environment_are_used_and_their_exceptions_too(
     assert fetch(world.config(only="genome")).genome.read_bytes() == GENOME
 
 
-def test_output_folder_holds_links(world: World) -> None:
+def test_output_folder_holds_copies(world: World) -> None:
     out = world.folder / "deep" / "data"
     found = fetch(world.config(), out)
     assert found.genome == out / "toy1.2bit"
-    assert found.genome.samefile(world.cache / "toy1" / "toy1.2bit")
+    assert found.genome.read_bytes() == GENOME
+    assert not found.genome.samefile(world.cache / "toy1" / "toy1.2bit")  # so that it may be edited
     assert fetch(world.config(), out) == found
-    found.genome.unlink()
     found.genome.write_bytes(b"somebody's own")
     with pytest.raises(InputError, match="exists and is another file: it will not be overwritten"):
         fetch(world.config(), out)
     assert found.genome.read_bytes() == b"somebody's own"
-
-
-def test_output_folder_without_links_holds_copies(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_links(*_: object) -> None:
-        raise OSError
-
-    monkeypatch.setattr("os.link", no_links)
-    found = fetch(world.config(), world.folder / "data")
-    assert found.genome.read_bytes() == GENOME
-    assert not found.genome.samefile(world.cache / "toy1" / "toy1.2bit")
-    assert fetch(world.config(), world.folder / "data") == found
 
 
 def start(world: World, *more: str) -> "subprocess.Popen[str]":
@@ -468,6 +457,8 @@ def test_an_assembly_without_peaks_says_so(
     assert "there are no public peaks for toy1 in the table: bring your own" in caplog.text
     done = capsight("fetch", "toy1", "--cache", world.cache, "--table", world.table)
     assert "--peaks PEAKS.bed" in done.out
+    with pytest.raises(InputError, match="there are no public peaks for toy1 in the table"):
+        fetch(world.config(only="peaks"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ states one, the first fetch records the SHA-256, and every later one compares wi
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -110,8 +109,7 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
         of a mirror that is a folder is not copied. What the cache has already, unharmed, is not fetched again, and
         needs no network.
     out
-        Folder in which the files are wanted as well: as hard links to those in the cache, or copies where the
-        file system has no links.
+        Folder in which copies of the files are wanted.
 
     Returns
     -------
@@ -121,9 +119,9 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
     Raises
     ------
     InputError
-        If the table does not have the name or cannot be used, an address cannot be reached, a file does not have the
-        checksum that its publisher states (it is removed), or no public file has the bytes of the asset: with the
-        source, and how it is made.
+        If the table does not have the name, or not the kind that is asked for, or cannot be used; if an address cannot
+        be reached, a file does not have the checksum that its publisher states (it is removed), or no public file has
+        the bytes of the asset: with the source, and how it is made.
     """
     if out:
         output.check_writable(next(folder for folder in (out, *out.absolute().parents) if folder.exists()))
@@ -148,7 +146,7 @@ def fetch(config: FetchConfig, out: Path | None = None) -> Fetched:
 
 
 def _report_absent(table: list[Asset], config: FetchConfig) -> None:
-    """Say that there are no peaks (or whatever else is asked for) of this name, and which assets would do."""
+    """Report that there are no peaks of this name, and which assets would do; refuse where others were asked for."""
     assets = choose(table, config.name)
     wanted = config.only or ("peaks" if "genome" in assets else None)
     if wanted and wanted not in assets:
@@ -156,7 +154,10 @@ def _report_absent(table: list[Asset], config: FetchConfig) -> None:
         others = [asset.name for asset in table if asset.kind == wanted and assembly and asset.assembly == assembly]
         instead = f"there are {', '.join(others)}" if others else "bring your own"
         what = wanted if wanted in ("peaks", "promoters") else f"{wanted} files"
-        logger.info("fetch: there are no public %s for %s in the table: %s", what, config.name, instead)
+        absent = f"there are no public {what} for {config.name} in the table"
+        if config.only:
+            raise InputError(absent, remedy=instead)
+        logger.info("fetch: %s: %s", absent, instead)
 
 
 def _report_terms(asset: Asset) -> None:
@@ -376,7 +377,7 @@ def _read_record(path: Path) -> _Checked | None:
 
 
 def _bring(cached: Path, out: Path, name: str) -> Path:
-    """Make a file of the cache or the mirror stand in a folder too; return its path there."""
+    """Copy a file of the cache or the mirror into a folder; return its path there."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -387,8 +388,5 @@ def _bring(cached: Path, out: Path, name: str) -> Path:
             raise InputError("exists and is another file: it will not be overwritten", where=path)
         return path
     with output.writing(path) as partial:
-        try:
-            os.link(cached, partial)
-        except OSError:  # another disk, or a file system without links
-            shutil.copyfile(cached, partial)
+        shutil.copyfile(cached, partial)  # a link would let whoever edits the file change the cache, or the mirror
     return path
