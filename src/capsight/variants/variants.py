@@ -114,17 +114,17 @@ def _kind(file: VariantFile, out: Path, haplotypes: bool) -> Kind:
         raise InputError("a table is not written as VCF", where=out, remedy="name it .tsv (or .tsv.gz)")
     if file.kind == "VCF":
         clash = [line for line in file.header if f"ID={PREFIX}".encode() in line]
-        return "table" if Path(name).suffix in (".tsv", ".txt") else _unless(clash, file, f"INFO/{PREFIX}…")
+        is_table = Path(name).suffix in (".tsv", ".txt")
+        return "table" if is_table else _unless(clash, file, f"INFO/{PREFIX}…", "that first (bcftools annotate -x)")
     taken = [name.lower() for name in file.columns if name.lower() in COLUMNS]
-    return _unless(taken, file, f"column {taken[0]!r}" if taken else "")
+    return _unless(taken, file, f"column {taken[0]!r}" if taken else "", "that column first")
 
 
-def _unless(clash: Iterable[object], file: VariantFile, what: str) -> Kind:
+def _unless(clash: Iterable[object], file: VariantFile, what: str, remove: str) -> Kind:
     if clash:
         raise InputError(
-            f"was scored before: it has {what}", where=file.path,
-            remedy="remove that first (bcftools annotate -x), or score the original",
-        )  # fmt: skip
+            f"was scored before: it has {what}", where=file.path, remedy=f"remove {remove}, or score the original"
+        )
     return file.kind
 
 

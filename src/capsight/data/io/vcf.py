@@ -31,7 +31,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 #: Names of the column of positions.
 POSITION: Final = ("position", "pos")
 #: Columns that a table has, by any of their names.
-_TABLE: Final = {"chrom": ("chrom", "chr"), "position": POSITION, "ref": ("ref",), "alt": ("alt",)}
+TABLE: Final = {"chrom": ("chrom", "chr"), "position": POSITION, "ref": ("ref",), "alt": ("alt",)}
 #: htslib has no positions beyond.
 _LARGEST: Final = 2**31 - 1
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}")
@@ -103,6 +103,11 @@ class VariantFile:
             first = next(lines, b"").removeprefix(_MARK)
             if not first.strip():
                 raise InputError("holds no variants: it is empty or begins with a blank line", where=path)
+            if b"\r" in first.rstrip(b"\r\n"):
+                raise InputError(
+                    "its lines end with carriage returns alone, as on old Macs", where=path,
+                    remedy="end them with line feeds: tr '\\r' '\\n'",
+                )  # fmt: skip
             if first.startswith(_FORMAT):
                 return cls(path, "VCF", *_vcf_header(path, first, lines))
             if first.startswith(_COLUMNS) or first.startswith(b"##"):
@@ -142,10 +147,9 @@ class VariantFile:
         text = fields[at.position]
         if not _NUMBER.fullmatch(text) or int(text) > _LARGEST:
             raise InputError(f"the position {_quoted(text)} is not a whole number from 0 to {_LARGEST:,}", where=where)
-        chrom = fields[at.chrom].decode("utf-8", "replace")
-        return Variant(
-            line, end, number, chrom, int(text) - 1, fields[at.ref].upper(), tuple(fields[at.alt].upper().split(b","))
-        )
+        chrom, alts = fields[at.chrom].decode("utf-8", "replace"), fields[at.alt].split(b",")
+        alts = [alt.upper() if alt.isalpha() else alt for alt in alts]  # names in <ID> and breakends have a case
+        return Variant(line, end, number, chrom, int(text) - 1, fields[at.ref].upper(), tuple(alts))
 
 
 def _quoted(text: bytes) -> str:
@@ -235,7 +239,7 @@ def _table_layout(path: Path, first: bytes) -> _Layout:
     names = first.decode("utf-8", "replace").rstrip("\r\n").split("\t")
     lower = [name.strip().lower().lstrip("#") for name in names]
     found = []
-    for column, spellings in _TABLE.items():
+    for column, spellings in TABLE.items():
         at = [i for i, name in enumerate(lower) if name in spellings]
         if len(at) != 1:
             what = f"has no column {column!r}" if not at else f"has {len(at)} columns {column!r}"
