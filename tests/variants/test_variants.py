@@ -370,6 +370,16 @@ def test_htslib_says_nothing_on_the_terminal(
     assert "Duplicated sample" not in capfd.readouterr().err
 
 
+def test_a_telomere_is_indexed_without_a_word_of_htslib(
+    tiny_track: Path, genome: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "in.vcf", [row("chr1", 0, "N", ".[chr2:300["), *records()])
+    out = variants(config(), tiny_track, genome, source, tmp_path / "out.vcf.gz")
+    assert (tmp_path / "out.vcf.gz.tbi").is_file()
+    assert body(out)[0] == row("chr1", 0, "N", ".[chr2:300[")
+    assert "Coordinate" not in capfd.readouterr().err
+
+
 TABLE = (
     "#Chrom\tnote\tPOS\tref\talt\n"
     f"chr1\tx\t500\t{base('chr1', 500)}\t{other('chr1', 500)}\n"

@@ -13,7 +13,7 @@ from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.io.text import given, shown
-from capsight.data.io.vcf import Kind, Variant, VariantFile
+from capsight.data.io.vcf import Kind, Variant, VariantFile, quiet_htslib
 from capsight.errors import InputError
 from capsight.model.track_folder import load_track
 from capsight.predict.scan import check_track
@@ -138,7 +138,8 @@ def index_of(found: Survey, out: Path, stage: str = "variants") -> artefact.Besi
     csi = found.last > _LARGEST_TBI
 
     def make(packed: Path, index: Path) -> None:
-        pysam.tabix_index(str(packed), preset="vcf", csi=csi, index=str(index), keep_original=True, force=True)
+        with quiet_htslib():  # it warns of position 0, which VCF has for telomeres
+            pysam.tabix_index(str(packed), preset="vcf", csi=csi, index=str(index), keep_original=True, force=True)
 
     return artefact.Beside(".csi" if csi else ".tbi", make)
 

@@ -176,7 +176,7 @@ def _is_bcf(path: Path) -> bool:
 
 def _bcf_lines(path: Path) -> Iterator[bytes]:
     """Decode a BCF."""
-    with _quiet_htslib():
+    with quiet_htslib():
         try:
             with pysam.VariantFile(str(readable(path)), "rb") as file:
                 yield from (f"{line}\n".encode() for line in str(file.header).splitlines())
@@ -187,7 +187,7 @@ def _bcf_lines(path: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _quiet_htslib() -> Iterator[None]:
+def quiet_htslib() -> Iterator[None]:
     """Keep htslib from writing to the terminal: what is wrong is reported by us."""
     before = pysam.set_verbosity(0)
     try:
@@ -212,7 +212,7 @@ def _vcf_header(path: Path, first: bytes, lines: Iterator[bytes]) -> tuple[tuple
             "the VCF's column names are not #CHROM POS ID REF ALT QUAL FILTER INFO, then FORMAT and samples",
             where=f"{path}:{number}", remedy="tabs separate them",
         )  # fmt: skip
-    with tempfile.NamedTemporaryFile(prefix="capsight-", suffix=".vcf") as file, _quiet_htslib():
+    with tempfile.NamedTemporaryFile(prefix="capsight-", suffix=".vcf") as file, quiet_htslib():
         file.writelines(header)
         file.flush()
         try:
