@@ -180,6 +180,20 @@ def test_window_models_are_refused(pretrained: Path) -> None:
         capsight.load("nowhere")
 
 
+def test_an_unknown_precision_is_refused(tiny_track: Path) -> None:
+    with pytest.raises(InputError, match="precision 'fp16' is none of fp32, bf16"):
+        capsight.load(tiny_track, precision="fp16")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("distance", [-5, 0, 100_001])
+def test_a_distance_is_what_the_commands_take(model: api.Model, genome: Path, distance: int) -> None:
+    frame = pd.DataFrame({"chrom": ["c"], "position": [450], "ref": ["A"], "alt": ["C"]})
+    with pytest.raises(InputError, match="distance: Input should be"):
+        model.variants(frame, genome, distance=distance)
+    with pytest.raises(InputError, match="distance: Input should be"):
+        model.mutate(genome, "c:450-450", distance=distance)
+
+
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("genome") / "genome.fa"
@@ -214,5 +228,7 @@ def test_explanation_of_a_region_is_of_its_most_probable_base(model: api.Model, 
     assert len(table) == 136
     with pytest.raises(InputError, match="0 or more"):
         model.explain(genome, "c", before=-1)
+    with pytest.raises(InputError, match="method 'attention' is none of ism, ig"):
+        model.explain(genome, "c", method="attention")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="900"):
         model.explain(genome, "c:901-910")

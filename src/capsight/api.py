@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from capsight.config import VariantsConfig
+from capsight.config.yaml_files import parse
 from capsight.data import schema
 from capsight.data.fetch.named import asset_file
 from capsight.data.genome.alphabet import CODE_BITS, LETTERS, N_CODE, SOFT_MASK, Codes, encode
@@ -20,7 +22,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.io.sequences import check_letters, report_letters
 from capsight.data.io.text import given
 from capsight.data.io.vcf import VariantFile
-from capsight.errors import InputError
+from capsight.errors import ConfigError, InputError
 from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
 from capsight.explain.reader import TrackWrapper
 from capsight.model.track_folder import TrackCard, load_track
@@ -58,8 +60,10 @@ def load(
     Raises
     ------
     InputError
-        If there is no such model, it is damaged, or it is of another kind.
+        If there is no such model, it is damaged, or it is of another kind, or there is no such precision.
     """
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision {precision!r} is none of {', '.join(get_args(Precision))}")
     folder = find_model(Path(model))
     check_track(folder)
     with torch.random.fork_rng([]), torch.device("cpu"):  # the caller's random state and default device stay
@@ -237,8 +241,10 @@ class Model:
         Raises
         ------
         InputError
-            If a file cannot be used; with `fail_on_error`, of the first record that cannot be scored.
+            If a file cannot be used, or `distance` is not one from 1 to 100,000; with `fail_on_error`, of the first
+            record that cannot be scored.
         """
+        parse(VariantsConfig, {"distance": distance})
         opened = Genome.open(_genome_file(genome))
         places = Places(opened, Aliases.read(aliases, opened) if aliases else Aliases())
         with as_file(source) as path:
@@ -279,8 +285,10 @@ class Model:
         Raises
         ------
         InputError
-            If the genome cannot be used, or the region does not lie in it, or has no base but N.
+            If the genome cannot be used, or the region does not lie in it, or has no base but N, or `distance` is not
+            one from 1 to 100,000.
         """
+        parse(VariantsConfig, {"distance": distance})
         opened = Genome.open(_genome_file(genome))
         found = changes_of(self._scorer, summary_of(self.card, distance), opened, find_region(opened, region))
         return pd.concat(found, ignore_index=True)
@@ -318,7 +326,8 @@ class Model:
         Raises
         ------
         InputError
-            If the genome cannot be used, the region does not lie in it, or `before` or `behind` is negative.
+            If the genome cannot be used, the region does not lie in it, `before` or `behind` is negative, or there is
+            no such method.
         """
         if min(before, behind) < 0:
             raise InputError(f"before ({before}) and behind ({behind}) count bases: 0 or more")

@@ -205,6 +205,12 @@ def test_places_of_any_length_are_drawn(
         assert re.sub(r":(\d)(\d{3})-(\d)(\d{3})", r":\1,\2-\3,\4", region).split("-")[0] in out.read_text()
 
 
+def test_every_position_stands_once_on_the_axis(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    for last in (1500, 1501, 1503):
+        text = plot(config(genome, f"chr2:1500-{last}"), tiny_track, tmp_path / f"{last}.svg").read_text()
+        assert re.findall(r">(1,50\d)</text>", text) == [f"{position:,}" for position in range(1500, last + 1)]
+
+
 def test_a_picture_names_what_it_shows(tiny_track: Path, genome: Path, given: dict[str, Path], tmp_path: Path) -> None:
     locus = _locus(config(genome), tiny_track)
     text = plot(config(genome, explain="ism", **given), tiny_track, tmp_path / "locus.svg").read_text()

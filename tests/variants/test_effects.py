@@ -105,6 +105,15 @@ def test_an_inserted_base_has_the_position_of_the_base_before() -> None:
     assert found.tss == Move(pytest.approx(found.log2[0]), 999, 0)
 
 
+@pytest.mark.parametrize("strand", [0, 1])
+@pytest.mark.parametrize(("start", "at"), [(0, 0), (1, 0), (999, 998), (1000, 999)])
+def test_inserted_bases_count_at_the_ends_of_a_sequence_too(start: int, at: int, strand: int) -> None:
+    inserted = toy(9, {(strand, 4): 20})
+    found = effect(change(start, start, [0] * 9), toy(0, {}), inserted, 1000)
+    assert found.log2[strand] == pytest.approx(np.log2(21))
+    assert found.tss == Move(pytest.approx(found.log2[strand]), at, strand)
+
+
 def test_a_deleted_tss_is_one_that_moves() -> None:
     found = effect(change(1000, 1040, []), toy(40, {(0, 20): 20}), toy(0, {}))
     assert found.tss == Move(pytest.approx(found.log2[0]), 1020, 0)

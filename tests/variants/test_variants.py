@@ -324,6 +324,14 @@ MALFORMED: dict[str, tuple[str, str]] = {
     "position": (HEADER + records()[1].replace("\t500\t", "\t5e2\t"), r":12: the position '5e2' is not a whole number"),
     "negative": (HEADER + records()[1].replace("\t500\t", "\t-5\t"), r":12: the position '-5' is not a whole number"),
     "huge": (HEADER + records()[1].replace("\t500\t", "\t9999999999\t"), r":12: the position '9999999999' is not"),
+    "carriage returns": (
+        (HEADER + records()[0]).replace("\n", "\r"),
+        "its lines end with carriage returns alone",
+    ),
+    "carriage returns in a table": (
+        "chrom\tpos\tref\talt\rchr1\t5\tA\tC\r",
+        "its lines end with carriage returns alone",
+    ),
     "scored before": (
         HEADER.replace("##ALT", '##INFO=<ID=CAPSIGHT_GAIN,Number=A,Type=Float,Description="">\n##ALT') + records()[0],
         "was scored before: it has INFO/CAPSIGHT_.*bcftools annotate -x",
@@ -336,7 +344,10 @@ MALFORMED: dict[str, tuple[str, str]] = {
     "comma-separated": ("chrom,position,ref,alt\n", "it has no column 'chrom'.*separated by tabs"),
     "table columns": ("chrom\tpos\tref\talt\nchr1\t5\tA\n", r":2: 3 columns, but the header has 4"),
     "table position": ("chrom\tpos\tref\talt\nchr1\t5.0\tA\tC\n", r":2: the position '5\.0' is not a whole number"),
-    "table scored before": ("chrom\tpos\tref\talt\tgain\n", "was scored before: it has column 'gain'"),
+    "table scored before": (
+        "chrom\tpos\tref\talt\tgain\n",
+        r"was scored before: it has column 'gain' \(remove that column first",
+    ),
 }
 
 
@@ -344,7 +355,7 @@ MALFORMED: dict[str, tuple[str, str]] = {
 def test_malformed_files_are_refused_by_line(tiny_track: Path, genome: Path, tmp_path: Path, case: str) -> None:
     content, says = MALFORMED[case]
     source = tmp_path / "in.txt"
-    source.write_text(content)
+    source.write_text(content, newline="")
     with pytest.raises(InputError, match=says):
         variants(config(), tiny_track, genome, source, tmp_path / "out")
     assert list(tmp_path.iterdir()) == [source]
@@ -357,6 +368,16 @@ def test_htslib_says_nothing_on_the_terminal(
     with pytest.raises(InputError):
         variants(config(), tiny_track, genome, source, tmp_path / "out.vcf")
     assert "Duplicated sample" not in capfd.readouterr().err
+
+
+def test_a_telomere_is_indexed_without_a_word_of_htslib(
+    tiny_track: Path, genome: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "in.vcf", [row("chr1", 0, "N", ".[chr2:300["), *records()])
+    out = variants(config(), tiny_track, genome, source, tmp_path / "out.vcf.gz")
+    assert (tmp_path / "out.vcf.gz.tbi").is_file()
+    assert body(out)[0] == row("chr1", 0, "N", ".[chr2:300[")
+    assert "Coordinate" not in capfd.readouterr().err
 
 
 TABLE = (
@@ -615,6 +636,16 @@ def test_haplotypes_are_scored_together(
     np.testing.assert_allclose(log2, np.log2(sums[1] / sums[0]), atol=2e-4)
 
 
+def test_a_genotype_that_is_left_out_is_a_missing_one(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    lines = [
+        row("chr1", p, base("chr1", p), other("chr1", p), ends=f"DP:GT\t{first}\t3:0|1")
+        for p, first in ((500, "."), (510, "3"), (520, ""))
+    ]
+    source = write(tmp_path / "in.vcf", lines)
+    found = pd.read_csv(variants(config(haplotypes=True), tiny_track, genome, source, tmp_path / "out.tsv"), sep="\t")
+    assert found["carriers"].tolist() == ["second one:2"]
+
+
 def test_phase_sets_are_kept_apart(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
     lines = [
         row("chr1", p, base("chr1", p), other("chr1", p), ends=f"GT:PS\t0|1:{ps}\t.:.")
@@ -674,6 +705,14 @@ def test_from_python(tiny_track: Path, genome: Path, vcf: Path, tmp_path: Path) 
     assert model.variants(frame[:0], genome).columns.tolist() == table.columns.tolist()
 
 
+def test_names_in_alleles_keep_their_case(tiny_track: Path, genome: Path, tmp_path: Path) -> None:
+    alts = ["<DEL:ME:Alu>", "g]chr2:300]", other("chr1", 500).lower()]
+    source = write(tmp_path / "in.vcf", [row("chr1", 500, base("chr1", 500), ",".join(alts))])
+    table = api.load(tiny_track).variants(source, genome, distance=100)
+    assert table["alt"].tolist() == [*alts[:2], other("chr1", 500)]
+    assert table["log2_plus"].notna().tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(("lines", "sounds"), [(OTHER, True), (RIGHT[:1] + OTHER, False), ([], False)])
 @pytest.mark.parametrize("how", ["records", "haplotypes", "Python"])
 def test_contigs_of_the_genome_are_named_where_no_record_has_one(
@@ -710,6 +749,16 @@ def test_whole_floats_are_positions(tiny_track: Path, genome: Path, kind: str) -
     given = frame.astype({"pos": "float64"}).astype({"pos": kind})
     pd.testing.assert_frame_equal(model.variants(given, genome, distance=100), expected)
     assert given["pos"].dtype == kind
+
+
+def test_other_columns_of_a_frame_may_hold_anything(tiny_track: Path, genome: Path) -> None:
+    model = api.load(tiny_track)
+    frame = pd.DataFrame({"chrom": ["chr1"], "pos": 500, "ref": base("chr1", 500), "alt": other("chr1", 500)})
+    given = frame.assign(note='a tab\t, a "line"\nand\r more', gain=[["a", "list"]])
+    expected = model.variants(frame, genome, distance=100)
+    pd.testing.assert_frame_equal(model.variants(given, genome, distance=100), expected)
+    with pytest.raises(InputError, match="the table: a contig, REF or ALT has a tab or a line break"):
+        model.variants(frame.assign(alt="A\tC"), genome)
 
 
 FRAMES: dict[str, tuple[dict[str, object], str]] = {

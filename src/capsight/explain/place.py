@@ -1,10 +1,11 @@
 """How much each base around one TSS of a genome matters to it."""
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from capsight.data.genome.alphabet import N_CODE, Codes, reverse_complement
+from capsight.errors import ConfigError
 from capsight.explain.gradients import integrated_gradients
 from capsight.explain.mutagenesis import importance, saturate
 from capsight.explain.reader import PerBase, Sequences, TrackWrapper
@@ -64,7 +65,14 @@ def explain_place(
         ``ism`` (mutagenesis) or ``ig`` (integrated gradients).
     baselines, steps, seed
         Of ``ig``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method.
     """
+    if method not in get_args(PlaceMethod):
+        raise ConfigError(f"method {method!r} is none of {', '.join(get_args(PlaceMethod))}")
     half = max(before, behind) + 1
     margin = half + reader.margin
     # what is read has random DNA beyond the ends of the contig, what is explained N

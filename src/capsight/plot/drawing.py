@@ -284,7 +284,7 @@ def _positions(axes: Axes, locus: Locus) -> None:
     """Draw the axis of positions, counted from 1."""
     axes.tick_params(bottom=True, labelbottom=True)
     axes.spines["bottom"].set_visible(True)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel(f"position on {locus.chrom}", fontsize=_SMALL + 0.5, labelpad=2)
     axes.xaxis.label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})

@@ -29,7 +29,7 @@ class Move(NamedTuple):
     change
         How much.
     position
-        0-based, in the reference; an inserted base has the position of the base before it.
+        0-based, in the reference; an inserted base has the position of the base before it, or of the first base.
     strand
         0 for +, 1 for -.
     """
@@ -110,6 +110,8 @@ class Summary:
         flank = self.distance + REACH
         columns = aligned(flank, *(allele.tags.shape[-1] - 2 * flank for allele in (reference, alternative)))
         positions = starts[:, None] - flank + columns[0]
+        changed = slice(flank, columns.shape[1] - flank)
+        positions[:, changed] = positions[:, changed].clip(min=0)  # what is inserted before the first base
         inside = ((positions >= 0) & (positions < length))[:, None]
         probability, sums, near, called = [], [], [], np.zeros((len(starts), 2, columns.shape[1]), bool)
         for allele, column in zip((reference, alternative), columns, strict=True):

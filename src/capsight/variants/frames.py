@@ -12,7 +12,7 @@ import pandas as pd
 
 from capsight.data import schema
 from capsight.data.io.text import given
-from capsight.data.io.vcf import POSITION
+from capsight.data.io.vcf import POSITION, TABLE
 from capsight.errors import InputError
 from capsight.variants.tally import Answer, row_of
 
@@ -36,13 +36,20 @@ def rows_of(answer: Answer) -> list[tuple[object, ...]]:
 def as_file(source: Path | pd.DataFrame) -> Iterator[Path]:
     """Yield the path of a source; a frame is written into a temporary table.
 
-    Whole numbers that pandas holds as floats, as those of a merge, are written as whole numbers. What is wrong with the
-    table is reported of the frame and its rows, from 0.
+    Of a frame that has them, only the columns of a variant are written: others may hold anything. Whole numbers that
+    pandas holds as floats, as those of a merge, are written as whole numbers. What is wrong with the table is reported
+    of the frame and its rows, from 0.
     """
     if isinstance(source, pd.DataFrame):
         with tempfile.TemporaryDirectory(prefix="capsight-") as folder:
             path = Path(folder) / "frame"
-            _with_whole_positions(source).to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
+            names = {spelling for spellings in TABLE.values() for spelling in spellings}
+            read = [str(name).strip().lower().lstrip("#") in names for name in source.columns]
+            frame = source.loc[:, read] if sum(read) >= len(TABLE) else source[:0]  # which is refused by its columns
+            try:
+                _with_whole_positions(frame).to_csv(path, sep="\t", index=False, quoting=csv.QUOTE_NONE)
+            except csv.Error:
+                raise InputError("the table: a contig, REF or ALT has a tab or a line break") from None
             try:
                 yield path
             except InputError as error:

@@ -175,7 +175,7 @@ def _carry(variant: Variant, places: Places, copies: dict[tuple[int, int], _Copy
             tally.scored += 1
     for sample, genotype in enumerate(genotypes):
         values = dict(zip(names, genotype.split(":"), strict=False))
-        text = values["GT"]
+        text = values.get("GT", ".")  # fields at the end may be left out
         called = text.lstrip("|/").replace("|", "/").split("/")
         is_same = len(set(called)) == 1
         for copy, number in enumerate(called, start=1):

@@ -13,7 +13,7 @@ from capsight.data.genome.contig_names import Aliases
 from capsight.data.genome.genome import Genome
 from capsight.data.genome.store import genome_inputs
 from capsight.data.io.text import given, shown
-from capsight.data.io.vcf import Kind, Variant, VariantFile
+from capsight.data.io.vcf import Kind, Variant, VariantFile, quiet_htslib
 from capsight.errors import InputError
 from capsight.model.track_folder import load_track
 from capsight.predict.scan import check_track
@@ -114,17 +114,17 @@ def _kind(file: VariantFile, out: Path, haplotypes: bool) -> Kind:
         raise InputError("a table is not written as VCF", where=out, remedy="name it .tsv (or .tsv.gz)")
     if file.kind == "VCF":
         clash = [line for line in file.header if f"ID={PREFIX}".encode() in line]
-        return "table" if Path(name).suffix in (".tsv", ".txt") else _unless(clash, file, f"INFO/{PREFIX}…")
+        is_table = Path(name).suffix in (".tsv", ".txt")
+        return "table" if is_table else _unless(clash, file, f"INFO/{PREFIX}…", "that first (bcftools annotate -x)")
     taken = [name.lower() for name in file.columns if name.lower() in COLUMNS]
-    return _unless(taken, file, f"column {taken[0]!r}" if taken else "")
+    return _unless(taken, file, f"column {taken[0]!r}" if taken else "", "that column first")
 
 
-def _unless(clash: Iterable[object], file: VariantFile, what: str) -> Kind:
+def _unless(clash: Iterable[object], file: VariantFile, what: str, remove: str) -> Kind:
     if clash:
         raise InputError(
-            f"was scored before: it has {what}", where=file.path,
-            remedy="remove that first (bcftools annotate -x), or score the original",
-        )  # fmt: skip
+            f"was scored before: it has {what}", where=file.path, remedy=f"remove {remove}, or score the original"
+        )
     return file.kind
 
 
@@ -138,7 +138,8 @@ def index_of(found: Survey, out: Path, stage: str = "variants") -> artefact.Besi
     csi = found.last > _LARGEST_TBI
 
     def make(packed: Path, index: Path) -> None:
-        pysam.tabix_index(str(packed), preset="vcf", csi=csi, index=str(index), keep_original=True, force=True)
+        with quiet_htslib():  # it warns of position 0, which VCF has for telomeres
+            pysam.tabix_index(str(packed), preset="vcf", csi=csi, index=str(index), keep_original=True, force=True)
 
     return artefact.Beside(".csi" if csi else ".tbi", make)
 

@@ -31,7 +31,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 #: Names of the column of positions.
 POSITION: Final = ("position", "pos")
 #: Columns that a table has, by any of their names.
-_TABLE: Final = {"chrom": ("chrom", "chr"), "position": POSITION, "ref": ("ref",), "alt": ("alt",)}
+TABLE: Final = {"chrom": ("chrom", "chr"), "position": POSITION, "ref": ("ref",), "alt": ("alt",)}
 #: htslib has no positions beyond.
 _LARGEST: Final = 2**31 - 1
 _NUMBER: Final = re.compile(rb"[0-9]{1,10}")
@@ -103,6 +103,11 @@ class VariantFile:
             first = next(lines, b"").removeprefix(_MARK)
             if not first.strip():
                 raise InputError("holds no variants: it is empty or begins with a blank line", where=path)
+            if b"\r" in first.rstrip(b"\r\n"):
+                raise InputError(
+                    "its lines end with carriage returns alone, as on old Macs", where=path,
+                    remedy="end them with line feeds: tr '\\r' '\\n'",
+                )  # fmt: skip
             if first.startswith(_FORMAT):
                 return cls(path, "VCF", *_vcf_header(path, first, lines))
             if first.startswith(_COLUMNS) or first.startswith(b"##"):
@@ -142,10 +147,9 @@ class VariantFile:
         text = fields[at.position]
         if not _NUMBER.fullmatch(text) or int(text) > _LARGEST:
             raise InputError(f"the position {_quoted(text)} is not a whole number from 0 to {_LARGEST:,}", where=where)
-        chrom = fields[at.chrom].decode("utf-8", "replace")
-        return Variant(
-            line, end, number, chrom, int(text) - 1, fields[at.ref].upper(), tuple(fields[at.alt].upper().split(b","))
-        )
+        chrom, alts = fields[at.chrom].decode("utf-8", "replace"), fields[at.alt].split(b",")
+        alts = [alt.upper() if alt.isalpha() else alt for alt in alts]  # names in <ID> and breakends have a case
+        return Variant(line, end, number, chrom, int(text) - 1, fields[at.ref].upper(), tuple(alts))
 
 
 def _quoted(text: bytes) -> str:
@@ -172,7 +176,7 @@ def _is_bcf(path: Path) -> bool:
 
 def _bcf_lines(path: Path) -> Iterator[bytes]:
     """Decode a BCF."""
-    with _quiet_htslib():
+    with quiet_htslib():
         try:
             with pysam.VariantFile(str(readable(path)), "rb") as file:
                 yield from (f"{line}\n".encode() for line in str(file.header).splitlines())
@@ -183,7 +187,7 @@ def _bcf_lines(path: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _quiet_htslib() -> Iterator[None]:
+def quiet_htslib() -> Iterator[None]:
     """Keep htslib from writing to the terminal: what is wrong is reported by us."""
     before = pysam.set_verbosity(0)
     try:
@@ -208,7 +212,7 @@ def _vcf_header(path: Path, first: bytes, lines: Iterator[bytes]) -> tuple[tuple
             "the VCF's column names are not #CHROM POS ID REF ALT QUAL FILTER INFO, then FORMAT and samples",
             where=f"{path}:{number}", remedy="tabs separate them",
         )  # fmt: skip
-    with tempfile.NamedTemporaryFile(prefix="capsight-", suffix=".vcf") as file, _quiet_htslib():
+    with tempfile.NamedTemporaryFile(prefix="capsight-", suffix=".vcf") as file, quiet_htslib():
         file.writelines(header)
         file.flush()
         try:
@@ -235,7 +239,7 @@ def _table_layout(path: Path, first: bytes) -> _Layout:
     names = first.decode("utf-8", "replace").rstrip("\r\n").split("\t")
     lower = [name.strip().lower().lstrip("#") for name in names]
     found = []
-    for column, spellings in _TABLE.items():
+    for column, spellings in TABLE.items():
         at = [i for i, name in enumerate(lower) if name in spellings]
         if len(at) != 1:
             what = f"has no column {column!r}" if not at else f"has {len(at)} columns {column!r}"
