@@ -197,6 +197,8 @@ def test_a_region_has_what_the_whole_has_there(
         ({"region": "2"}, "did you mean chr2?"),
         ({"region": "chr2:5"}, "region 'chr2:5': '5' is not a range of bases (write one base as chr2:5-5)"),
         ({"region": "chr2:1,005"}, "(write one base as chr2:1005-1005)"),
+        ({"region": "chr2:,-,"}, "',-,' is not a range of bases (write it as chr2:1001-2000)"),
+        ({"region": "chr2:1-,"}, "'1-,' is not a range of bases (write it as chr2:1001-2000)"),
         ({"region": "chr2:5-"}, "'5-' is not a range of bases (write it as chr2:1001-2000)"),
         ({"region": "chr2:1-100:-"}, "both strands are read here (leave the strand out: chr2:1-100)"),
         ({"region": "chr2:+"}, "both strands are read here (leave the strand out: chr2)"),
