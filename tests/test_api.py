@@ -109,6 +109,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "numbers": (np.array([0.5]), "neither letters nor codes"),
     "one-hot": (np.zeros((1, 4, 9), np.uint8), "an array of 3 dimensions"),
     "a list of numbers": ([1, 2], "int is no sequence"),
+    "a number": (7, "int is no DNA"),
+    "nothing": (None, "NoneType is no DNA"),
+    "a table": (pd.DataFrame({"A": ["ACGT"]}), "DataFrame is no DNA"),
+    "a dictionary": ({"A": "ACGT"}, "dict is no DNA"),
+    "bytes beyond ASCII": (np.array([b"\xff"]), "not DNA: it has 'Ÿ'"),
 }
 
 
@@ -118,6 +123,11 @@ def test_what_is_no_dna(model: api.Model, what: str) -> None:
     for method in (model.tracks, model.predict):
         with pytest.raises(InputError, match=says.replace("(", r"\(")):
             method(given)
+
+
+def test_tracks_take_no_file(model: api.Model, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Path is no DNA .*predict takes a Path"):
+        model.tracks(tmp_path / "in.fa")  # type: ignore[arg-type]
 
 
 def test_tracks_need_one_length(model: api.Model) -> None:
@@ -138,9 +148,43 @@ def test_files(model: api.Model, tmp_path: Path) -> None:
     calls = model.scan(tmp_path / "genome.fa", "c:101-800", min_probability=0)
     assert calls["position"].between(100, 799).all()
     assert len(calls) > 3
-    assert len(model.scan(tmp_path / "genome.fa", min_probability=1)) == 0
+    none = model.scan(tmp_path / "genome.fa", min_probability=1)
+    assert len(none) == 0
+    assert none.dtypes.to_dict() == calls.dtypes.to_dict()
     with pytest.raises(InputError, match="are for files"):
         model.predict("ACGT", genome=tmp_path / "genome.fa")
+
+
+@pytest.mark.parametrize(
+    ("ask", "options", "says"),
+    [
+        ("scan", {"min_probability": 1.5}, r"scan: min_probability: .*1\.5"),
+        ("scan", {"min_probability": -0.1}, r"scan: min_probability: .*-0\.1"),
+        ("scan", {"min_probability": float("nan")}, "scan: min_probability: .*nan"),
+        ("scan", {"distance": -5}, "scan: distance: .*-5"),
+        ("mutate", {"region": "c:1-3", "distance": 0}, "mutate: distance: .*0"),
+        ("variants", {"distance": -1}, "variants: distance: .*-1"),
+    ],
+)
+def test_numbers_out_of_range(model: api.Model, tmp_path: Path, ask: str, options: dict[str, Any], says: str) -> None:
+    (tmp_path / "genome.fa").write_text(f">c\n{random_dna(200)}\n")
+    variants = {"chrom": ["c"], "position": [3], "ref": ["A"], "alt": ["C"]}
+    arguments = [pd.DataFrame(variants)] if ask == "variants" else []
+    with pytest.raises(InputError, match=says):
+        getattr(model, ask)(*arguments, tmp_path / "genome.fa", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"precision": "fp16"}, "load: precision: .*fp16"),
+        ({"device": "gpu"}, "load: PyTorch finds no device 'gpu' here"),
+        ({"device": torch.device("cuda", 99)}, "load: PyTorch finds no device 'cuda:99' here"),
+    ],
+)
+def test_devices_and_precisions_that_there_are_not(tiny_track: Path, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        capsight.load(tiny_track, **options)
 
 
 @pytest.mark.parametrize("ask", ["predict", "tracks", "scan"])

@@ -1,18 +1,18 @@
 """Models from Python: `capsight.load` returns a `Model`, which takes DNA as strings, arrays or files."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from capsight.config import VariantsConfig
+from capsight.config import MutateConfig, PredictConfig, ScanConfig, VariantsConfig
 from capsight.config.yaml_files import parse
 from capsight.data import schema
 from capsight.data.fetch.named import asset_file
@@ -22,7 +22,7 @@ from capsight.data.genome.genome import Genome
 from capsight.data.io.sequences import check_letters, report_letters
 from capsight.data.io.text import given
 from capsight.data.io.vcf import VariantFile
-from capsight.errors import ConfigError, InputError
+from capsight.errors import InputError
 from capsight.explain.place import BEFORE, BEHIND, PlaceMethod, explain_place
 from capsight.explain.reader import TrackWrapper
 from capsight.model.track_folder import TrackCard, load_track
@@ -60,15 +60,15 @@ def load(
     Raises
     ------
     InputError
-        If there is no such model, it is damaged, or it is of another kind, or there is no such precision.
+        If there is no such model, it is damaged, or it is of another kind; or if there is no such device or precision.
     """
-    if precision not in get_args(Precision):
-        raise ConfigError(f"precision {precision!r} is none of {', '.join(get_args(Precision))}")
+    parse(PredictConfig, {"precision": precision}, where="load")
+    chosen = best_device() if device is None else _usable(device)
     folder = find_model(Path(model))
     check_track(folder)
     with torch.random.fork_rng([]), torch.device("cpu"):  # the caller's random state and default device stay
         network, card = load_track(folder)
-    network = network.to(best_device() if device is None else torch.device(device), torch.float32)
+    network = network.to(chosen, torch.float32)
     return Model(TrackScorer(network, card.calibration, precision), card)
 
 
@@ -192,10 +192,12 @@ class Model:
         Raises
         ------
         InputError
-            If the genome cannot be used, or the region does not lie in it.
+            If the genome cannot be used, the region does not lie in it, or a number is out of range.
         """
+        given_rule = {"min_probability": min_probability, "distance": distance}
+        config = parse(ScanConfig, {"region": region, **given_rule}, where="scan")
         opened = Genome.open(_genome_file(genome))
-        rule = calling_rule(self.card, min_probability, distance)
+        rule = calling_rule(self.card, config.min_probability, config.distance)
         parts = []
         with working_threads(None, self._scorer) as threads:
             for span in spans(opened, region):
@@ -203,7 +205,7 @@ class Model:
                     columns = (span.chrom, sites.position, np.array(["+", "-"])[sites.strand], *sites[2:4])
                     parts.append(pd.DataFrame(dict(zip(schema.CALL_COLUMNS, columns, strict=True))))
         found = [part for part in parts if len(part)]
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(schema.CALL_COLUMNS))
+        return pd.concat(found or parts[:1], ignore_index=True)  # without a call, the columns keep their types
 
     def variants(
         self,
@@ -244,7 +246,7 @@ class Model:
             If a file cannot be used, or `distance` is not one from 1 to 100,000; with `fail_on_error`, of the first
             record that cannot be scored.
         """
-        parse(VariantsConfig, {"distance": distance})
+        distance = parse(VariantsConfig, {"distance": distance}, where="variants").distance
         opened = Genome.open(_genome_file(genome))
         places = Places(opened, Aliases.read(aliases, opened) if aliases else Aliases())
         with as_file(source) as path:
@@ -288,7 +290,7 @@ class Model:
             If the genome cannot be used, or the region does not lie in it, or has no base but N, or `distance` is not
             one from 1 to 100,000.
         """
-        parse(VariantsConfig, {"distance": distance})
+        distance = parse(MutateConfig, {"region": region, "distance": distance}, where="mutate").distance
         opened = Genome.open(_genome_file(genome))
         found = changes_of(self._scorer, summary_of(self.card, distance), opened, find_region(opened, region))
         return pd.concat(found, ignore_index=True)
@@ -355,6 +357,17 @@ class Model:
         return pd.DataFrame(columns)
 
 
+def _usable(device: str | torch.device) -> torch.device:
+    """Return a device; refuse one that PyTorch does not know, or does not find here."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError):  # the latter of a PyTorch that was built without it
+        raise InputError(
+            f"PyTorch finds no device {str(device)!r} here", where="load",
+            remedy="it is cpu, cuda, cuda:1 (by number) or mps; capsight doctor lists what there is",
+        ) from None  # fmt: skip
+
+
 def _genome_file(genome: Path | str) -> Path:
     """Return the file of a genome: itself, or that of an assembly, which is fetched where it is missing."""
     return given(asset_file(Path(genome), "genome", "genome"))
@@ -389,11 +402,15 @@ def _texts(dna: Dna) -> Iterable[str]:
     """Return DNA as strings: one, several, or characters in an array of one or two dimensions."""
     if isinstance(dna, str):
         return [dna]
+    if isinstance(dna, Mapping | pd.DataFrame) or not isinstance(dna, Iterable):
+        raise InputError(
+            f"{type(dna).__name__} is no DNA", remedy="give strings, or a column of a table; predict takes a Path too"
+        )
     if not isinstance(dna, np.ndarray):
         return dna
     if dna.dtype.kind not in "SUO" or dna.ndim not in (1, 2):
         raise InputError(f"an array of {dna.dtype}, {dna.ndim} dimensions, is neither letters nor codes of bases")
-    letters = dna.astype(str)
+    letters = np.char.decode(dna, "latin-1") if dna.dtype.kind == "S" else dna.astype(str)
     if letters.ndim == 2 or letters.dtype.itemsize <= np.dtype("U1").itemsize:
         return ["".join(row) for row in np.atleast_2d(letters)]
     return [str(text) for text in letters]

@@ -221,3 +221,10 @@ def test_memory_holds_some_records_at_a_time(tiny_track: Path, monkeypatch: pyte
         ahead.append(taken - done)
     assert len(ahead) == 400
     assert max(ahead) < 30
+
+
+def test_a_contig_of_another_name_has_no_remedy_that_predict_lacks(tiny_track: Path, tmp_path: Path) -> None:
+    (tmp_path / "genome.fa").write_text(f">chrI\n{random_dna(200)}\n")
+    (tmp_path / "in.bed").write_text("I\t1\t5\n")
+    with pytest.raises(InputError, match=r"which has 'chrI' \(rename the contigs so that both files agree\)$"):
+        run(tiny_track, tmp_path / "in.bed", tmp_path, genome=tmp_path / "genome.fa")

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from capsight.predict.regions import spans
 from capsight.predict.scan import scan
 from capsight.predict.stream import find_sites
 from capsight.predict.track import Tile, TrackScorer
+from capsight.train.track.start import Start
 
 from ..conftest import random_dna, save_tiny_track
 
@@ -197,6 +199,8 @@ def test_a_region_has_what_the_whole_has_there(
         ({"region": "2"}, "did you mean chr2?"),
         ({"region": "chr2:5"}, "region 'chr2:5': '5' is not a range of bases (write one base as chr2:5-5)"),
         ({"region": "chr2:1,005"}, "(write one base as chr2:1005-1005)"),
+        ({"region": "chr2:,-,"}, "',-,' is not a range of bases (write it as chr2:1001-2000)"),
+        ({"region": "chr2:1-,"}, "'1-,' is not a range of bases (write it as chr2:1001-2000)"),
         ({"region": "chr2:5-"}, "'5-' is not a range of bases (write it as chr2:1001-2000)"),
         ({"region": "chr2:1-100:-"}, "both strands are read here (leave the strand out: chr2:1-100)"),
         ({"region": "chr2:+"}, "both strands are read here (leave the strand out: chr2)"),
@@ -219,8 +223,29 @@ def test_regions_and_shards_that_are_not_there(
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1/0", "a/b", "1", "1/2/3"])
 def test_shards_that_are_none(shard: str) -> None:
-    with pytest.raises(ValueError, match="shard"):
+    says = "there is no share 3 of 2" if shard == "3/2" else "write the second of eight shares as 2/8"
+    with pytest.raises(ValueError, match=says):
         config(shard=shard)
+
+
+@pytest.mark.parametrize(
+    ("card", "says"),
+    [
+        (None, "is not a model folder: capsight.json is missing"),
+        ('{"task": "tra', r"capsight\.json: is not a model card that this version of capsight can read"),
+        ("{}", r"capsight\.json: is not a model card that this version of capsight can read"),
+    ],
+)
+def test_a_damaged_card_is_not_taken_for_a_model_of_another_kind(
+    tiny_track: Path, tmp_path: Path, card: str | None, says: str
+) -> None:
+    model = shutil.copytree(tiny_track, tmp_path / "model")
+    (model / "capsight.json").unlink()
+    if card is not None:
+        (model / "capsight.json").write_text(card)
+    for use in (stage.check_track, Start.from_model):
+        with pytest.raises(InputError, match=says):
+            use(model)
 
 
 def test_shards_are_about_as_long(genome: Path) -> None:

@@ -1,5 +1,6 @@
 """Settings of what is done with a model, and with the motifs that it found."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,13 +18,15 @@ _THREADS = "Threads of track models; default all cores. They change no byte of t
 
 
 def _is_share(shard: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}/[1-9][0-9]{0,5}", shard):
+        raise ValueError("write the second of eight shares as 2/8")
     number, shards = map(int, shard.split("/"))
     if number > shards:
         raise ValueError(f"shard {shard}: there is no share {number} of {shards}")
     return shard
 
 
-Shard = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}/[1-9][0-9]{0,5}$"), AfterValidator(_is_share)]
+Shard = Annotated[str, AfterValidator(_is_share)]
 
 
 class EvaluateConfig(Config):

@@ -148,6 +148,24 @@ def is_track(folder: Path) -> bool:
     return isinstance(card, dict) and card.get("task") == TASK
 
 
+class _Kind(BaseModel):
+    """What the card of any network names: what it was trained for."""
+
+    task: str
+
+
+def check_card(folder: Path) -> None:
+    """Refuse the folder of a network whose card is missing or names no kind of model: it is damaged.
+
+    Raises
+    ------
+    InputError
+        Of `read_checked`.
+    """
+    if any((folder / name).is_file() for name in (CARD, WEIGHTS)):
+        read_checked(folder, _Kind.model_validate_json)
+
+
 def save_track(model: TrackModel, card: TrackCard, folder: Path) -> None:
     """Write networks, weights and card into an existing folder."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}

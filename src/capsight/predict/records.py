@@ -96,7 +96,7 @@ def open_records(source: Path, genome: Path | None = None, fold: str | None = No
             raise ConfigError("is BED: name the genome that its intervals lie in, by --genome", where=source)
         return _counted(partial(_csv, source), source)
     found = Genome.open(genome)
-    return interval_records(read_regions(source, found), found)
+    return interval_records(read_regions(source, found, translated=False), found)
 
 
 def _counted(read: Callable[[bool], Iterator[Record]], source: Path) -> Records:

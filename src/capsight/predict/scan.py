@@ -16,7 +16,7 @@ from capsight.data.genome.store import genome_inputs
 from capsight.data.genome.stretches import Span
 from capsight.data.io.text import given
 from capsight.errors import InputError
-from capsight.model.track_folder import TrackCard, is_track, load_track
+from capsight.model.track_folder import TrackCard, check_card, is_track, load_track
 from capsight.predict.calls import DISTANCE, SCORE_REACH
 from capsight.predict.regions import spans
 from capsight.predict.stream import Stretch, along, working_threads
@@ -94,9 +94,10 @@ def check_track(model: Path) -> None:
     Raises
     ------
     InputError
-        If its card is not that of a track model.
+        If its card is not that of a track model, or is damaged.
     """
     if not is_track(model):
+        check_card(model)
         raise InputError(
             "is not a track model: it reads windows of one length, and cannot be slid along a genome", where=model,
             remedy="score sequences and windows with it by `capsight predict`",

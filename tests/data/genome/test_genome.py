@@ -248,6 +248,8 @@ def test_gaps_and_stops_are_counted_and_read_as_n(tmp_path, caplog):
         (b">a\nACGT\n>a\nACGT\n", "contig 'a' occurs more than once"),
         (b">\nACGT\n", "a record has no name"),
         (b">a\nMKVLAAGIVPLLR\n", "is not DNA"),
+        (b">a\nACGUACGGUACG\n", r"is not DNA: it has U in place of T \(this is RNA: write T for U\)"),
+        (b">a\nacguacgguacgt\n", "this is RNA"),
         (b"@r\nACGT\n+\nIIII\n", "is not FASTA"),
         (b">r\nACGT\n+\nIIII\n", "FASTQ, not FASTA"),
         (b"\x00\xff\xfe\x80", "is not a text file"),

@@ -271,6 +271,8 @@ def _check_letters(path: Path, counts: Ints) -> dict[str, int]:
     for byte in np.flatnonzero((counts > 0) & ~KNOWN):
         letter = chr(byte).upper()
         replaced[letter] = replaced.get(letter, 0) + int(counts[byte])
+    if replaced.get("U", 0) > counts[[ord("T"), ord("t")]].sum():
+        raise InputError("is not DNA: it has U in place of T", where=path, remedy="this is RNA: write T for U")
     if sum(replaced.values()) > total / 2:
         raise InputError("is not DNA: most of its letters are not A, C, G, T or N", where=path)
     if replaced:

@@ -40,7 +40,7 @@ def read_span(genome: Genome, region: str, what: str = "region") -> Span:
     """
     name, first, last = region, "", ""
     if region not in genome.names:
-        parts = re.fullmatch(r"(.+):([0-9,]+)-([0-9,]+)", region)
+        parts = re.fullmatch(r"(.+):([0-9][0-9,]*)-([0-9][0-9,]*)", region)
         if parts:
             name, first, last = parts[1], parts[2].replace(",", ""), parts[3].replace(",", "")
     if name not in genome.names:

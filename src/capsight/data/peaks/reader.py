@@ -191,7 +191,7 @@ def _without_strand(table: pd.DataFrame, path: Path) -> str:
     return "+"
 
 
-def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
+def check_places(table: pd.DataFrame, path: Path, genome: Genome, *, translated: bool = True) -> None:
     """Refuse the first interval that does not lie in the genome.
 
     Parameters
@@ -202,6 +202,8 @@ def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
         The file they come from, for the message.
     genome
         The genome.
+    translated
+        Whether the stage can translate names of contigs by a table of aliases, which its message then recommends.
 
     Raises
     ------
@@ -224,7 +226,8 @@ def check_places(table: pd.DataFrame, path: Path, genome: Genome) -> None:
     if other := match_contig_name(chrom, genome.names):
         raise InputError(
             f"contig {chrom!r} is not in {genome.path.name}, which has {other!r}", where=where,
-            remedy="rename the contigs so that both files agree, or name a table of aliases: --aliases",
+            remedy="rename the contigs so that both files agree"
+            + (", or name a table of aliases: --aliases" if translated else ""),
         )  # fmt: skip
     lost = table.loc[contig < 0, schema.CHROM]
     raise InputError(

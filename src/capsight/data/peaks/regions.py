@@ -17,8 +17,10 @@ from capsight.errors import InputError
 logger = logging.getLogger(__name__)
 
 
-def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> pd.DataFrame:
-    """Read intervals from BED3 to BED12, plain or gzipped, 0-based half-open.
+def read_regions(
+    path: Path, genome: Genome, aliases: Aliases | None = None, *, translated: bool = True
+) -> pd.DataFrame:
+    """Read intervals from BED3 to BED12, plain or gzipped, 0-based half-open; `translated` is that of `check_places`.
 
     Returns
     -------
@@ -41,6 +43,6 @@ def read_regions(path: Path, genome: Genome, aliases: Aliases | None = None) -> 
         raise InputError("holds no intervals", where=path)
     if aliases is not None:
         table[schema.CHROM] = aliases.names(table[schema.CHROM])
-    check_places(table, path, genome)
+    check_places(table, path, genome, translated=translated)
     logger.info("regions %s: %d on %d contigs", path.name, len(table), table[schema.CHROM].nunique())
     return table[[schema.CHROM, schema.START, schema.END, schema.STRAND, schema.NAME, schema.SUMMIT]]

@@ -11,7 +11,7 @@ from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.model.card import WEIGHTS
 from capsight.model.track import TrackModel, TrackNetwork
-from capsight.model.track_folder import Ancestor, TrackCard, is_track, load_track
+from capsight.model.track_folder import Ancestor, TrackCard, check_card, is_track, load_track
 from capsight.shipped import find_model, shipped_models
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Start(NamedTuple):
         """
         folder = find_model(given)
         if not is_track(folder):
+            check_card(folder)
             raise InputError(
                 "is no track model: a training cannot start from its weights", where=folder,
                 remedy=f"name a folder that capsight train wrote, or a shipped model: {', '.join(shipped_models())}",
