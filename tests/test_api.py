@@ -164,6 +164,7 @@ def test_files(model: api.Model, tmp_path: Path) -> None:
         ("scan", {"distance": -5}, "scan: distance: .*-5"),
         ("mutate", {"region": "c:1-3", "distance": 0}, "mutate: distance: .*0"),
         ("variants", {"distance": -1}, "variants: distance: .*-1"),
+        ("variants", {"distance": 100_001}, "variants: distance: .*100001"),
     ],
 )
 def test_numbers_out_of_range(model: api.Model, tmp_path: Path, ask: str, options: dict[str, Any], says: str) -> None:
@@ -222,20 +223,6 @@ def test_window_models_are_refused(pretrained: Path) -> None:
         capsight.load(pretrained)
     with pytest.raises(InputError, match="no such model folder"):
         capsight.load("nowhere")
-
-
-def test_an_unknown_precision_is_refused(tiny_track: Path) -> None:
-    with pytest.raises(InputError, match="precision 'fp16' is none of fp32, bf16"):
-        capsight.load(tiny_track, precision="fp16")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("distance", [-5, 0, 100_001])
-def test_a_distance_is_what_the_commands_take(model: api.Model, genome: Path, distance: int) -> None:
-    frame = pd.DataFrame({"chrom": ["c"], "position": [450], "ref": ["A"], "alt": ["C"]})
-    with pytest.raises(InputError, match="distance: Input should be"):
-        model.variants(frame, genome, distance=distance)
-    with pytest.raises(InputError, match="distance: Input should be"):
-        model.mutate(genome, "c:450-450", distance=distance)
 
 
 @pytest.fixture(scope="module")
