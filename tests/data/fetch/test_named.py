@@ -226,6 +226,8 @@ def test_a_misspelt_name_in_a_recipe_is_not_taken_for_a_file_beside_it(mirrored:
         InputError, match=r"windows\.ctss: there is neither a file nor an asset 'toy-ctsss' .*'toy-ctss'"
     ):
         pipeline.run(recipe, mirrored.folder / "out")
+    for name in ("mine", "toy.bed"):
+        (recipe.parent / name).touch()
     pipeline.run(write_recipe(mirrored, WINDOWS | {"genome": "mine", "peaks": "toy.bed"}), mirrored.folder / "out")
     assert ran[0].windows.genome == recipe.parent / "mine"
     assert ran[0].windows.peaks == recipe.parent / "toy.bed"
