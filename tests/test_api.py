@@ -128,6 +128,8 @@ def test_what_is_no_dna(model: api.Model, what: str) -> None:
 def test_tracks_take_no_file(model: api.Model, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Path is no DNA .*predict takes a Path"):
         model.tracks(tmp_path / "in.fa")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"'in\.fa' is no DNA \(give a file as a Path\)"):
+        model.predict("in.fa")
 
 
 def test_tracks_need_one_length(model: api.Model) -> None:

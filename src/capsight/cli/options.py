@@ -59,7 +59,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random num
 
 Restart = Annotated[
     bool,
-    typer.Option("--restart", callback=_give_up_unfinished, help="Discard an unfinished training of other settings."),
+    typer.Option("--restart", callback=_give_up_unfinished, help="Discard unfinished work of other settings."),
 ]
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
