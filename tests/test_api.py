@@ -103,7 +103,7 @@ def test_several_sequences(model: api.Model) -> None:
 REFUSED: dict[str, tuple[Any, str]] = {
     "another letter": (["ACGT", "ACGZ"], "sequence 1: the sequence is not DNA: it has 'Z'"),
     "RNA": ("ACGU", "this is RNA"),
-    "a file as a string": ("promoters.fa", "not DNA"),
+    "a file as a string": ("promoters.fa", "not DNA: it has '.'|'promoters.fa' is no DNA"),
     "codes beyond N": (np.array([0, 5], np.uint8), "codes of bases are 0 to 4"),
     "codes below A": (np.array([0, -1]), "codes of bases are 0 to 4"),
     "numbers": (np.array([0.5]), "neither letters nor codes"),

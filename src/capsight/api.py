@@ -153,12 +153,12 @@ class Model:
         InputError
             If a file or a sequence cannot be used.
         """
+        if isinstance(source, str) and "." in source:
+            raise InputError(f"{source!r} is no DNA", remedy="give a file as a Path")
         if isinstance(source, Path):
             records = open_records(given(source), _genome_file(genome) if genome else None, fold)
         elif genome is not None or fold is not None:
             raise InputError("genome and fold are for files: name the BED file or the windows by a Path")
-        if isinstance(source, str) and "." in source:
-            raise InputError(f"{source!r} is no DNA", remedy="give a file as a Path")
         else:
             rows = _records(source)
             empty = sum(not len(record.codes) for record in rows)
