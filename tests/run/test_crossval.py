@@ -1,5 +1,6 @@
 """`crossval`: every fold, the tables, and going on where it was stopped, also by several processes."""
 
+import io
 import json
 import logging
 import signal
@@ -13,14 +14,16 @@ import filelock
 import pandas as pd
 import pytest
 import yaml
+from rich.console import Console
 
 from capsight.config import CrossvalConfig
 from capsight.config.yaml_files import parse
 from capsight.data.windows.windows import Windows
 from capsight.errors import ConfigError, InputError
 from capsight.report.report import report
+from capsight.report.results import SCAN_AUPRC
 from capsight.report.tables import crossval_tables
-from capsight.run.crossval import LOCKS, METRICS, SCAN_AUPRC, crossval
+from capsight.run.crossval import LOCKS, METRICS, crossval
 
 from ..conftest import TINY_TRACK
 
@@ -142,6 +145,21 @@ def test_pictures_and_tables(done: Path, tmp_path: Path) -> None:
     assert means.row_count == 3
     assert paired.row_count == 3
     assert "0.12" in str(paired.caption)
+
+
+def test_the_table_of_track_models_fits_and_leaves_out_thresholds(tmp_path: Path) -> None:
+    metrics = ("auroc", "accuracy", "f1", "mcc", "auprc", "scan_auprc")
+    rows = [(model, name, 2, 0.5, 0.01) for model in ("capsight", "kmer-gbm") for name in metrics]
+    table = pd.DataFrame(rows, columns=["model", "metric", "n", "mean", "sd"])
+    table.to_csv(tmp_path / "crossval-summary.tsv", sep="\t", index=False)
+    (tmp_path / "crossval-tests.tsv").write_text("metric\n")
+    (means,) = crossval_tables(tmp_path)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(means)
+    shown = console.export_text()
+    assert [column.header for column in means.columns] == ["model", "scan_auprc", "auroc", "auprc"]
+    assert "kmer-gbm" in shown
+    assert shown.count("0.500±0.010") == 6
 
 
 def test_what_cannot_be_left_out_is_refused(recipe: Path, done: Path, tmp_path: Path) -> None:

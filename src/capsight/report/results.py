@@ -23,6 +23,8 @@ CROSSVAL_FILE = "crossval.tsv"
 #: Its folder with a folder for each chromosome left out.
 CROSSVAL_FOLDS = "folds"
 CROSSVAL_SUMMARY_FILE = "crossval-summary.tsv"
+#: Area under the precision-recall curve of a scan; of recipes that train a track network.
+SCAN_AUPRC = "scan_auprc"
 CROSSVAL_TESTS_FILE = "crossval-tests.tsv"
 BASELINE_NAMES = {
     "rf": "random forest", "xgb": "XGBoost", "lgbm": "LightGBM", "kmer-lr": "logistic regression",

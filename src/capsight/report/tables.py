@@ -15,6 +15,7 @@ from capsight.data.audit.similarity_bins import NO_RELATIVE
 from capsight.report.results import (
     CROSSVAL_SUMMARY_FILE,
     CROSSVAL_TESTS_FILE,
+    SCAN_AUPRC,
     SCAN_EVALUATION,
     THRESHOLD,
     evaluations,
@@ -99,11 +100,14 @@ def crossval_tables(folder: Path) -> list[Table]:
     summary = pd.read_csv(folder / CROSSVAL_SUMMARY_FILE, sep="\t")
     tests = pd.read_csv(folder / CROSSVAL_TESTS_FILE, sep="\t")
     metrics = list(dict.fromkeys(summary["metric"]))
+    if SCAN_AUPRC in metrics:  # of track models, whose probabilities are of scans: a threshold is no measure by windows
+        metrics = [SCAN_AUPRC, "auroc", "auprc"]
     title = f"Mean ± sd over {summary['n'].max()} chromosomes left out"
     means = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("model", *metrics):
         means.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for model, rows in summary.groupby("model", sort=False):
+        rows = rows.set_index("metric").loc[metrics]
         sds = ("" if np.isnan(sd) else f"±{sd:.3f}" for sd in rows["sd"])
         cells = (_number(mean, ".3f") + sd for mean, sd in zip(rows["mean"], sds, strict=True))
         means.add_row(str(model), *cells)

@@ -26,6 +26,7 @@ from capsight.errors import InputError
 from capsight.evaluate.compare import HeldOut, min_attainable_p, paired_tests, window_tests
 from capsight.evaluate.evaluate import METRICS_FILE, SCORES_FILE, evaluate
 from capsight.extras import need_for_recipe
+from capsight.report.results import SCAN_AUPRC
 from capsight.run.recipe import SIMULATION, cnn_baseline, read_recipe
 from capsight.stats.bootstrap import OverlapClusters
 from capsight.train.baselines.baseline import baseline
@@ -39,8 +40,6 @@ TESTS_FILE = "crossval-tests.tsv"
 #: Folder with a file for each part that a process holds.
 LOCKS = ".locks"
 METRICS = ("auroc", "accuracy", "f1", "mcc", "auprc")
-#: Area under the precision-recall curve of a scan; of recipes that train a track network.
-SCAN_AUPRC = "scan_auprc"
 #: With fewer pairs, no signed-rank test can give a two-sided p below 0.05.
 FEWEST_PAIRS = 6
 
