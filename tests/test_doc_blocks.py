@@ -51,7 +51,15 @@ SMALLER: dict[str, list[tuple[str, str]]] = {
         (r"hg38\.2bit", "genome.fa"),
         (r"(capsight merge scored-1)", rf"{_SHARDS}\n\1"),
     ],
-    "accuracy.md": [(r"capsight run \w+", "capsight run small-track.yaml")],
+    "accuracy.md": [
+        (r"capsight run \w+", "capsight run small-track.yaml"),
+        (r"capsight crossval yeast", "capsight crossval small-crossval.yaml"),
+        (r"kmer-gbm", "lgbm"),
+        (r"chrVII", "chr1"),
+        (r"chrXV", "chr2"),
+        (r"training\.epochs=5", "training.epochs=0.2"),
+        (r"--step 25", "--step 500"),
+    ],
     "findings.md": [
         (r"RUN/", ""),
         (r"--model yeast --fold", "--model model --fold"),
